@@ -1,0 +1,113 @@
+/**
+ * What the command line asks of the resource daemon, over its control socket, in frames. One question, one answer;
+ * `progress` may come before the answer.
+ */
+import { type Static, Type } from '@sinclair/typebox';
+import { type Codec, createCodec, type MessageOf } from '../codec.ts';
+import { AddressText, closed, ErrorCodeField, Groups, IdField, Incarnation, Name, Port } from '../fields.ts';
+import { ViConfig } from '../vi.ts';
+import { RingPhase, Route } from './p2pd-rd.ts';
+
+const Count = Type.Integer({ minimum: 0 });
+const Endpoint = closed({ address: AddressText, port: Port });
+const MaybeVi = Type.Optional(Name);
+
+export const TunnelStatus = closed({
+  peer: IdField,
+  peerName: Type.String({ maxLength: 32 }),
+  peerIpv4: AddressText,
+  state: Type.Union([Type.Literal('setting-up'), Type.Literal('up'), Type.Literal('releasing')]),
+  /** Base-network endpoint of the peer. */
+  endpoint: Type.Union([Endpoint, Type.Null()]),
+  local: AddressText,
+  remote: AddressText,
+  held: Type.Boolean(),
+  heldByPeer: Type.Boolean(),
+  /** How the ring uses it: successor, predecessor, finger; empty where only the peer needs it. */
+  uses: Type.Array(Type.String({ maxLength: 16 }), { maxItems: 8 }),
+  rttMs: Type.Union([Type.Number(), Type.Null()]),
+  /** Largest inner packet, bytes. */
+  mtu: Count,
+  packetsIn: Count,
+  packetsOut: Count,
+  bytesIn: Count,
+  bytesOut: Count,
+  ageMs: Count,
+});
+export type TunnelStatus = Static<typeof TunnelStatus>;
+
+export const NodeStatus = closed({
+  vi: ViConfig,
+  name: Name,
+  id: IdField,
+  incarnation: Incarnation,
+  ipv4: AddressText,
+  ipv6: AddressText,
+  groups: Groups,
+  /** Network namespace; null is the daemon's own. */
+  netns: Type.Union([Type.String(), Type.Null()]),
+  interface: Type.String(),
+  phase: RingPhase,
+  predecessor: Type.Union([IdField, Type.Null()]),
+  successors: Type.Array(IdField),
+  fingers: Type.Array(closed({ bit: Count, node: IdField })),
+  p2pdPid: Type.Union([Type.Integer(), Type.Null()]),
+  p2pdRestarts: Count,
+  generation: Count,
+  tunnels: Count,
+  /** What stands in the way, one sentence; null where all is well. */
+  problem: Type.Union([Type.String(), Type.Null()]),
+  certificateExpiresAt: Count,
+  leasedPairs: Count,
+});
+export type NodeStatus = Static<typeof NodeStatus>;
+
+export const RdStatus = closed({
+  pid: Type.Integer(),
+  version: Type.String(),
+  underlay: Endpoint,
+  startedAt: Count,
+  nodes: Type.Array(NodeStatus),
+  /** Counted drops that are not zero, by reason. */
+  drops: Type.Record(Type.String(), Count),
+});
+export type RdStatus = Static<typeof RdStatus>;
+
+export const TO_CONTROL = {
+  status: closed({}),
+  join: closed({
+    invitation: Type.String({ maxLength: 1024 }),
+    name: Type.Optional(Name),
+    netns: Type.Optional(Type.String({ maxLength: 64 })),
+    groups: Type.Optional(Groups),
+  }),
+  leave: closed({ vi: Name, netns: Type.Optional(Type.String({ maxLength: 64 })) }),
+  tunnels: closed({ vi: MaybeVi }),
+  routes: closed({ vi: MaybeVi }),
+  /** The node now responsible for an id. */
+  lookup: closed({ vi: MaybeVi, id: IdField }),
+  /** Names and addresses of the VI's nodes, from the overlay manager; from tunnels only where it does not answer. */
+  nodes: closed({ vi: MaybeVi }),
+} as const;
+
+const KnownNode = closed({ id: IdField, name: Type.String(), ipv4: AddressText, ipv6: AddressText });
+
+export const FROM_CONTROL = {
+  failed: closed({ code: ErrorCodeField, message: Type.String({ maxLength: 1024 }) }),
+  progress: closed({ step: Type.String({ maxLength: 256 }) }),
+  status: RdStatus,
+  /** The node is configured and its P2P daemon runs; it is on the ring where phase says so. */
+  joined: closed({ node: NodeStatus }),
+  done: closed({}),
+  tunnels: closed({ nodes: Type.Array(closed({ vi: Name, id: IdField, tunnels: Type.Array(TunnelStatus) })) }),
+  routes: closed({
+    nodes: Type.Array(closed({ vi: Name, id: IdField, generation: Count, routes: Type.Array(Route) })),
+  }),
+  found: closed({ owner: KnownNode, hops: Count }),
+  nodes: closed({ vi: ViConfig, complete: Type.Boolean(), nodes: Type.Array(KnownNode) }),
+} as const;
+
+export type ToControl = MessageOf<typeof TO_CONTROL>;
+export type FromControl = MessageOf<typeof FROM_CONTROL>;
+export const toControlCodec: Codec<ToControl> = createCodec(TO_CONTROL);
+export const fromControlCodec: Codec<FromControl> = createCodec(FROM_CONTROL);

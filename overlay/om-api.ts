@@ -1,0 +1,185 @@
+/**
+ * The overlay manager's REST API, as schemas: the server validates and generates OpenAPI from them, the resource daemon
+ * and the command line take their types. All under /api/v1, JSON, over HTTPS with the overlay manager's own CA.
+ *
+ * Who may call: `health` anybody; `join` who has an invitation's secret; `/node/…` a node, by the client certificate
+ * that it got when joining; everything else the administrator, by `Authorization: Bearer TOKEN`.
+ */
+import { type Static, Type } from '@sinclair/typebox';
+import { AddressText, closed, ErrorCodeField, Groups, Name, ViId } from './fields.ts';
+import { ViConfig, ViDefinition } from './vi.ts';
+
+export const API_PREFIX = '/api/v1';
+
+const HexId = Type.String({ pattern: '^[0-9a-f]{16}$', description: 'Identifier: 16 hexadecimal digits' });
+const Base64 = Type.String({ pattern: '^[A-Za-z0-9+/]*={0,2}$', maxLength: 256 });
+const Pem = Type.String({ maxLength: 16_384 });
+const Instant = Type.Integer({ description: 'Milliseconds since 1970' });
+
+export const ApiError = closed({ error: closed({ code: ErrorCodeField, message: Type.String() }) });
+export type ApiError = Static<typeof ApiError>;
+
+export const Health = closed({ status: Type.Literal('ok'), version: Type.String() });
+export type Health = Static<typeof Health>;
+
+// POST /vis, GET /vis, GET /vis/:vi, DELETE /vis/:vi
+export const CreateVi = closed({
+  name: Name,
+  definition: Type.Optional(Type.Partial(ViDefinition, { $id: 'ViInput' })),
+});
+export type CreateVi = Static<typeof CreateVi>;
+export const ViSummary = closed({
+  config: ViConfig,
+  createdAt: Instant,
+  nodes: Type.Integer(),
+  /** Nodes heard of within HEARD_OF_MS. */
+  nodesUp: Type.Integer(),
+  linkPairsLeased: Type.Integer(),
+  linkPairsTotal: Type.Integer(),
+});
+export type ViSummary = Static<typeof ViSummary>;
+
+export const ViList = closed({ vis: Type.Array(ViSummary) });
+export type ViList = Static<typeof ViList>;
+
+// GET /vis/:vi/nodes, DELETE /vis/:vi/nodes/:node (name or id), GET /node/nodes (by nodes of the VI)
+export const NodeSummary = closed({
+  name: Name,
+  id: HexId,
+  ipv4: AddressText,
+  ipv6: AddressText,
+  groups: Groups,
+  joinedAt: Instant,
+  /** null: never since it joined. */
+  heardAt: Type.Union([Instant, Type.Null()]),
+  member: Type.Boolean({ description: 'Whether the node said that it is on the ring' }),
+});
+export type NodeSummary = Static<typeof NodeSummary>;
+export const NodeList = closed({ nodes: Type.Array(NodeSummary) });
+export type NodeList = Static<typeof NodeList>;
+
+// POST /vis/:vi/invitations, GET /vis/:vi/invitations, DELETE /vis/:vi/invitations/:id
+export const CreateInvitation = closed({
+  expiresSeconds: Type.Integer({ minimum: 1, maximum: 366 * 86_400, default: 3600 }),
+  uses: Type.Integer({ minimum: 1, maximum: 1_000_000, default: 1 }),
+  groups: Type.Optional(Groups),
+});
+export type CreateInvitation = Static<typeof CreateInvitation>;
+export const InvitationSummary = closed({
+  id: Type.String(),
+  vi: Name,
+  createdAt: Instant,
+  expiresAt: Instant,
+  usesLeft: Type.Integer(),
+  groups: Groups,
+  state: Type.Union([Type.Literal('open'), Type.Literal('used'), Type.Literal('expired'), Type.Literal('revoked')]),
+});
+export type InvitationSummary = Static<typeof InvitationSummary>;
+export const InvitationList = closed({ invitations: Type.Array(InvitationSummary) });
+export type InvitationList = Static<typeof InvitationList>;
+/** `text` is told once, here; the server keeps a hash of the secret. */
+export const CreatedInvitation = closed({ invitation: InvitationSummary, text: Type.String() });
+export type CreatedInvitation = Static<typeof CreatedInvitation>;
+
+// POST /join
+export const JoinRequest = closed({
+  vi: Name,
+  /** base64 of the invitation's secret. */
+  secret: Base64,
+  name: Name,
+  /** PKCS#10, PEM, signed by the key that the resource daemon made; only the key is taken from it. */
+  csr: Pem,
+  /** Subset of the invitation's groups; all of them where left out. */
+  groups: Type.Optional(Groups),
+});
+export type JoinRequest = Static<typeof JoinRequest>;
+export const JoinResponse = closed({
+  vi: ViConfig,
+  name: Name,
+  id: HexId,
+  ipv4: AddressText,
+  ipv6: AddressText,
+  groups: Groups,
+  certificate: Pem,
+  ca: Pem,
+});
+export type JoinResponse = Static<typeof JoinResponse>;
+
+/**
+ * The name in the overlay manager's own certificate, whatever its address is. Node certificates have no DNS name, so a
+ * node cannot pass for the overlay manager although the same CA signed both.
+ */
+export const OM_SERVER_NAME = 'om.p2pxbone';
+
+// POST /node/heartbeat, every HEARTBEAT_MS and whenever membership or contact changes
+export const HEARTBEAT_MS = 30_000;
+/** A node not heard of for so long is taken for down. */
+export const HEARD_OF_MS = 75_000;
+export const Heartbeat = closed({
+  incarnation: Type.Integer({ minimum: 0 }),
+  /** base64 of the contact. */
+  contact: Base64,
+  member: Type.Boolean(),
+});
+export type Heartbeat = Static<typeof Heartbeat>;
+
+// GET /node/bootstrap
+/**
+ * Up to 8 other nodes, members heard of recently first. `found` tells this node, and only this one for FOUNDER_MS, to
+ * make a ring of one: given when no other node of the VI is a member heard of recently.
+ */
+export const FOUNDER_MS = 15_000;
+export const Bootstrap = closed({
+  nodes: Type.Array(closed({ id: HexId, incarnation: Type.Integer({ minimum: 0 }), contact: Base64 }), { maxItems: 8 }),
+  found: Type.Boolean(),
+});
+export type Bootstrap = Static<typeof Bootstrap>;
+
+// POST /node/leases, PUT /node/leases, DELETE /node/leases: the address server
+export const LEASE_COUNT_MAX = 1024;
+/** Pairs that one node may hold. */
+export const LEASE_PAIRS_MAX = 4096;
+const PairIndexes = Type.Array(Type.Integer({ minimum: 0 }), { maxItems: LEASE_PAIRS_MAX, uniqueItems: true });
+/** `request`: chosen by the node; the same request again returns the same pairs, so a lost answer costs no address. */
+export const LeaseRequest = closed({
+  request: Type.String({ pattern: '^[0-9a-f]{16,32}$' }),
+  count: Type.Integer({ minimum: 1, maximum: LEASE_COUNT_MAX }),
+});
+export type LeaseRequest = Static<typeof LeaseRequest>;
+/** Fewer pairs than asked for where the pool has no more; POOL_EXHAUSTED where it has none. */
+export const LeaseResponse = closed({ pairs: PairIndexes, expiresAt: Instant });
+export type LeaseResponse = Static<typeof LeaseResponse>;
+/** PUT: the pairs still in use; their lease is extended, all others of this node are freed. DELETE frees these. */
+export const LeasePairs = closed({ pairs: PairIndexes });
+export type LeasePairs = Static<typeof LeasePairs>;
+export const LEASE_MS = 24 * 3_600_000;
+
+// POST /node/renew: a new certificate for the same node and key. DELETE /node: the node leaves the VI for good.
+export const Renewed = closed({ certificate: Pem });
+export type Renewed = Static<typeof Renewed>;
+
+/** Claims that the CA writes into a node certificate, as one URI in its subjectAltName. */
+export type CertificateClaims = {
+  readonly vi: Static<typeof ViId>;
+  readonly name: string;
+  readonly id: string;
+  readonly ipv4: string;
+  readonly groups: readonly string[];
+};
+
+const CLAIMS_SCHEME = 'p2pxbone:';
+
+/** p2pxbone:VI/ID/NAME/IPV4/GROUP,GROUP */
+export function formatClaims(claims: CertificateClaims): string {
+  return `${CLAIMS_SCHEME}${claims.vi}/${claims.id}/${claims.name}/${claims.ipv4}/${claims.groups.join(',')}`;
+}
+
+/** The inverse of formatClaims; undefined for any other URI. */
+export function parseClaims(uri: string): CertificateClaims | undefined {
+  if (!uri.startsWith(CLAIMS_SCHEME)) return undefined;
+  const [vi, id, name, ipv4, groups, ...rest] = uri.slice(CLAIMS_SCHEME.length).split('/');
+  if (vi === undefined || id === undefined || name === undefined || ipv4 === undefined || groups === undefined)
+    return undefined;
+  if (rest.length > 0 || !/^vi-[0-9a-f]{16}$/.test(vi) || !/^[0-9a-f]{16}$/.test(id)) return undefined;
+  return { vi, id, name, ipv4, groups: groups === '' ? [] : groups.split(',') };
+}

@@ -1,0 +1,214 @@
+/** One valid message, at least, of every kind: for golden files and as seeds of the fuzz targets. */
+import type { NodeRecord } from '../fields.ts';
+import { toId } from '../id.ts';
+import type { FromControl, NodeStatus, ToControl } from '../messages/control.ts';
+import type { P2pdMessage } from '../messages/p2pd-p2pd.ts';
+import type { RdTunnel, ToP2pd, ToRd } from '../messages/p2pd-rd.ts';
+import type { RdMessage } from '../messages/rd-rd.ts';
+import { parseViDefinition, type ViConfig } from '../vi.ts';
+
+const low = toId(0x0123456789abcdefn);
+const high = toId(0xfedcba9876543210n);
+const small = toId(7n);
+
+const definition = parseViDefinition({});
+if (!definition.ok) throw new Error(definition.message);
+
+const vi: ViConfig = {
+  id: 'vi-0123456789abcdef',
+  name: 'lab',
+  prefix: 'fd12:3456:789a::/64',
+  linkPrefix: 'fd12:3456:789a:1::/64',
+  vni: 0x123456,
+  definition: definition.value,
+};
+
+const record: NodeRecord = { id: high, incarnation: 1_790_000_000_000, contact: Uint8Array.of(1, 2, 3, 4) };
+const other: NodeRecord = { id: small, incarnation: 5, contact: new Uint8Array(96).fill(0xee) };
+const eight: NodeRecord[] = Array.from({ length: 8 }, (_, i) => ({ ...other, id: toId(BigInt(i) << 60n) }));
+
+const tunnel: RdTunnel = {
+  key: high,
+  peer: record,
+  local: { address: 'fd12:3456:789a:1::', port: 4747 },
+  remote: { address: 'fd12:3456:789a:1::1', port: 4747 },
+  held: true,
+};
+
+const from = { id: low, incarnation: 9 };
+
+export const toRd: readonly ToRd[] = [
+  { t: 'hello', version: 1, vi: vi.id, node: low, instance: high, generation: 0 },
+  { t: 'contact.get', request: 1 },
+  { t: 'tunnel.add', key: high, contact: record.contact, role: 'neighbour' },
+  { t: 'tunnel.add', key: small, contact: other.contact, role: 'answer' },
+  { t: 'tunnel.release', key: high },
+  { t: 'route.add', after: high, until: low, to: small },
+  { t: 'route.delete', after: high, until: low },
+  { t: 'routes.commit', generation: 17, count: 9 },
+  { t: 'measure', request: 0xffff_ffff, target: { key: high }, what: 'rtt' },
+  { t: 'measure', request: 0, target: { contact: other.contact }, what: 'rtt' },
+  {
+    t: 'ring.report',
+    phase: 'formed',
+    predecessor: high,
+    successors: [low, small],
+    fingers: [{ bit: 63, node: high }],
+  },
+  { t: 'ring.report', phase: 'starting', predecessor: null, successors: [], fingers: [] },
+  { t: 'bootstrap.get' },
+  { t: 'lookup.answer', request: 3, owner: high, hops: 4 },
+  { t: 'lookup.answer', request: 3, owner: null, hops: 0, error: 'TIMEOUT' },
+  { t: 'left' },
+];
+
+export const toP2pd: readonly ToP2pd[] = [
+  {
+    t: 'welcome',
+    version: 1,
+    vi,
+    node: record,
+    port: 4747,
+    generation: 3,
+    tunnels: [tunnel],
+    routes: [{ after: low, until: high, to: high }],
+  },
+  { t: 'refused', code: 'CONFLICT', message: 'Another daemon serves this node.' },
+  { t: 'contact', request: 1, contact: record.contact, incarnation: 6 },
+  { t: 'tunnel.up', tunnel },
+  { t: 'failed', key: small, code: 'PEER_UNREACHABLE' },
+  { t: 'tunnel.down', key: high, reason: 'peer-dead' },
+  { t: 'routes.committed', generation: 17 },
+  { t: 'routes.refused', generation: 18, code: 'BAD_MESSAGE' },
+  { t: 'measured', request: 0, rttMs: 0.25 },
+  { t: 'measured', request: 0, rttMs: null },
+  { t: 'bootstrap', nodes: [record, other], found: false },
+  { t: 'lookup', request: 3, id: low },
+  { t: 'leave' },
+];
+
+export const p2pd: readonly P2pdMessage[] = [
+  { t: 'find_successor', ...from, query: 1, target: high, origin: record, purpose: 'join', port: 4747, hops: 0 },
+  { t: 'find_successor', ...from, query: 2, target: low, origin: other, purpose: 'lookup', port: 4748, hops: 128 },
+  {
+    t: 'found',
+    ...from,
+    query: 1,
+    target: high,
+    owner: record,
+    predecessor: null,
+    successors: [record, other],
+    formed: true,
+    hops: 3,
+  },
+  { t: 'busy', ...from, query: 1 },
+  { t: 'state.get', ...from, query: 5 },
+  { t: 'state', ...from, query: 5, predecessor: record, successors: eight, formed: true, members: [] },
+  { t: 'state', ...from, query: 6, predecessor: null, successors: [], formed: false, members: [record] },
+  { t: 'notify', ...from, record, formed: false, members: [record, other] },
+  { t: 'ping', ...from, query: 7 },
+  { t: 'pong', ...from, query: 7 },
+  { t: 'leaving', ...from, query: 8, predecessor: record, successors: [other] },
+  { t: 'leaving.heard', ...from, query: 8 },
+];
+
+const end = {
+  node: low,
+  incarnation: 9,
+  contact: record.contact,
+  p2pdPort: 4747,
+  groups: ['staff', 'ops'],
+  certificate: new Uint8Array(600).fill(0x30),
+};
+
+export const rd: readonly RdMessage[] = [
+  { t: 'con_req', version: 1, request: 1, vi: vi.id, to: high, from: end, pair: 12 },
+  { t: 'con_req', version: 1, request: 1, vi: vi.id, to: high, from: { ...end, groups: [] }, pair: null },
+  { t: 'con_resp', request: 1, vi: vi.id, to: high, from: end, pair: 12, held: true },
+  { t: 'con_refused', request: 1, vi: vi.id, from: low, to: high, code: 'LIMIT_REACHED' },
+  { t: 'release', request: 2, vi: vi.id, from: low, to: high, incarnation: 9 },
+  { t: 'released', request: 2, vi: vi.id, from: high, to: low, gone: true },
+];
+
+const node: NodeStatus = {
+  vi,
+  name: 'a',
+  id: low,
+  incarnation: 9,
+  ipv4: '10.77.0.1',
+  ipv6: 'fd12:3456:789a:0:123:4567:89ab:cdef',
+  groups: [],
+  netns: null,
+  interface: 'pxb-lab',
+  phase: 'formed',
+  predecessor: high,
+  successors: [small],
+  fingers: [{ bit: 63, node: high }],
+  p2pdPid: 4242,
+  p2pdRestarts: 0,
+  generation: 3,
+  tunnels: 2,
+  problem: null,
+  certificateExpiresAt: 1_790_000_000_000,
+  leasedPairs: 16,
+};
+
+export const toControl: readonly ToControl[] = [
+  { t: 'status' },
+  { t: 'join', invitation: 'pxb1_x', name: 'a', netns: 'blue', groups: ['staff'] },
+  { t: 'join', invitation: 'pxb1_x' },
+  { t: 'leave', vi: 'lab' },
+  { t: 'tunnels', vi: 'lab' },
+  { t: 'routes' },
+  { t: 'lookup', id: high },
+  { t: 'nodes' },
+];
+
+export const fromControl: readonly FromControl[] = [
+  { t: 'failed', code: 'NOT_FOUND', message: 'There is no VI lab here.' },
+  { t: 'progress', step: 'asking the overlay manager' },
+  {
+    t: 'status',
+    pid: 1,
+    version: '0.1.0',
+    underlay: { address: '::', port: 4780 },
+    startedAt: 1_790_000_000_000,
+    nodes: [node],
+    drops: { noRoute: 3 },
+  },
+  { t: 'joined', node },
+  { t: 'done' },
+  {
+    t: 'tunnels',
+    nodes: [
+      {
+        vi: 'lab',
+        id: low,
+        tunnels: [
+          {
+            peer: high,
+            peerName: 'b',
+            peerIpv4: '10.77.0.2',
+            state: 'up',
+            endpoint: { address: '192.0.2.1', port: 4780 },
+            local: 'fd12:3456:789a:1::',
+            remote: 'fd12:3456:789a:1::1',
+            held: true,
+            heldByPeer: false,
+            uses: ['successor', 'finger'],
+            rttMs: 0.5,
+            mtu: 1380,
+            packetsIn: 1,
+            packetsOut: 2,
+            bytesIn: 3,
+            bytesOut: 4,
+            ageMs: 5,
+          },
+        ],
+      },
+    ],
+  },
+  { t: 'routes', nodes: [{ vi: 'lab', id: low, generation: 3, routes: [{ after: high, until: low, to: low }] }] },
+  { t: 'found', owner: { id: high, name: 'b', ipv4: '10.77.0.2', ipv6: 'fd12::2' }, hops: 2 },
+  { t: 'nodes', vi, complete: true, nodes: [{ id: high, name: 'b', ipv4: '10.77.0.2', ipv6: 'fd12::2' }] },
+];

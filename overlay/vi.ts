@@ -1,0 +1,139 @@
+/** What defines a virtual Internet: the part an operator writes (vi.yaml), and the part the overlay manager adds. */
+import { type Static, Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { type Cidr, cidrsOverlap, parseCidr } from './addresses.ts';
+import { fail } from './errors.ts';
+import { Name, Port, ViId } from './fields.ts';
+import { ok, type Result } from './lib/result.ts';
+
+const strict = { additionalProperties: false } as const;
+
+export const ViTimers = Type.Object(
+  {
+    stabiliseMs: Type.Integer({
+      minimum: 100,
+      maximum: 60_000,
+      default: 1000,
+      description: 'Period of stabilisation with the successor, milliseconds, spread by half of itself.',
+    }),
+    fixFingersMs: Type.Integer({
+      minimum: 100,
+      maximum: 600_000,
+      default: 5000,
+      description: 'Period in which every finger is looked up again once the table is full, milliseconds.',
+    }),
+    keepAliveMs: Type.Integer({
+      minimum: 50,
+      maximum: 60_000,
+      default: 500,
+      description: 'Period of keep-alives between resource daemons when nothing else is sent, milliseconds.',
+    }),
+    silenceMs: Type.Integer({
+      minimum: 200,
+      maximum: 300_000,
+      default: 2000,
+      description: 'A peer silent for so long is dead, milliseconds; at least three keep-alive periods.',
+    }),
+  },
+  { ...strict, default: {} },
+);
+
+/** vi.yaml. Everything has a default. */
+export const ViDefinition = Type.Object(
+  {
+    ipv4Pool: Type.String({
+      default: '10.77.0.0/16',
+      description: 'Stable node addresses are given from this IPv4 pool (CIDR, /8 to /29).',
+    }),
+    linkPool: Type.String({
+      default: '10.78.0.0/16',
+      description: 'IPv4 /31 link pairs are given from this pool (CIDR, /8 to /30); it must not overlap ipv4Pool.',
+    }),
+    links: Type.Union([Type.Literal('numbered'), Type.Literal('unnumbered')], {
+      default: 'numbered',
+      description: 'numbered: tunnels have address pairs from the address server; unnumbered: the stable addresses.',
+    }),
+    mtu: Type.Integer({
+      minimum: 1280,
+      maximum: 9000,
+      default: 1380,
+      description:
+        'Largest inner IP packet, bytes. The default fits into a base path of 1500 with either family, secured or not.',
+    }),
+    successors: Type.Integer({
+      minimum: 2,
+      maximum: 8,
+      default: 4,
+      description: 'Length r of the successor list: r-1 neighbouring nodes may die at once.',
+    }),
+    p2pdPort: Type.Intersect([Port], {
+      default: 4747,
+      description: 'UDP port of the P2P daemon inside the VI; the next free one is taken where it is in use.',
+    }),
+    tunnelsMax: Type.Integer({
+      minimum: 8,
+      maximum: 4096,
+      default: 512,
+      description: 'Tunnels that one node may have.',
+    }),
+    nodesMax: Type.Integer({
+      minimum: 1,
+      maximum: 16_000_000,
+      default: 1_000_000,
+      description: 'Nodes that may join, within the size of ipv4Pool.',
+    }),
+    certificateDays: Type.Integer({
+      minimum: 1,
+      maximum: 3650,
+      default: 365,
+      description: 'Lifetime of node certificates, days; nodes renew them after two thirds of it.',
+    }),
+    timers: ViTimers,
+  },
+  { ...strict, $id: 'ViDefinition' },
+);
+export type ViDefinition = Static<typeof ViDefinition>;
+
+/** A VI as its overlay manager made it and as nodes get it. */
+export const ViConfig = Type.Object(
+  {
+    id: ViId,
+    name: Name,
+    /** IPv6 /64 of nodes and keys. */
+    prefix: Type.String({ maxLength: 43 }),
+    /** IPv6 /64 of link pairs. */
+    linkPrefix: Type.String({ maxLength: 43 }),
+    vni: Type.Integer({ minimum: 1, maximum: 0xff_ffff }),
+    definition: ViDefinition,
+  },
+  strict,
+);
+export type ViConfig = Static<typeof ViConfig>;
+
+const POOL_LENGTHS = { min: 8, maxNodes: 29, maxLinks: 30 } as const;
+
+/** Checks what an operator wrote, adds the defaults; BAD_CONFIG names the field. */
+export function parseViDefinition(input: unknown): Result<ViDefinition> {
+  const value = Value.Default(ViDefinition, Value.Clone(input ?? {}));
+  const error = Value.Errors(ViDefinition, value).First();
+  if (error !== undefined) {
+    return fail('BAD_CONFIG', `VI definition: ${error.path.slice(1).replaceAll('/', '.') || 'it'}: ${error.message}.`);
+  }
+  const definition = value as ViDefinition;
+  const pool = poolOf(definition.ipv4Pool, POOL_LENGTHS.maxNodes);
+  if (pool === undefined) return fail('BAD_CONFIG', 'VI definition: ipv4Pool: give an IPv4 network /8 to /29.');
+  const links = poolOf(definition.linkPool, POOL_LENGTHS.maxLinks);
+  if (links === undefined) return fail('BAD_CONFIG', 'VI definition: linkPool: give an IPv4 network /8 to /30.');
+  if (cidrsOverlap(pool, links))
+    return fail('BAD_CONFIG', 'VI definition: ipv4Pool and linkPool overlap; separate them.');
+  if (definition.timers.silenceMs < 3 * definition.timers.keepAliveMs) {
+    return fail('BAD_CONFIG', 'VI definition: timers.silenceMs: give at least three times timers.keepAliveMs.');
+  }
+  return ok(definition);
+}
+
+function poolOf(text: string, lengthMax: number): Cidr | undefined {
+  const cidr = parseCidr(text);
+  if (cidr === undefined || cidr.network.length !== 4) return undefined;
+  return cidr.length >= POOL_LENGTHS.min && cidr.length <= lengthMax ? cidr : undefined;
+}
