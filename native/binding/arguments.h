@@ -1,0 +1,107 @@
+// Reads the arguments of a call from index.ts, which has validated them: a wrong one is a broken invariant, so it throws.
+#pragma once
+
+#include <napi.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "core/endpoint.h"
+#include "core/packet.h"
+#include "core/vxlan.h"
+
+namespace p2pxbone {
+
+class Arguments {
+ public:
+  explicit Arguments(const Napi::CallbackInfo& info) : info_(info) {}
+
+  // False, and a JavaScript exception is pending, if any argument read so far was not what it should be.
+  [[nodiscard]] bool good() {
+    if (wrong_ && !info_.Env().IsExceptionPending()) {
+      Napi::TypeError::New(info_.Env(), "native argument " + std::to_string(next_ - 1)).ThrowAsJavaScriptException();
+    }
+    return !wrong_;
+  }
+
+  // An unsigned integer that a JavaScript number holds exactly.
+  [[nodiscard]] uint64_t integer() {
+    constexpr double exact = 9007199254740991.0;
+    const Napi::Value value = take();
+    const double number = wrong_ || !value.IsNumber() ? -1 : value.As<Napi::Number>().DoubleValue();
+    // Written so that NaN fails too.
+    if (!(number >= 0 && number <= exact)) return fail(uint64_t{0});
+    return static_cast<uint64_t>(number);
+  }
+
+  template <typename Small>
+  [[nodiscard]] Small integerUpTo(Small most) {
+    const uint64_t number = integer();
+    return number <= static_cast<uint64_t>(most) ? static_cast<Small>(number) : fail(Small{0});
+  }
+
+  [[nodiscard]] uint64_t id() {
+    const Napi::Value value = take();
+    bool lossless = false;
+    const uint64_t number = wrong_ || !value.IsBigInt() ? 0 : value.As<Napi::BigInt>().Uint64Value(&lossless);
+    return lossless ? number : fail(uint64_t{0});
+  }
+
+  [[nodiscard]] std::string text() {
+    const Napi::Value value = take();
+    return wrong_ || !value.IsString() ? fail(std::string{}) : value.As<Napi::String>().Utf8Value();
+  }
+
+  // Valid until control returns to JavaScript.
+  template <typename Element, napi_typedarray_type type>
+  [[nodiscard]] std::span<const Element> array() {
+    const Napi::Value value = take();
+    if (wrong_ || !value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) {
+      return fail(std::span<const Element>{});
+    }
+    const auto elements = value.As<Napi::TypedArrayOf<Element>>();
+    return {elements.Data(), elements.ElementLength()};
+  }
+  [[nodiscard]] std::span<const uint8_t> bytes() { return array<uint8_t, napi_uint8_array>(); }
+  [[nodiscard]] std::span<const double> numbers() { return array<double, napi_float64_array>(); }
+  [[nodiscard]] std::span<const uint64_t> ids() { return array<uint64_t, napi_biguint64_array>(); }
+
+  template <typename Fixed>
+  [[nodiscard]] Fixed fixedBytes() {
+    const std::span<const uint8_t> given = bytes();
+    Fixed fixed{};
+    if (given.size() != fixed.size()) return fail(fixed);
+    std::copy(given.begin(), given.end(), fixed.begin());
+    return fixed;
+  }
+  [[nodiscard]] Mac mac() { return fixedBytes<Mac>(); }
+  [[nodiscard]] Address address() { return fixedBytes<Address>(); }
+
+  // Two arguments: 16 bytes of address, and the port.
+  [[nodiscard]] Endpoint endpoint() {
+    const Address ip = address();
+    return {ip, integerUpTo<uint16_t>(65535)};
+  }
+
+ private:
+  Napi::Value take() {
+    const size_t at = next_++;
+    if (at < info_.Length()) return info_[at];
+    wrong_ = true;
+    return info_.Env().Undefined();
+  }
+
+  template <typename Value>
+  Value fail(Value value) {
+    wrong_ = true;
+    return value;
+  }
+
+  const Napi::CallbackInfo& info_;
+  size_t next_ = 0;
+  bool wrong_ = false;
+};
+
+}  // namespace p2pxbone

@@ -1,0 +1,237 @@
+#include "core/association_session.h"
+
+#include <openssl/err.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace p2pxbone {
+namespace {
+
+constexpr size_t recordNumberOffset = 5;
+constexpr size_t recordNumberBytes = 6;
+constexpr size_t tagBytes = 16;
+constexpr size_t gcmExplicitNonceBytes = 8;
+// Calls OpenSSL needs at most to digest what one datagram can hold: it returns early after a misplaced record.
+constexpr int stepsMax = 16;
+// OpenSSL counts retransmission time with the wall clock; ours is an argument. So its timer is set beyond any
+// handshake, and flights are kept here.
+constexpr unsigned int openSslTimerUs = 3'600'000'000U;
+
+unsigned int neverSoon(SSL*, unsigned int) { return openSslTimerUs; }
+
+DatagramPipe& pipeOf(BIO* bio) { return *static_cast<DatagramPipe*>(BIO_get_data(bio)); }
+
+int pipeWrite(BIO* bio, const char* data, int length) {
+  BIO_clear_retry_flags(bio);
+  if (length <= 0) return 0;
+  const auto* first = reinterpret_cast<const uint8_t*>(data);
+  pipeOf(bio).outgoing.emplace_back(first, first + length);
+  return length;
+}
+
+int pipeRead(BIO* bio, char* data, int length) {
+  BIO_clear_retry_flags(bio);
+  DatagramPipe& pipe = pipeOf(bio);
+  if (pipe.incoming.empty() || length <= 0) {
+    BIO_set_retry_read(bio);
+    return -1;
+  }
+  const size_t bytes = std::min(pipe.incoming.size(), static_cast<size_t>(length));
+  std::memcpy(data, pipe.incoming.data(), bytes);
+  if (!pipe.peeking) pipe.incoming = {};
+  return static_cast<int>(bytes);
+}
+
+long pipeControl(BIO* bio, int command, long number, void*) {
+  switch (command) {
+    case BIO_CTRL_FLUSH:
+    case BIO_CTRL_DUP:
+    case BIO_CTRL_DGRAM_SET_NEXT_TIMEOUT:
+      return 1;
+    case BIO_CTRL_DGRAM_SET_PEEK_MODE:
+      pipeOf(bio).peeking = number != 0;
+      return 1;
+    case BIO_CTRL_DGRAM_QUERY_MTU:
+    case BIO_CTRL_DGRAM_GET_MTU:
+    case BIO_CTRL_DGRAM_GET_FALLBACK_MTU:
+      return handshakePayloadBytes;
+    case BIO_CTRL_DGRAM_SET_MTU:
+      return number;
+    default:
+      return 0;
+  }
+}
+
+int pipeCreate(BIO* bio) {
+  BIO_set_init(bio, 1);
+  return 1;
+}
+
+BIO_METHOD* makePipeMethod() {
+  BIO_METHOD* method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "datagram pipe");
+  if (method == nullptr) return nullptr;
+  BIO_meth_set_write(method, pipeWrite);
+  BIO_meth_set_read(method, pipeRead);
+  BIO_meth_set_ctrl(method, pipeControl);
+  BIO_meth_set_create(method, pipeCreate);
+  return method;
+}
+
+BIO* newPipeBio(DatagramPipe& pipe) {
+  static const BioMethodPtr method(makePipeMethod());
+  BIO* bio = method ? BIO_new(method.get()) : nullptr;
+  if (bio != nullptr) BIO_set_data(bio, &pipe);
+  return bio;
+}
+
+}  // namespace
+
+Session::Session(std::shared_ptr<const Credential> credential) : credential_(std::move(credential)) {}
+
+bool Session::prepare() {
+  ERR_clear_error();
+  ssl_.reset(SSL_new(credential_->context.get()));
+  BIO* bio = ssl_ ? newPipeBio(pipe_) : nullptr;
+  if (bio == nullptr) return false;
+  SSL_set_bio(ssl_.get(), bio, bio);
+  DTLS_set_timer_cb(ssl_.get(), neverSoon);
+  return SSL_set_mtu(ssl_.get(), handshakePayloadBytes) > 0;
+}
+
+std::unique_ptr<Session> Session::connect(std::shared_ptr<const Credential> credential) {
+  std::unique_ptr<Session> session(new Session(std::move(credential)));
+  if (!session->prepare()) return nullptr;
+  SSL* ssl = session->ssl_.get();
+  if (SSL_set_tlsext_host_name(ssl, session->credential_->serverName.c_str()) != 1) return nullptr;
+  SSL_set_connect_state(ssl);
+  session->step();
+  return session->progress_ == Progress::waiting ? std::move(session) : nullptr;
+}
+
+std::unique_ptr<Session> Session::accept(std::shared_ptr<const Credential> credential,
+                                         std::span<const uint8_t> clientHello) {
+  std::unique_ptr<Session> session(new Session(std::move(credential)));
+  const BioAddressPtr unused(BIO_ADDR_new());
+  if (!unused || !session->prepare()) return nullptr;
+  SSL* ssl = session->ssl_.get();
+  SSL_set_accept_state(ssl);
+  session->offer(clientHello);
+  // It peeks at the ClientHello, and makes the session expect message 1 rather than 0.
+  const bool listened = DTLSv1_listen(ssl, unused.get()) == 1;
+  session->pipe_.outgoing.clear();
+  session->pipe_.peeking = false;
+  if (!listened) {
+    ERR_clear_error();
+    return nullptr;
+  }
+  session->step();
+  // A failed one is kept for its alert.
+  return session;
+}
+
+Session::Progress Session::handshake(std::span<const uint8_t> datagram) {
+  offer(datagram);
+  step();
+  return progress_;
+}
+
+void Session::step() {
+  const size_t before = pipe_.outgoing.size();
+  for (int i = 0; i < stepsMax; i++) {
+    ERR_clear_error();
+    const int result = SSL_do_handshake(ssl_.get());
+    if (result == 1) {
+      progress_ = Progress::done;
+      break;
+    }
+    if (SSL_get_error(ssl_.get(), result) != SSL_ERROR_WANT_READ) {
+      progress_ = Progress::failed;
+      break;
+    }
+    if (pipe_.incoming.empty() && SSL_has_pending(ssl_.get()) == 0) break;
+  }
+  ERR_clear_error();
+  pipe_.incoming = {};
+  SSL_get_client_random(ssl_.get(), clientRandom_.data(), clientRandom_.size());
+  if (progress_ != Progress::failed && pipe_.outgoing.size() > before) {
+    flight_.assign(pipe_.outgoing.begin() + static_cast<std::ptrdiff_t>(before), pipe_.outgoing.end());
+  }
+}
+
+Session::Content Session::read(std::span<uint8_t> content) {
+  ERR_clear_error();
+  size_t bytes = 0;
+  const int result = SSL_read_ex(ssl_.get(), content.data(), content.size(), &bytes);
+  const int error = SSL_get_error(ssl_.get(), result);
+  ERR_clear_error();
+  if (result == 1) return {Content::Kind::message, bytes};
+  return {error == SSL_ERROR_WANT_READ ? Content::Kind::none : Content::Kind::closed, 0};
+}
+
+bool Session::write(std::span<const uint8_t> content) {
+  ERR_clear_error();
+  size_t bytes = 0;
+  const int result = SSL_write_ex(ssl_.get(), content.data(), content.size(), &bytes);
+  ERR_clear_error();
+  return result == 1;
+}
+
+void Session::sayGoodbye() {
+  if (progress_ != Progress::done) return;
+  ERR_clear_error();
+  SSL_shutdown(ssl_.get());
+  ERR_clear_error();
+}
+
+void Session::resendFlight() {
+  for (const auto& datagram : flight_) pipe_.outgoing.push_back(datagram);
+}
+
+std::vector<std::vector<uint8_t>> Session::takeOutgoing() {
+  std::vector<std::vector<uint8_t>> taken;
+  taken.swap(pipe_.outgoing);
+  for (auto& datagram : taken) renumber(datagram);
+  return taken;
+}
+
+// Unencrypted records get numbers from our own counter, so that a flight sent again is not taken for a replay. An
+// encrypted record (Finished) stays as it is: number and nonce are one, and identical bytes reveal nothing.
+void Session::renumber(std::span<uint8_t> datagram) {
+  for (size_t bytes = recordBytes(datagram); bytes != 0; bytes = recordBytes(datagram)) {
+    if (epochOf(datagram) == 0) {
+      uint64_t number = 0;
+      for (size_t i = 0; i < recordNumberBytes; i++) number = (number << 8) | datagram[recordNumberOffset + i];
+      number = std::max(number, nextRecordNumber_);
+      nextRecordNumber_ = number + 1;
+      for (size_t i = recordNumberBytes; i-- > 0; number >>= 8) {
+        datagram[recordNumberOffset + i] = static_cast<uint8_t>(number & 0xff);
+      }
+    }
+    datagram = datagram.subspan(bytes);
+  }
+}
+
+bool Session::accepts(std::span<const uint8_t> datagram) const {
+  // What a handshake encrypts is longer than this with every cipher.
+  const size_t encryptedBytesMin =
+      progress_ == Progress::done ? overheadBytes() - recordHeaderBytes : gcmExplicitNonceBytes + tagBytes;
+  return isWhole(datagram, encryptedBytesMin);
+}
+
+size_t Session::overheadBytes() const {
+  const bool chacha = SSL_CIPHER_get_cipher_nid(SSL_get_current_cipher(ssl_.get())) == NID_chacha20_poly1305;
+  return recordHeaderBytes + tagBytes + (chacha ? 0 : gcmExplicitNonceBytes);
+}
+
+std::vector<uint8_t> Session::peerCertificate() const {
+  const CertificatePtr certificate(SSL_get1_peer_certificate(ssl_.get()));
+  const int length = certificate ? i2d_X509(certificate.get(), nullptr) : 0;
+  if (length <= 0) return {};
+  std::vector<uint8_t> der(static_cast<size_t>(length));
+  unsigned char* out = der.data();
+  i2d_X509(certificate.get(), &out);
+  return der;
+}
+
+}  // namespace p2pxbone

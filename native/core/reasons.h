@@ -1,0 +1,123 @@
+// Generated from native/reasons.json by scripts/generate-reasons.ts.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace p2pxbone {
+
+enum class DropReason : uint8_t {
+  none = 0,
+  // The first byte of a datagram is neither STUN, DTLS nor VXLAN (RFC 7983).
+  protocolUnknown = 1,
+  // A STUN message arrived, and nothing here has asked for one.
+  stunUnsupported = 2,
+  // A datagram was larger than the receive buffer.
+  datagramTruncated = 3,
+  // A VXLAN header is truncated or does not carry a network identifier.
+  vxlanMalformed = 4,
+  // No virtual node here has the VXLAN network identifier of the packet.
+  vniUnknown = 5,
+  // The network is known, but the inner destination MAC address is no virtual node's here.
+  nodeUnknown = 6,
+  // The virtual node has no tunnel to the sender's endpoint and inner source MAC address.
+  tunnelUnknown = 7,
+  // An Ethernet frame is truncated or carries neither IPv4 nor IPv6.
+  etherTypeUnsupported = 8,
+  // An inner IP packet is truncated or contradicts itself.
+  packetMalformed = 9,
+  // The header checksum of an inner IPv4 packet is wrong.
+  checksumBad = 10,
+  // The destination is a multicast or broadcast address; the overlay carries unicast.
+  multicastUnsupported = 11,
+  // The source or destination is an address that never leaves a host or a link.
+  addressMartian = 12,
+  // No forwarding table has been published for the virtual node yet.
+  imageMissing = 13,
+  // No route leads to the destination.
+  routeMissing = 14,
+  // The route to the destination says unreachable.
+  routeUnreachable = 15,
+  // This node is responsible for the IPv4 address on the ring, but nobody owns the address.
+  addressUnowned = 16,
+  // The route names a tunnel that has been removed.
+  tunnelGone = 17,
+  // The TTL or hop limit ran out in transit.
+  hopLimitExceeded = 18,
+  // The packet is larger than the tunnel carries and may not be fragmented.
+  packetTooBig = 19,
+  // An ICMP error was not sent because the virtual node sent too many of them.
+  icmpLimited = 20,
+  // The TAP writer of the virtual node does not keep up.
+  ringFull = 21,
+  // The kernel refused a packet written to the TAP, for instance because the interface is down.
+  tapWriteFailed = 22,
+  // The send buffer of the UDP socket is full.
+  sendBlocked = 23,
+  // The base network refused a datagram as larger than the path MTU.
+  sendTooBig = 24,
+  // The base network has no way to the peer, or the peer's host refused an earlier datagram.
+  sendUnreachable = 25,
+  // The kernel refused a datagram for another cause.
+  sendFailed = 26,
+  // The control thread does not keep up with arriving DTLS datagrams.
+  controlQueueFull = 27,
+  // JavaScript does not keep up with events; a control message was lost.
+  eventQueueFull = 28,
+  // A datagram with a DTLS first byte is not DTLS.
+  dtlsMalformed = 29,
+  // A DTLS record belongs to no association and starts none.
+  dtlsPeerUnknown = 30,
+  // A DTLS record is malformed, replayed, or failed to decrypt.
+  dtlsRecordBad = 31,
+  // The content of a DTLS record is neither a keep-alive, a VXLAN packet nor a control message.
+  dtlsContentUnknown = 32,
+  // There are too many associations or unfinished handshakes.
+  dtlsTableFull = 33,
+  // A handshake asked for a virtual Internet that has no node here.
+  dtlsServerNameUnknown = 34,
+};
+
+// One past the largest number; the size of an array indexed by reason.
+inline constexpr size_t kDropReasonCount = 35;
+
+inline constexpr std::array<const char*, kDropReasonCount> kDropReasonNames{
+    "none",
+    "protocolUnknown",
+    "stunUnsupported",
+    "datagramTruncated",
+    "vxlanMalformed",
+    "vniUnknown",
+    "nodeUnknown",
+    "tunnelUnknown",
+    "etherTypeUnsupported",
+    "packetMalformed",
+    "checksumBad",
+    "multicastUnsupported",
+    "addressMartian",
+    "imageMissing",
+    "routeMissing",
+    "routeUnreachable",
+    "addressUnowned",
+    "tunnelGone",
+    "hopLimitExceeded",
+    "packetTooBig",
+    "icmpLimited",
+    "ringFull",
+    "tapWriteFailed",
+    "sendBlocked",
+    "sendTooBig",
+    "sendUnreachable",
+    "sendFailed",
+    "controlQueueFull",
+    "eventQueueFull",
+    "dtlsMalformed",
+    "dtlsPeerUnknown",
+    "dtlsRecordBad",
+    "dtlsContentUnknown",
+    "dtlsTableFull",
+    "dtlsServerNameUnknown",
+};
+
+}  // namespace p2pxbone

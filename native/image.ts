@@ -1,0 +1,78 @@
+/** A forwarding image as the flat arrays that cross into the addon in one call. */
+import { fail } from '../overlay/errors.ts';
+import { ok, type Result } from '../overlay/lib/result.ts';
+import { parseAddress, parsePrefix } from './addresses.ts';
+import type { ForwardingImage, NextHop, PrefixHop, TunnelHandle } from './api.ts';
+
+/** Routes of each kind in one image; the native side has the same limit. */
+const ROUTES_MAX = 65536;
+const ID_MAX = 2n ** 64n - 1n;
+
+/** A next hop as one number: a tunnel's handle, or one of these. */
+const HOP_CODES = { unreachable: 0, local: -1, ring: -2 } as const;
+
+export type FlatImage = {
+  readonly exact: Uint8Array;
+  readonly exactHops: Float64Array;
+  readonly prefixes: Uint8Array;
+  readonly prefixBits: Uint8Array;
+  readonly prefixFamilies: Uint8Array;
+  readonly prefixHops: Float64Array;
+  readonly untils: BigUint64Array;
+  readonly rangeHops: Float64Array;
+};
+
+function encodeHop(hop: PrefixHop): number {
+  return hop.kind === 'tunnel' ? hop.tunnel : HOP_CODES[hop.kind];
+}
+
+export function decodeHop(code: number): NextHop {
+  if (code === HOP_CODES.unreachable) return { kind: 'unreachable' };
+  if (code === HOP_CODES.local) return { kind: 'local' };
+  return { kind: 'tunnel', tunnel: code as TunnelHandle };
+}
+
+export function flatten(image: ForwardingImage): Result<FlatImage> {
+  if (!Number.isSafeInteger(image.generation) || image.generation < 0) {
+    return fail('BAD_ARGUMENT', 'A generation is a whole number from 0 on.');
+  }
+  for (const routes of [image.exact, image.prefixes, image.ranges]) {
+    if (routes.length > ROUTES_MAX) {
+      return fail('LIMIT_REACHED', `A forwarding table has at most ${ROUTES_MAX} routes of each kind.`);
+    }
+  }
+  const flat: FlatImage = {
+    exact: new Uint8Array(image.exact.length * 16),
+    exactHops: new Float64Array(image.exact.length),
+    prefixes: new Uint8Array(image.prefixes.length * 16),
+    prefixBits: new Uint8Array(image.prefixes.length),
+    prefixFamilies: new Uint8Array(image.prefixes.length),
+    prefixHops: new Float64Array(image.prefixes.length),
+    untils: new BigUint64Array(image.ranges.length),
+    rangeHops: new Float64Array(image.ranges.length),
+  };
+  for (const [index, route] of image.exact.entries()) {
+    const address = parseAddress(route.address);
+    if (!address.ok) return address;
+    flat.exact.set(address.value.bytes, index * 16);
+    flat.exactHops[index] = encodeHop(route.nextHop);
+  }
+  for (const [index, route] of image.prefixes.entries()) {
+    const prefix = parsePrefix(route.prefix);
+    if (!prefix.ok) return prefix;
+    flat.prefixes.set(prefix.value.bytes, index * 16);
+    flat.prefixBits[index] = prefix.value.bits;
+    flat.prefixFamilies[index] = prefix.value.family;
+    flat.prefixHops[index] = encodeHop(route.nextHop);
+  }
+  let last = -1n;
+  for (const [index, range] of image.ranges.entries()) {
+    if (range.until <= last || range.until > ID_MAX) {
+      return fail('BAD_ARGUMENT', 'Ring ranges ascend by their end, within 64 bits.');
+    }
+    last = range.until;
+    flat.untils[index] = range.until;
+    flat.rangeHops[index] = encodeHop(range.nextHop);
+  }
+  return ok(flat);
+}

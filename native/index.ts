@@ -1,0 +1,259 @@
+/**
+ * The data plane's whole JavaScript API. Arguments are validated and errors are worded here; the addon does the rest.
+ *
+ * Like a socket, a data plane that has been bound keeps the process alive until it is closed. A process that exits
+ * without closing loses nothing but the goodbyes to its peers: the kernel removes the TAPs.
+ */
+import { randomBytes } from 'node:crypto';
+import { fail } from '../overlay/errors.ts';
+import { type Failure, ok, type Result } from '../overlay/lib/result.ts';
+import { explain, isNativeFailure, loadAddon, type NativeFailure, type NativePlane } from './addon.ts';
+import { formatEndpoint, parseAddress, parseEndpoint } from './addresses.ts';
+import type {
+  AssociationHandle,
+  Counters,
+  Credential,
+  DataPlane,
+  DataPlaneOptions,
+  Endpoint,
+  ForwardingImage,
+  NativeEvent,
+  NextHop,
+  NodeHandle,
+  NodeOptions,
+  PeerCredentials,
+  TunnelHandle,
+  TunnelOptions,
+} from './api.ts';
+import { decodeHop, flatten } from './image.ts';
+import { DROP_REASONS, type DropReason } from './reasons.ts';
+
+export type * from './api.ts';
+export { DROP_REASONS, type DropReason } from './reasons.ts';
+
+/** Bytes of one control message. */
+export const CONTROL_BYTES_MAX = 1100;
+const CONTROL_FIRST_BYTE_MIN = 0x80;
+const TAP_NAME_BYTES_MAX = 15;
+const VI_ID_BYTES_MAX = 256;
+/** Of RFC 6066 host names. */
+const SERVER_NAME_BYTES_MAX = 255;
+
+export function createDataPlane(options: DataPlaneOptions): Result<DataPlane> {
+  const { keepAliveMs, silenceMs } = options;
+  if (!isIntegerIn(keepAliveMs, 50, 60_000)) {
+    return fail('BAD_ARGUMENT', 'The keep-alive period is a whole number of milliseconds from 50 to 60000.');
+  }
+  if (!isIntegerIn(silenceMs, keepAliveMs * 3, 0x7fffffff)) {
+    return fail('BAD_ARGUMENT', 'The limit of silence is at least three keep-alive periods, in whole milliseconds.');
+  }
+  const addon = loadAddon();
+  if (!addon.ok) return addon;
+  const seed = new DataView(Uint8Array.from(randomBytes(8)).buffer).getBigUint64(0);
+  const doorbell: Doorbell = { ring: () => undefined };
+  try {
+    return ok(new Plane(new addon.value.Plane(keepAliveMs, silenceMs, seed, () => doorbell.ring()), doorbell));
+  } catch (error) {
+    return fail('SYSTEM', `Could not start the data plane: ${error instanceof Error ? error.message : String(error)}.`);
+  }
+}
+
+/** The process at the other end of a connected Unix socket, as the kernel noted it when it connected. */
+export function peerCredentials(fd: number): Result<PeerCredentials> {
+  if (!isIntegerIn(fd, 0, 0x7fffffff)) return fail('BAD_ARGUMENT', 'A file descriptor is a whole number from 0 on.');
+  const addon = loadAddon();
+  if (!addon.ok) return addon;
+  const answer = addon.value.peerCredentials(fd);
+  return isNativeFailure(answer) ? explain(answer, 'see who is at the other end of the socket') : ok(answer);
+}
+
+type Doorbell = { ring: () => void };
+
+class Plane implements DataPlane {
+  readonly #native: NativePlane;
+  readonly #serverNames = new Set<string>();
+  #listener: ((events: readonly NativeEvent[]) => void) | undefined;
+
+  constructor(native: NativePlane, doorbell: Doorbell) {
+    this.#native = native;
+    doorbell.ring = () => this.#deliver();
+  }
+
+  #deliver(): void {
+    const events = this.#native.drain().map(decodeEvent);
+    if (events.length > 0) this.#listener?.(events);
+  }
+
+  bind(endpoint: Endpoint): Result<Endpoint> {
+    const parsed = parseEndpoint(endpoint, true);
+    if (!parsed.ok) return parsed;
+    const bound = this.#native.bind(parsed.value.ip, parsed.value.port);
+    if (isNativeFailure(bound)) return explain(bound, `bind UDP port ${endpoint.port} of ${endpoint.address}`);
+    return ok(formatEndpoint(bound));
+  }
+
+  setCredential({ serverName, certificatePem, privateKeyPem, caPem }: Credential): Result<void> {
+    if (!isTextIn(serverName, SERVER_NAME_BYTES_MAX))
+      return fail('BAD_ARGUMENT', 'The server name is empty or too long.');
+    const set = settled(
+      this.#native.setCredential(serverName, certificatePem, privateKeyPem, caPem),
+      `use the certificate for ${serverName}`,
+    );
+    if (set.ok) this.#serverNames.add(serverName);
+    return set;
+  }
+
+  removeCredential(serverName: string): void {
+    this.#serverNames.delete(serverName);
+    this.#native.removeCredential(serverName);
+  }
+
+  openNode(options: NodeOptions): Result<NodeHandle> {
+    const wrong = checkNode(options);
+    if (wrong !== undefined) return wrong;
+    const ipv4 = parseAddress(options.ipv4);
+    if (!ipv4.ok) return ipv4;
+    const ipv6 = parseAddress(options.ipv6);
+    if (!ipv6.ok) return ipv6;
+    if (ipv4.value.family !== 4 || ipv6.value.family !== 6) {
+      return fail('BAD_ARGUMENT', 'A node has one IPv4 and one IPv6 address.');
+    }
+    const { tapName, mtu, id, viId, vni, mac } = options;
+    const node = this.#native.openNode(tapName, mtu, id, viId, vni, mac, ipv4.value.bytes, ipv6.value.bytes);
+    return isNativeFailure(node) ? explain(node, `create the interface ${tapName}`) : ok(node as NodeHandle);
+  }
+
+  closeNode(node: NodeHandle): void {
+    this.#native.closeNode(node);
+  }
+
+  addTunnel({ node, peer, peerMac }: TunnelOptions): Result<TunnelHandle> {
+    const parsed = parseEndpoint(peer);
+    if (!parsed.ok) return parsed;
+    if (!isMac(peerMac)) return fail('BAD_ARGUMENT', 'The peer MAC address is not six bytes of a single station.');
+    const tunnel = this.#native.addTunnel(node, parsed.value.ip, parsed.value.port, peerMac);
+    return isNativeFailure(tunnel) ? explain(tunnel, 'add the tunnel') : ok(tunnel as TunnelHandle);
+  }
+
+  updateTunnel(tunnel: TunnelHandle, change: { peer?: Endpoint; payloadBytesMax?: number }): Result<void> {
+    const { peer, payloadBytesMax } = change;
+    if (payloadBytesMax !== undefined && !isIntegerIn(payloadBytesMax, 576, 65_507)) {
+      return fail('BAD_ARGUMENT', 'The largest UDP payload is a whole number of bytes from 576 to 65507.');
+    }
+    if (peer === undefined) {
+      return settled(this.#native.updateTunnel(tunnel, payloadBytesMax ?? 0), 'change the tunnel');
+    }
+    const parsed = parseEndpoint(peer);
+    if (!parsed.ok) return parsed;
+    const { ip, port } = parsed.value;
+    return settled(this.#native.updateTunnel(tunnel, payloadBytesMax ?? 0, ip, port), 'change the tunnel');
+  }
+
+  removeTunnel(tunnel: TunnelHandle): void {
+    this.#native.removeTunnel(tunnel);
+  }
+
+  publish(node: NodeHandle, image: ForwardingImage): Result<void> {
+    const flat = flatten(image);
+    if (!flat.ok) return flat;
+    const { exact, exactHops, prefixes, prefixBits, prefixFamilies, prefixHops, untils, rangeHops } = flat.value;
+    const published = this.#native.publish(
+      node,
+      image.generation,
+      exact,
+      exactHops,
+      prefixes,
+      prefixBits,
+      prefixFamilies,
+      prefixHops,
+      untils,
+      rangeHops,
+    );
+    return settled(published, 'publish the forwarding table');
+  }
+
+  lookup(node: NodeHandle, address: string): Result<NextHop> {
+    const parsed = parseAddress(address);
+    if (!parsed.ok) return parsed;
+    const hop = this.#native.lookup(node, parsed.value.bytes);
+    return isNativeFailure(hop) ? explain(hop, 'look the address up') : ok(decodeHop(hop));
+  }
+
+  associate(peer: Endpoint, serverName: string): Result<AssociationHandle> {
+    const parsed = parseEndpoint(peer);
+    if (!parsed.ok) return parsed;
+    if (!this.#serverNames.has(serverName)) {
+      return fail('NOT_FOUND', `There is no certificate for ${serverName} here; set it first.`);
+    }
+    const association = this.#native.associate(parsed.value.ip, parsed.value.port, serverName);
+    return isNativeFailure(association) ? explain(association, 'associate') : ok(association as AssociationHandle);
+  }
+
+  send(association: AssociationHandle, message: Uint8Array): Result<void> {
+    const first = message[0];
+    if (first === undefined || first < CONTROL_FIRST_BYTE_MIN || message.length > CONTROL_BYTES_MAX) {
+      return fail('BAD_ARGUMENT', `A control message has 1 to ${CONTROL_BYTES_MAX} bytes, the first from 0x80 on.`);
+    }
+    return settled(this.#native.send(association, message), 'send the message');
+  }
+
+  closeAssociation(association: AssociationHandle): void {
+    this.#native.closeAssociation(association);
+  }
+
+  onEvents(listener: (events: readonly NativeEvent[]) => void): void {
+    this.#listener = listener;
+  }
+
+  counters(): Counters {
+    const { drops, tunnels, nodes, associations } = this.#native.counters();
+    const rows = Object.entries(DROP_REASONS).map(([name, { number }]) => [name, drops[number] ?? 0n]);
+    return {
+      drops: Object.fromEntries(rows) as Record<DropReason, bigint>,
+      tunnels,
+      nodes,
+      associations: associations.map((row) => ({ ...row, peer: formatEndpoint(row.peer) })),
+    };
+  }
+
+  close(): void {
+    this.#listener = undefined;
+    this.#native.close();
+  }
+}
+
+function decodeEvent(event: ReturnType<NativePlane['drain']>[number]): NativeEvent {
+  return (event.peer === undefined ? event : { ...event, peer: formatEndpoint(event.peer) }) as NativeEvent;
+}
+
+function settled(answer: undefined | NativeFailure, action: string): Result<void> {
+  return answer === undefined ? ok() : explain(answer, action);
+}
+
+function checkNode({ tapName, mtu, id, viId, vni, mac }: NodeOptions): Failure | undefined {
+  // What the kernel refuses (slashes, spaces, colons, dots alone) or expands (percent).
+  if (!isTextIn(tapName, TAP_NAME_BYTES_MAX) || !/^[A-Za-z0-9_-][A-Za-z0-9_.-]*$/.test(tapName)) {
+    return fail('BAD_ARGUMENT', `"${tapName}" is not an interface name of at most ${TAP_NAME_BYTES_MAX} bytes.`);
+  }
+  if (!isIntegerIn(mtu, 1280, 9000))
+    return fail('BAD_ARGUMENT', 'The MTU is a whole number of bytes from 1280 to 9000.');
+  if (typeof id !== 'bigint' || id < 0n || id >= 2n ** 64n) return fail('BAD_ARGUMENT', 'An id has 64 bits.');
+  if (!isTextIn(viId, VI_ID_BYTES_MAX))
+    return fail('BAD_ARGUMENT', 'The id of the virtual Internet is empty or too long.');
+  if (!isIntegerIn(vni, 0, 0xffffff)) return fail('BAD_ARGUMENT', 'A VXLAN network identifier has 24 bits.');
+  if (!isMac(mac)) return fail('BAD_ARGUMENT', 'The MAC address is not six bytes of a single station.');
+  return undefined;
+}
+
+function isIntegerIn(value: number, least: number, most: number): boolean {
+  return Number.isInteger(value) && value >= least && value <= most;
+}
+
+function isTextIn(value: string, bytesMax: number): boolean {
+  return typeof value === 'string' && value !== '' && new TextEncoder().encode(value).length <= bytesMax;
+}
+
+/** Not a multicast address, which no interface may have. */
+function isMac(value: Uint8Array): boolean {
+  return value instanceof Uint8Array && value.length === 6 && ((value[0] ?? 1) & 1) === 0;
+}

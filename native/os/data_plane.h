@@ -1,0 +1,148 @@
+// The whole data plane as JavaScript uses it. Everything here is called from one thread, JavaScript's; the packet path
+// runs in threads of its own and reads what is published here.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "os/control_loop.h"
+#include "os/event_queue.h"
+#include "os/node_runtime.h"
+#include "os/platform.h"
+#include "os/underlay_loop.h"
+
+namespace p2pxbone {
+
+enum class PlaneError : uint8_t {
+  none,
+  system,  // with an errno
+  alreadyBound,
+  notBound,
+  nodeUnknown,
+  tunnelUnknown,
+  associationUnusable,  // no such association, or it is not up
+  credentialBad,        // with a text
+  credentialMissing,    // or too many associations
+  limitReached,
+  conflict,
+  imageBad,
+  imageMissing,
+};
+
+struct Failure {
+  PlaneError error = PlaneError::none;
+  int systemError = 0;
+  std::string text;
+};
+
+template <typename Value>
+using Outcome = std::variant<Value, Failure>;
+
+struct PlaneSettings {
+  AssociationSettings association;
+  // Unpredictable to others.
+  uint64_t seed = 0;
+};
+
+struct TunnelCount {
+  TunnelHandle tunnel = 0;
+  uint64_t packetsOut = 0;
+  uint64_t bytesOut = 0;
+  uint64_t packetsIn = 0;
+  uint64_t bytesIn = 0;
+};
+
+struct NodeCount {
+  NodeHandle node = 0;
+  uint64_t generation = 0;  // 0 before the first image
+  uint64_t packetsFromTap = 0;
+  uint64_t packetsToTap = 0;
+  uint64_t packetsTransit = 0;
+  uint64_t packetsPinned = 0;
+  uint64_t icmpErrorsSent = 0;
+};
+
+struct PlaneCounters {
+  std::array<uint64_t, kDropReasonCount> drops{};
+  std::vector<TunnelCount> tunnels;
+  std::vector<NodeCount> nodes;
+  std::vector<AssociationState> associations;
+};
+
+class DataPlane {
+ public:
+  static constexpr size_t kNodesMax = 256;
+  static constexpr size_t kViIdBytesMax = 256;
+  static constexpr size_t kPayloadBytesMin = 576;
+  static constexpr size_t kPayloadBytesMax = 65507;
+  // Of an Ethernet base network, until the path has been measured.
+  static constexpr size_t kOuterMtuDefault = 1500;
+
+  // Throws std::system_error if the system has no thread or descriptor left.
+  DataPlane(Platform& platform, const PlaneSettings& settings);
+  // Says goodbye to all peers, stops all threads, removes all TAPs.
+  ~DataPlane();
+  DataPlane(const DataPlane&) = delete;
+  DataPlane& operator=(const DataPlane&) = delete;
+
+  [[nodiscard]] EventQueue& events() { return events_; }
+
+  [[nodiscard]] Outcome<Endpoint> bind(const Endpoint& local);
+  [[nodiscard]] Failure setCredential(const std::string& serverName, const std::string& certificatePem,
+                                      const std::string& privateKeyPem, const std::string& caPem);
+  void removeCredential(const std::string& serverName);
+
+  [[nodiscard]] Outcome<NodeHandle> openNode(const TapOptions& tap, const NodeConfig& config);
+  void closeNode(NodeHandle node);
+  [[nodiscard]] Outcome<TunnelHandle> addTunnel(NodeHandle node, const Endpoint& peer, const Mac& peerMac);
+  [[nodiscard]] Failure updateTunnel(TunnelHandle tunnel, const std::optional<Endpoint>& peer,
+                                     std::optional<size_t> payloadBytesMax);
+  void removeTunnel(TunnelHandle tunnel);
+  [[nodiscard]] Failure publish(NodeHandle node, const ImageRoutes& routes);
+  [[nodiscard]] Outcome<Hop> lookup(NodeHandle node, const Address& destination, bool v6) const;
+
+  [[nodiscard]] Outcome<AssociationId> associate(const Endpoint& peer, const std::string& serverName);
+  [[nodiscard]] Failure send(AssociationId association, std::span<const uint8_t> message);
+  void closeAssociation(AssociationId association);
+
+  [[nodiscard]] PlaneCounters counters();
+
+ private:
+  // What JavaScript's thread has made of a node; `published` is what workers see.
+  struct NodeEntry {
+    std::shared_ptr<const ForwardingImage> image;
+    TunnelTable tunnels;
+    std::shared_ptr<const NodeTables> published;
+    // Last, so that its threads end before what they read.
+    std::unique_ptr<NodeRuntime> runtime;
+  };
+
+  void publishTables(NodeEntry& entry);
+  void publishDirectory();
+  [[nodiscard]] NodeEntry* entryOf(TunnelHandle tunnel);
+
+  Platform& platform_;
+  const uint64_t seed_;
+  EpochDomain epochs_;
+  EventQueue events_;
+  UnderlaySlot underlaySlot_{nullptr};
+  DirectorySlot directorySlot_{nullptr};
+  std::shared_ptr<const Directory> directory_;
+  std::array<uint64_t, kDropReasonCount> closedDrops_{};  // of nodes that are gone
+  NodeHandle lastNode_ = 0;
+  uint64_t lastTunnelSerial_ = 0;
+  std::unordered_map<TunnelHandle, NodeHandle> tunnelNodes_;
+
+  // Destroyed from the last to the first: nodes' threads and the underlay's reader before what they use.
+  std::unique_ptr<UnderlaySocket> underlay_;
+  std::unique_ptr<ControlLoop> control_;
+  std::map<NodeHandle, NodeEntry> nodes_;
+  std::unique_ptr<UnderlayLoop> underlayLoop_;
+};
+
+}  // namespace p2pxbone

@@ -1,0 +1,19 @@
+#include "os/fd.h"
+
+#include <poll.h>
+
+#include <array>
+#include <cerrno>
+
+namespace p2pxbone {
+
+bool waitReadable(int fd, const Wakeup& stop) {
+  std::array<pollfd, 2> waited{{{fd, POLLIN, 0}, {stop.fd(), POLLIN, 0}}};
+  for (;;) {
+    const int ready = ::poll(waited.data(), waited.size(), -1);
+    if (ready < 0 && errno == EINTR) continue;
+    return (waited[1].revents & POLLIN) == 0;
+  }
+}
+
+}  // namespace p2pxbone

@@ -1,0 +1,83 @@
+// In-memory twins of the TAP and the UDP socket, and a base network that joins the latter.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "os/fd.h"
+#include "os/platform.h"
+
+namespace p2pxbone {
+
+// The kernel's side of a MemoryTap. Any thread.
+class MemoryHost {
+ public:
+  static constexpr size_t kFramesMax = 4096;
+
+  // The kernel sends a frame. False if the device's transmit queue is full.
+  bool inject(std::span<const uint8_t> frame);
+  // The next frame that the data plane wrote; nullopt if none comes in time.
+  [[nodiscard]] std::optional<std::vector<uint8_t>> receive(int timeoutMs);
+  // The device disappears, as when somebody deletes the interface.
+  void remove();
+  // While held, writes to the device wait: a kernel that does not keep up.
+  void hold();
+  void release();
+
+ private:
+  friend class MemoryTap;
+  std::mutex writing_;  // held by hold()
+  std::mutex mutex_;    // guards all below
+  std::deque<std::vector<uint8_t>> toPlane_;
+  std::deque<std::vector<uint8_t>> toHost_;
+  bool removed_ = false;
+  Wakeup planeReadable_;
+  Wakeup hostReadable_;
+};
+
+// Datagrams between the sockets of one MemoryPlatform, without loss up to the limits.
+class MemoryNetwork {
+ public:
+  static constexpr size_t kDatagramsMax = 4096;  // waiting in one socket
+
+  struct Mailbox {
+    std::mutex mutex;  // guards the queue
+    std::deque<std::pair<Endpoint, std::vector<uint8_t>>> datagrams;
+    Wakeup readable;
+  };
+
+  // Null if the endpoint is taken.
+  [[nodiscard]] std::shared_ptr<Mailbox> open(Endpoint& local);
+  void close(const Endpoint& local);
+  // 0 or an errno.
+  [[nodiscard]] int deliver(const Endpoint& from, const Endpoint& to, std::span<const uint8_t> bytes);
+  // Largest payload that passes, bytes; more is refused as a socket that may not fragment does.
+  void limitPayload(size_t bytes);
+
+ private:
+  std::mutex mutex_;  // guards all below
+  std::map<std::pair<std::array<uint8_t, 16>, uint16_t>, std::shared_ptr<Mailbox>> mailboxes_;
+  uint16_t nextPort_ = 49152;
+  size_t payloadMax_ = 65507;
+};
+
+class MemoryPlatform final : public Platform {
+ public:
+  explicit MemoryPlatform(MemoryNetwork& network) : network_(network) {}
+
+  TapOutcome openTap(const TapOptions& options) override;
+  UnderlayOutcome openUnderlay(const Endpoint& local) override;
+
+  // The kernel's side of the TAP last opened under that name; null if there was none.
+  [[nodiscard]] std::shared_ptr<MemoryHost> host(const std::string& name);
+
+ private:
+  MemoryNetwork& network_;
+  std::map<std::string, std::shared_ptr<MemoryHost>> hosts_;
+};
+
+}  // namespace p2pxbone

@@ -1,0 +1,47 @@
+// A TAP device: Ethernet frames to and from the kernel's IP stack.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <variant>
+
+#include "core/vxlan.h"
+
+namespace p2pxbone {
+
+// Room for a 64 KB super-packet with its headers.
+inline constexpr size_t kFrameBytesMax = 65536 + 64;
+
+// One slot of a batch to be read. The caller owns the memory.
+struct TapSlot {
+  std::span<uint8_t> room;
+  size_t length = 0;
+};
+
+struct TapOptions {
+  std::string name;
+  size_t mtu = 1400;
+  Mac mac{};
+};
+
+class TapDevice {
+ public:
+  virtual ~TapDevice() = default;
+
+  // One reader thread. Blocks until a frame can be read or the device is broken (true), or stop() has been called (false).
+  [[nodiscard]] virtual bool wait() = 0;
+  // One reader thread. Fills slots from the first one on and sets their lengths; returns how many, 0 if there is nothing
+  // to read, or a negative errno when the device is gone. Never blocks.
+  [[nodiscard]] virtual int read(std::span<TapSlot> slots) = 0;
+  // Any thread, several at once. Hands one frame to the kernel, which copies it. 0 or an errno. Never blocks.
+  [[nodiscard]] virtual int write(std::span<const uint8_t> frame) = 0;
+  // Any thread. Ends the present and all later waits.
+  virtual void stop() = 0;
+};
+
+// The device, or an errno.
+using TapOutcome = std::variant<std::unique_ptr<TapDevice>, int>;
+
+}  // namespace p2pxbone

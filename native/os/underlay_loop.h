@@ -1,0 +1,41 @@
+// The thread that reads the base network: tells datagrams apart, forwards tunnels' packets, and passes DTLS on.
+#pragma once
+
+#include <thread>
+
+#include "os/control_loop.h"
+
+namespace p2pxbone {
+
+class UnderlayLoop {
+ public:
+  struct Surroundings {
+    const UnderlaySlot& underlay;
+    const DirectorySlot& directory;
+    EpochDomain& epochs;
+    ControlLoop& control;
+    uint64_t seed;
+  };
+
+  // The slot holds a socket already, which outlives this. The thread starts at once.
+  explicit UnderlayLoop(const Surroundings& around);
+  // Stops the socket's waits and joins.
+  ~UnderlayLoop();
+  UnderlayLoop(const UnderlayLoop&) = delete;
+  UnderlayLoop& operator=(const UnderlayLoop&) = delete;
+
+  void addDropsTo(std::array<uint64_t, kDropReasonCount>& totals) const { drops_.addTo(totals); }
+
+ private:
+  class UnderlaySink;
+  void loop();
+  // True if the datagram went to the control thread.
+  [[nodiscard]] bool dispatch(const DatagramSlot& slot, const Directory& directory, Forwarder& forwarder, Millis now);
+
+  const Surroundings around_;
+  EpochDomain::Worker& worker_;
+  DropCounters drops_;
+  std::thread thread_;
+};
+
+}  // namespace p2pxbone

@@ -1,0 +1,143 @@
+// Generated from native/reasons.json by scripts/generate-reasons.ts.
+
+/** Why the data plane dropped a packet, a datagram or a message. Numbers are never given a new meaning. */
+export const DROP_REASONS = {
+  protocolUnknown: {
+    number: 1,
+    text: 'The first byte of a datagram is neither STUN, DTLS nor VXLAN (RFC 7983).',
+  },
+  stunUnsupported: {
+    number: 2,
+    text: 'A STUN message arrived, and nothing here has asked for one.',
+  },
+  datagramTruncated: {
+    number: 3,
+    text: 'A datagram was larger than the receive buffer.',
+  },
+  vxlanMalformed: {
+    number: 4,
+    text: 'A VXLAN header is truncated or does not carry a network identifier.',
+  },
+  vniUnknown: {
+    number: 5,
+    text: 'No virtual node here has the VXLAN network identifier of the packet.',
+  },
+  nodeUnknown: {
+    number: 6,
+    text: "The network is known, but the inner destination MAC address is no virtual node's here.",
+  },
+  tunnelUnknown: {
+    number: 7,
+    text: "The virtual node has no tunnel to the sender's endpoint and inner source MAC address.",
+  },
+  etherTypeUnsupported: {
+    number: 8,
+    text: 'An Ethernet frame is truncated or carries neither IPv4 nor IPv6.',
+  },
+  packetMalformed: {
+    number: 9,
+    text: 'An inner IP packet is truncated or contradicts itself.',
+  },
+  checksumBad: {
+    number: 10,
+    text: 'The header checksum of an inner IPv4 packet is wrong.',
+  },
+  multicastUnsupported: {
+    number: 11,
+    text: 'The destination is a multicast or broadcast address; the overlay carries unicast.',
+  },
+  addressMartian: {
+    number: 12,
+    text: 'The source or destination is an address that never leaves a host or a link.',
+  },
+  imageMissing: {
+    number: 13,
+    text: 'No forwarding table has been published for the virtual node yet.',
+  },
+  routeMissing: {
+    number: 14,
+    text: 'No route leads to the destination.',
+  },
+  routeUnreachable: {
+    number: 15,
+    text: 'The route to the destination says unreachable.',
+  },
+  addressUnowned: {
+    number: 16,
+    text: 'This node is responsible for the IPv4 address on the ring, but nobody owns the address.',
+  },
+  tunnelGone: {
+    number: 17,
+    text: 'The route names a tunnel that has been removed.',
+  },
+  hopLimitExceeded: {
+    number: 18,
+    text: 'The TTL or hop limit ran out in transit.',
+  },
+  packetTooBig: {
+    number: 19,
+    text: 'The packet is larger than the tunnel carries and may not be fragmented.',
+  },
+  icmpLimited: {
+    number: 20,
+    text: 'An ICMP error was not sent because the virtual node sent too many of them.',
+  },
+  ringFull: {
+    number: 21,
+    text: 'The TAP writer of the virtual node does not keep up.',
+  },
+  tapWriteFailed: {
+    number: 22,
+    text: 'The kernel refused a packet written to the TAP, for instance because the interface is down.',
+  },
+  sendBlocked: {
+    number: 23,
+    text: 'The send buffer of the UDP socket is full.',
+  },
+  sendTooBig: {
+    number: 24,
+    text: 'The base network refused a datagram as larger than the path MTU.',
+  },
+  sendUnreachable: {
+    number: 25,
+    text: "The base network has no way to the peer, or the peer's host refused an earlier datagram.",
+  },
+  sendFailed: {
+    number: 26,
+    text: 'The kernel refused a datagram for another cause.',
+  },
+  controlQueueFull: {
+    number: 27,
+    text: 'The control thread does not keep up with arriving DTLS datagrams.',
+  },
+  eventQueueFull: {
+    number: 28,
+    text: 'JavaScript does not keep up with events; a control message was lost.',
+  },
+  dtlsMalformed: {
+    number: 29,
+    text: 'A datagram with a DTLS first byte is not DTLS.',
+  },
+  dtlsPeerUnknown: {
+    number: 30,
+    text: 'A DTLS record belongs to no association and starts none.',
+  },
+  dtlsRecordBad: {
+    number: 31,
+    text: 'A DTLS record is malformed, replayed, or failed to decrypt.',
+  },
+  dtlsContentUnknown: {
+    number: 32,
+    text: 'The content of a DTLS record is neither a keep-alive, a VXLAN packet nor a control message.',
+  },
+  dtlsTableFull: {
+    number: 33,
+    text: 'There are too many associations or unfinished handshakes.',
+  },
+  dtlsServerNameUnknown: {
+    number: 34,
+    text: 'A handshake asked for a virtual Internet that has no node here.',
+  },
+} as const;
+
+export type DropReason = keyof typeof DROP_REASONS;

@@ -1,0 +1,298 @@
+#include "test/association_fixture.h"
+
+namespace p2pxbone::testing {
+namespace {
+
+TEST_CASE("silence ends an association") {
+  World world = pair(31);
+  join(world);
+  const Millis silentFrom = world.now;
+  world.tap = [](const Endpoint&, Transmit&) { return false; };
+  world.run(1900);
+  CHECK(downs(world, a).empty());
+  world.run(700);
+  CHECK(downs(world, a) == std::vector{DownReason::peerSilent});
+  CHECK(downs(world, b) == std::vector{DownReason::peerSilent});
+  CHECK(world.machine(a).states().empty());
+  CHECK_FALSE(world.machine(a).deadline());
+  CHECK(world.now - silentFrom == 2600);
+}
+
+TEST_CASE("only one end of an idle association asks, about twice a second") {
+  World world = pair(32);
+  join(world);
+  world.run(2000);
+  size_t datagrams = 0;
+  world.tap = [&](const Endpoint&, Transmit&) {
+    datagrams++;
+    return true;
+  };
+  world.run(20'000);
+  CHECK(datagrams >= 2 * 35);
+  CHECK(datagrams <= 2 * 46);
+}
+
+TEST_CASE("closing says goodbye") {
+  World world = pair(33);
+  join(world);
+  SUBCASE("one") {
+    world.machine(a).close(idOf(world, a), world.now);
+  }
+  SUBCASE("all") {
+    world.machine(a).closeAll(world.now);
+  }
+  SUBCASE("by taking the credential away") {
+    world.machine(a).removeCredential("vi-red.example");
+    world.run(100);
+    CHECK(downs(world, a).empty());
+    world.machine(a).removeCredential(vi);
+    CHECK_FALSE(world.machine(a).associate(b, vi, world.now));
+  }
+  world.run(100);
+  CHECK(downs(world, a) == std::vector{DownReason::closed});
+  CHECK(downs(world, b) == std::vector{DownReason::peerClosed});
+  CHECK(world.machine(a).states().empty());
+  CHECK(world.machine(b).states().empty());
+  CHECK_FALSE(world.machine(a).send(idOf(world, a), std::vector<uint8_t>{0x80}, world.now));
+}
+
+TEST_CASE("closing during the handshake") {
+  World world = pair(34);
+  const auto id = world.machine(a).associate(b, vi, world.now);
+  world.machine(a).close(*id, world.now);
+  world.run(10'000);
+  CHECK(downs(world, a) == std::vector{DownReason::closed});
+  CHECK(world.node(b).events.empty());
+  CHECK(world.machine(b).states().empty());
+}
+
+TEST_CASE("messages of each kind arrive, others are refused at the door") {
+  World world = pair(35);
+  join(world);
+  AssociationMachine& sender = world.machine(a);
+  const AssociationId id = idOf(world, a);
+  const size_t payload = sender.states()[0].payloadBytesMax;
+  std::vector<uint8_t> control(controlBytesMax, 0x85);
+  std::vector<uint8_t> vxlan(payload - 37, 0x08);
+  CHECK(sender.send(id, control, world.now));
+  CHECK(sender.send(id, vxlan, world.now));
+  control.push_back(0);
+  vxlan.push_back(0);
+  CHECK_FALSE(sender.send(id, control, world.now));
+  CHECK_FALSE(sender.send(id, vxlan, world.now));
+  CHECK_FALSE(sender.send(id, {}, world.now));
+  CHECK_FALSE(sender.send(id, std::vector<uint8_t>{0x01, 0}, world.now));
+  CHECK_FALSE(sender.send(id + 1, std::vector<uint8_t>{0x80}, world.now));
+  size_t largest = 0;
+  world.tap = [&](const Endpoint&, Transmit& transmit) {
+    largest = std::max(largest, transmit.datagram.size());
+    return true;
+  };
+  world.run(100);
+  CHECK(largest == payload);
+  CHECK(world.node(b).of(Kind::control).back().bytes.size() == controlBytesMax);
+  REQUIRE(world.node(b).of(Kind::vxlan).size() == 1);
+  CHECK(world.node(b).of(Kind::vxlan)[0].bytes.size() == payload - 37);
+}
+
+TEST_CASE("the largest payload of the path is found") {
+  SUBCASE("Ethernet") {
+    World world = pair(40);
+    join(world);
+    CHECK(mtus(world, a) == std::vector<size_t>{1252, 1472});
+    CHECK(mtus(world, b) == std::vector<size_t>{1252, 1472});
+  }
+  SUBCASE("a link of 1400") {
+    World world = pair(41, {.payloadBytesMax = 1400 - 28});
+    join(world);
+    world.run(200);
+    CHECK(mtus(world, a) == std::vector<size_t>{1252, 1372});
+    CHECK(mtus(world, b) == std::vector<size_t>{1252, 1372});
+    world.run(200'000);
+    CHECK(mtus(world, a).size() == 2);
+    checkJoined(world);
+  }
+  SUBCASE("the least there is") {
+    World world = pair(42, {.payloadBytesMax = 1280 - 28});
+    join(world);
+    CHECK(mtus(world, a) == std::vector<size_t>{1252});
+    CHECK(downs(world, a).empty());
+  }
+  SUBCASE("jumbo frames") {
+    AssociationSettings settings;
+    settings.payloadBytesLimit = 8972;
+    World world = pair(43, {}, settings);
+    join(world);
+    CHECK(mtus(world, a) == std::vector<size_t>{1252, 8972});
+  }
+  SUBCASE("a limit below the base") {
+    AssociationSettings settings;
+    settings.payloadBytesLimit = 100;
+    World world = pair(47, {}, settings);
+    join(world);
+    CHECK(mtus(world, a) == std::vector<size_t>{1252});
+  }
+  SUBCASE("IPv6") {
+    World world(44);
+    const Endpoint x = ipv6(1);
+    const Endpoint y = ipv6(2);
+    addEquipped(world, x);
+    addEquipped(world, y);
+    REQUIRE(world.machine(x).associate(y, vi, world.now));
+    world.run(1000);
+    CHECK(mtus(world, x) == std::vector<size_t>{1232, 1452});
+  }
+  SUBCASE("under loss") {
+    AssociationSettings settings;
+    settings.silence = 10'000;
+    settings.handshakeTimeout = 20'000;
+    World world = pair(45, {.loss = 0.2, .payloadBytesMax = 1400 - 28}, settings);
+    REQUIRE(world.machine(a).associate(b, vi, world.now));
+    world.run(200'000);
+    const std::vector<size_t> found = mtus(world, a);
+    CHECK(*std::max_element(found.begin(), found.end()) == 1372);
+    CHECK(downs(world, a).empty());
+  }
+}
+
+TEST_CASE("a path that changes is noticed at the next round") {
+  World world = pair(46);
+  join(world);
+  world.link.payloadBytesMax = 1340 - 28;
+  world.run(62'000);
+  CHECK(mtus(world, a) == std::vector<size_t>{1252, 1472, 1312});
+  CHECK(downs(world, a).empty());
+  world.link.payloadBytesMax = 65'535;
+  world.run(62'000);
+  CHECK(mtus(world, a) == std::vector<size_t>{1252, 1472, 1312, 1472});
+}
+
+TEST_CASE("replayed, damaged and truncated records are counted and change nothing") {
+  World world = pair(50);
+  join(world);
+  world.run(1500);
+  std::vector<uint8_t> record;
+  world.tap = [&](const Endpoint& from, Transmit& transmit) {
+    if (from == a) record = transmit.datagram;
+    return true;
+  };
+  CHECK(world.machine(a).send(idOf(world, a), std::vector<uint8_t>(300, 0x81), world.now));
+  world.run(10);
+  world.tap = nullptr;
+  REQUIRE(record.size() == 337);
+  AssociationMachine& receiver = world.machine(b);
+  const size_t heard = world.node(b).of(Kind::control).size();
+  uint64_t bad = receiver.drops().badRecord;
+  receiver.handleDatagram(a, record, world.now);
+  CHECK(receiver.drops().badRecord == ++bad);
+  for (size_t bit = 0; bit < record.size() * 8; bit += 7) {
+    CAPTURE(bit);
+    std::vector<uint8_t> damaged = record;
+    damaged[bit / 8] = static_cast<uint8_t>(damaged[bit / 8] ^ (1U << (bit % 8)));
+    receiver.handleDatagram(a, damaged, world.now);
+  }
+  for (size_t bytes = 0; bytes < record.size(); bytes++) {
+    receiver.handleDatagram(a, std::span(record).first(bytes), world.now);
+  }
+  const AssociationDrops& drops = receiver.drops();
+  CHECK(drops.badRecord + drops.notDtls >= bad + 337 + 337 * 8 / 7 - 20);
+  CHECK(drops.notDtls >= 13);
+  CHECK(world.node(b).of(Kind::control).size() == heard);
+  checkJoined(world);
+}
+
+TEST_CASE("what comes from no peer, or is no DTLS, is counted and never answered") {
+  World world = pair(51);
+  AssociationMachine& machine = world.machine(b);
+  std::mt19937_64 random(51);
+  for (int i = 0; i < 5000; i++) {
+    std::vector<uint8_t> garbage(random() % 1500);
+    for (auto& byte : garbage) byte = static_cast<uint8_t>(random());
+    if (i % 2 == 0 && garbage.size() > 16) {
+      garbage[0] = static_cast<uint8_t>(20 + random() % 4);
+      garbage[1] = 0xfe;
+    }
+    machine.handleDatagram(ipv4(static_cast<uint8_t>(random())), garbage, world.now);
+    CHECK_FALSE(machine.pollTransmit());
+  }
+  const AssociationDrops& drops = machine.drops();
+  CHECK(drops.notDtls + drops.unknownPeer + drops.badRecord == 5000);
+  CHECK(drops.notDtls > 0);
+  CHECK(drops.unknownPeer > 0);
+  CHECK(machine.states().empty());
+}
+
+TEST_CASE("full tables refuse and count") {
+  World world(52);
+  AssociationSettings small;
+  small.associationsMax = 3;
+  addEquipped(world, b, small);
+  for (uint8_t host = 10; host < 15; host++) {
+    addEquipped(world, ipv4(host));
+    REQUIRE(world.machine(ipv4(host)).associate(b, vi, world.now));
+  }
+  world.run(1000);
+  CHECK(world.machine(b).states().size() == 3);
+  CHECK(ups(world, b) == 3);
+  CHECK(world.machine(b).drops().tableFull >= 2);
+  CHECK_FALSE(world.machine(b).associate(ipv4(99), vi, world.now));
+
+  AssociationSettings few;
+  few.handshakesMax = 2;
+  AssociationMachine& other = addEquipped(world, a, few);
+  CHECK(other.associate(ipv4(101), vi, world.now));
+  CHECK(other.associate(ipv4(102), vi, world.now));
+  CHECK_FALSE(other.associate(ipv4(103), vi, world.now));
+  CHECK(other.drops().tableFull == 1);
+  world.run(6000);
+  CHECK(other.associate(ipv4(103), vi, world.now));
+}
+
+TEST_CASE("a thousand associations on one machine") {
+  World world(53);
+  AssociationSettings settings;
+  settings.handshakesMax = 2000;
+  settings.keepAlive = 2000;
+  settings.silence = 8000;
+  addEquipped(world, b, settings);
+  for (uint16_t i = 0; i < 1000; i++) {
+    const Endpoint client = ipv4(static_cast<uint8_t>(i % 250), static_cast<uint16_t>(5000 + i));
+    addEquipped(world, client, settings);
+    REQUIRE(world.machine(client).associate(b, vi, world.now));
+  }
+  world.run(10'000);
+  CHECK(ups(world, b) == 1000);
+  CHECK(downs(world, b).empty());
+  const auto states = world.machine(b).states();
+  CHECK(std::all_of(states.begin(), states.end(), [](const auto& state) { return state.up && state.payloadBytesMax == 1472; }));
+  world.machine(b).closeAll(world.now);
+  world.run(100);
+  CHECK(downs(world, b).size() == 1000);
+  CHECK(world.machine(b).states().empty());
+}
+
+TEST_CASE("a running association is not disturbed by forged handshake records") {
+  World world = pair(54);
+  join(world);
+  std::mt19937_64 random(54);
+  for (int i = 0; i < 2000; i++) {
+    std::vector<uint8_t> forged(13 + random() % 80);
+    for (auto& byte : forged) byte = static_cast<uint8_t>(random());
+    forged[0] = static_cast<uint8_t>(20 + random() % 4);
+    forged[1] = 0xfe;
+    forged[2] = 0xfd;
+    forged[3] = 0;
+    forged[4] = static_cast<uint8_t>(random() % 3);
+    forged[11] = 0;
+    forged[12] = static_cast<uint8_t>(forged.size() - 13);
+    world.inject(a, b, forged, i);
+    world.inject(b, a, forged, i);
+  }
+  world.run(3000);
+  checkJoined(world);
+  CHECK(downs(world, a).empty());
+  CHECK(downs(world, b).empty());
+}
+
+}  // namespace
+}  // namespace p2pxbone::testing

@@ -1,0 +1,387 @@
+// Whole data planes, threads and all, joined by in-memory TAPs and an in-memory base network.
+#include <doctest/doctest.h>
+
+#include <thread>
+
+#include "core/bytes.h"
+#include "os/data_plane.h"
+#include "os/memory_platform.h"
+#include "os/thread.h"
+#include "test/association_certificates.h"
+#include "test/packet_builder.h"
+
+using namespace p2pxbone;
+using namespace p2pxbone::testing;
+
+namespace {
+
+constexpr uint32_t kVni = 77;
+constexpr int kPatienceMs = 5000;
+
+// A base node with one virtual node: id n * 100 and address fd00::(n * 100).
+struct Station {
+  Station(MemoryNetwork& network, uint8_t number) : platform(network), n(number), plane(platform, {}) {
+    const auto bound = plane.bind(endpointOf(n, 0));
+    REQUIRE(std::holds_alternative<Endpoint>(bound));
+    at = std::get<Endpoint>(bound);
+    NodeConfig config;
+    config.mac = macOf(n);
+    config.vni = kVni;
+    config.id = id();
+    config.viId = "lab";
+    config.ipv4 = v4(10, 0, 0, n);
+    config.ipv6 = v6(id());
+    const auto opened = plane.openNode({"tap" + std::to_string(n), 1400, macOf(n)}, config);
+    REQUIRE(std::holds_alternative<NodeHandle>(opened));
+    node = std::get<NodeHandle>(opened);
+    host = platform.host("tap" + std::to_string(n));
+  }
+
+  [[nodiscard]] uint64_t id() const { return uint64_t{n} * 100; }
+
+  TunnelHandle tunnelTo(const Station& peer) {
+    const auto added = plane.addTunnel(node, peer.at, macOf(peer.n));
+    REQUIRE(std::holds_alternative<TunnelHandle>(added));
+    return std::get<TunnelHandle>(added);
+  }
+
+  // Ids up to 100, 200 and 300, and where they lead; IPv4 as exact routes to 10.0.0.1 .. 3.
+  void publish(const std::array<Hop, 3>& hops, uint64_t generation = 1) {
+    ImageRoutes routes;
+    routes.generation = generation;
+    routes.prefixes = {{v6(0), 64, true, {HopKind::ring, 0}}};
+    for (uint8_t i = 0; i < 3; ++i) {
+      routes.ranges.push_back({(i + 1U) * 100U, hops[i]});
+      routes.exact.push_back({v4(10, 0, 0, static_cast<uint8_t>(i + 1)), hops[i]});
+    }
+    REQUIRE(plane.publish(node, routes).error == PlaneError::none);
+  }
+
+  void send(const Bytes& ip) {
+    const Bytes frame = ethernet(ip, macOf(n), macOf(n));
+    while (!host->inject(frame)) std::this_thread::yield();
+  }
+
+  // The next IP packet that the kernel gets; empty if none comes in time.
+  Bytes receive(int timeoutMs = kPatienceMs) {
+    const auto frame = host->receive(timeoutMs);
+    return frame ? tail(*frame, 14) : Bytes{};
+  }
+
+  uint64_t dropped(DropReason reason) { return plane.counters().drops[static_cast<size_t>(reason)]; }
+  uint64_t droppedWithin(DropReason reason, uint64_t wanted) {
+    const Millis end = monotonicNow() + kPatienceMs;
+    while (dropped(reason) < wanted && monotonicNow() < end) std::this_thread::sleep_for(std::chrono::milliseconds{1});
+    return dropped(reason);
+  }
+
+  MemoryPlatform platform;
+  const uint8_t n;
+  DataPlane plane;
+  Endpoint at;
+  NodeHandle node = 0;
+  std::shared_ptr<MemoryHost> host;
+};
+
+constexpr Hop kLocal{HopKind::local, 0};
+Hop via(TunnelHandle tunnel) { return {HopKind::tunnel, tunnel}; }
+
+// 1 - 2 - 3, each with tunnels to its neighbours only.
+struct Chain {
+  Chain() {
+    const Hop oneToTwo = via(one.tunnelTo(two));
+    const Hop twoToOne = via(two.tunnelTo(one));
+    const Hop twoToThree = via(two.tunnelTo(three));
+    const Hop threeToTwo = via(three.tunnelTo(two));
+    one.publish({kLocal, oneToTwo, oneToTwo});
+    two.publish({twoToOne, kLocal, twoToThree});
+    three.publish({threeToTwo, threeToTwo, kLocal});
+  }
+  MemoryNetwork network;
+  Station one{network, 1};
+  Station two{network, 2};
+  Station three{network, 3};
+};
+
+Bytes udp(uint64_t from, uint64_t to, uint32_t number = 0, uint8_t hopLimit = 64, size_t data = 100) {
+  Bytes payload = udpPayload(1, 2, data);
+  storeBe32(&payload[8], number);
+  return ipPacket({.source = v6(from), .destination = v6(to), .hopLimit = hopLimit, .payload = payload});
+}
+
+Bytes tcp(uint64_t from, uint64_t to, uint8_t flags) {
+  return ipPacket({.source = v6(from), .destination = v6(to), .protocol = kProtocolTcp, .payload = tcpPayload(5, 80, flags)});
+}
+
+}  // namespace
+
+TEST_CASE("pipeline: through a transit node and back, with exact counters") {
+  Chain chain;
+  chain.one.send(udp(100, 300));
+  CHECK(chain.three.receive() == udp(100, 300, 0, 63));
+  chain.three.send(udp(300, 50, 7));
+  CHECK(chain.one.receive() == udp(300, 50, 7, 63));
+  const PacketSpec spec{.source = v4(10, 0, 0, 1), .destination = v4(10, 0, 0, 3)};
+  chain.one.send(ipPacket(spec));
+  CHECK(chain.three.receive().size() == ipPacket(spec).size());
+
+  const PlaneCounters counters = chain.two.plane.counters();
+  REQUIRE(counters.nodes.size() == 1);
+  CHECK(counters.nodes[0].packetsTransit == 3);
+  CHECK(counters.nodes[0].packetsToTap == 0);
+  CHECK(counters.nodes[0].generation == 1);
+  REQUIRE(counters.tunnels.size() == 2);
+  CHECK(counters.tunnels[0].packetsIn == 2);
+  CHECK(counters.tunnels[1].packetsOut == 2);
+  CHECK(counters.tunnels[1].bytesOut == udp(100, 300).size() + ipPacket(spec).size());
+  CHECK(counters.tunnels[1].packetsIn == 1);
+  for (const uint64_t drops : counters.drops) CHECK(drops == 0);
+}
+
+TEST_CASE("pipeline: errors made in transit reach the sender's kernel") {
+  Chain chain;
+  chain.one.send(udp(100, 300, 0, 1));
+  const Bytes exceeded = chain.one.receive();
+  REQUIRE(exceeded.size() > 48);
+  CHECK(exceeded[40] == 3);
+  CHECK(tail(exceeded, 48) == udp(100, 300, 0, 1));
+
+  REQUIRE(chain.two.plane.updateTunnel(chain.two.plane.counters().tunnels[1].tunnel, std::nullopt, 1350).error ==
+          PlaneError::none);
+  chain.one.send(udp(100, 300, 0, 64, 1330));
+  const Bytes tooBig = chain.one.receive();
+  REQUIRE(tooBig.size() > 48);
+  CHECK(tooBig[40] == 2);
+  CHECK(loadBe32(&tooBig[44]) == 1328);
+
+  const PacketSpec spec{.source = v4(10, 0, 0, 1), .destination = v4(10, 0, 0, 3), .payload = udpPayload(1, 2, 1330)};
+  chain.one.send(ipPacket(spec));
+  Bytes joined;
+  for (int i = 0; i < 2; ++i) {
+    const Bytes piece = tail(chain.three.receive(), 20);
+    joined.insert(joined.end(), piece.begin(), piece.end());
+  }
+  CHECK(joined == spec.payload);
+}
+
+TEST_CASE("pipeline: a kernel that does not keep up costs counted packets and nothing else") {
+  Chain chain;
+  constexpr uint32_t kPackets = 3000;
+  chain.two.host->hold();
+  for (uint32_t i = 0; i < kPackets; ++i) chain.one.send(udp(100, 200, i, 64, 1200));
+  const uint64_t full = chain.two.droppedWithin(DropReason::ringFull, 1000);
+  CHECK(full >= 1000);
+  // Transit does not wait for this node's TAP.
+  chain.one.send(udp(100, 300));
+  CHECK(!chain.three.receive().empty());
+  chain.two.host->release();
+  uint64_t received = 0;
+  while (received + chain.two.dropped(DropReason::ringFull) < kPackets && !chain.two.receive().empty()) ++received;
+  CHECK(received + chain.two.dropped(DropReason::ringFull) == kPackets);
+  CHECK(chain.two.plane.counters().nodes[0].packetsToTap == received);
+}
+
+TEST_CASE("pipeline: tables swapped under load: every packet goes one way or the other, none is lost") {
+  Chain chain;
+  const Hop toTwo = via(chain.one.plane.counters().tunnels[0].tunnel);
+  const Hop toThree = via(chain.one.tunnelTo(chain.three));
+  (void)chain.three.tunnelTo(chain.one);
+  constexpr uint32_t kPackets = 20'000;
+  // Queues are bounded; no more under way than they hold makes "none is lost" a fair demand.
+  constexpr uint32_t kWindow = 1000;
+  std::atomic<uint32_t> received{0};
+  std::atomic<bool> stop{false};
+  std::thread sender{[&] {
+    for (uint32_t i = 0; i < kPackets && !stop.load(); ++i) {
+      while (i - received.load() >= kWindow && !stop.load()) std::this_thread::yield();
+      chain.one.send(udp(100, 300, i));
+    }
+  }};
+  std::vector<bool> seen(kPackets, false);
+  uint32_t direct = 0;
+  uint64_t generation = 1;
+  while (received.load() < kPackets) {
+    ++generation;
+    chain.one.publish({kLocal, toTwo, generation % 2 == 0 ? toThree : toTwo}, generation);
+    const Bytes packet = chain.three.receive();
+    if (packet.empty()) break;
+    const uint32_t number = loadBe32(&packet[48]);
+    CHECK(number < kPackets);
+    if (number >= kPackets) break;
+    CHECK(!seen[number]);
+    seen[number] = true;
+    received.fetch_add(1);
+    if (packet[7] == 64) ++direct;
+  }
+  stop.store(true);
+  sender.join();
+  CHECK(received.load() == kPackets);
+  CHECK(direct > 0);
+  CHECK(direct < kPackets);
+  CHECK(generation > 1000);
+}
+
+TEST_CASE("pipeline: tunnels and nodes come and go under load") {
+  Chain chain;
+  std::atomic<bool> stop{false};
+  std::thread sender{[&] {
+    while (!stop.load()) {
+      chain.one.send(udp(100, 300));
+      chain.one.send(udp(100, 200));
+    }
+  }};
+  for (int round = 0; round < 50; ++round) {
+    NodeConfig config;
+    config.mac = macOf(50);
+    config.vni = kVni;
+    config.viId = "lab";
+    const auto opened = chain.two.plane.openNode({"extra", 1400, macOf(50)}, config);
+    REQUIRE(std::holds_alternative<NodeHandle>(opened));
+    const TunnelHandle extra = chain.two.tunnelTo(chain.two);
+    (void)chain.two.plane.counters();
+    chain.two.plane.removeTunnel(extra);
+    chain.two.plane.closeNode(std::get<NodeHandle>(opened));
+  }
+  chain.two.plane.closeNode(chain.two.node);
+  CHECK(chain.two.droppedWithin(DropReason::vniUnknown, 1) > 0);
+  CHECK(chain.two.plane.counters().tunnels.empty());
+  stop.store(true);
+  sender.join();
+}
+
+TEST_CASE("pipeline: a connection to a key outlives the move of its range") {
+  Chain chain;
+  const auto tunnels = chain.two.plane.counters().tunnels;
+  chain.one.send(tcp(100, 150, kTcpSyn));
+  CHECK(!chain.two.receive().empty());
+  // 2 leaves: its range is 3's from now on, and 1 has not heard of it yet.
+  chain.two.publish({via(tunnels[0].tunnel), via(tunnels[1].tunnel), via(tunnels[1].tunnel)}, 2);
+  chain.three.publish({via(chain.three.plane.counters().tunnels[0].tunnel), kLocal, kLocal}, 2);
+  chain.one.send(tcp(100, 150, kTcpAck));
+  CHECK(!chain.two.receive().empty());
+  CHECK(chain.two.plane.counters().nodes[0].packetsPinned == 1);
+  chain.one.send(tcp(100, 150, kTcpSyn));
+  CHECK(!chain.three.receive().empty());
+}
+
+TEST_CASE("pipeline: a TAP that vanishes is one event, and the others go on") {
+  Chain chain;
+  std::atomic<int> rings{0};
+  chain.two.plane.events().onDoorbell([&] { rings.fetch_add(1); });
+  chain.two.host->remove();
+  const Millis end = monotonicNow() + kPatienceMs;
+  while (rings.load() == 0 && monotonicNow() < end) std::this_thread::yield();
+  chain.one.send(udp(100, 200));
+  CHECK(chain.two.droppedWithin(DropReason::tapWriteFailed, 1) == 1);
+  const auto events = chain.two.plane.events().drain();
+  REQUIRE(events.size() == 1);
+  const auto* failed = std::get_if<NodeFailed>(&events[0]);
+  REQUIRE(failed != nullptr);
+  CHECK(failed->node == chain.two.node);
+  CHECK(failed->error == EBADFD);
+  CHECK(rings.load() == 1);
+  chain.one.send(udp(100, 300));
+  CHECK(!chain.three.receive().empty());
+}
+
+TEST_CASE("pipeline: strangers are counted and never answered") {
+  Chain chain;
+  MemoryPlatform platform{chain.network};
+  UnderlayOutcome outcome = platform.openUnderlay(endpointOf(66, 0));
+  UnderlaySocket& stranger = *std::get<std::unique_ptr<UnderlaySocket>>(outcome);
+  const Bytes expired = vxlan(kVni, ethernet(udp(300, 999, 0, 1), macOf(1), macOf(2)));
+  const Bytes otherNetwork = vxlan(kVni + 1, ethernet(udp(300, 100), macOf(1), macOf(2)));
+  const Bytes stun{0, 1, 0, 0};
+  const Bytes turnChannel{64, 0, 0, 0};
+  const Bytes notDtls{22, 1, 2, 3};
+  const Bytes nothing;
+  std::vector<DatagramOut> out;
+  for (const Bytes* bytes : {&expired, &otherNetwork, &stun, &turnChannel, &notDtls, &nothing}) {
+    out.push_back({chain.one.at, *bytes, 0});
+  }
+  stranger.send(out);
+  CHECK(chain.one.droppedWithin(DropReason::tunnelUnknown, 1) == 1);
+  CHECK(chain.one.droppedWithin(DropReason::vniUnknown, 1) == 1);
+  CHECK(chain.one.droppedWithin(DropReason::stunUnsupported, 1) == 1);
+  CHECK(chain.one.droppedWithin(DropReason::protocolUnknown, 2) == 2);
+  CHECK(chain.one.droppedWithin(DropReason::dtlsMalformed, 1) + chain.one.dropped(DropReason::dtlsPeerUnknown) +
+            chain.one.dropped(DropReason::dtlsRecordBad) ==
+        1);
+  Bytes memory(2048);
+  DatagramSlot slot{memory, 0, false, {}};
+  CHECK(stranger.receive({&slot, 1}) == 0);
+}
+
+TEST_CASE("pipeline: what the base network refuses is counted by cause") {
+  Chain chain;
+  chain.network.limitPayload(1000);
+  chain.one.send(udp(100, 200, 0, 64, 1200));
+  CHECK(chain.one.droppedWithin(DropReason::sendTooBig, 1) == 1);
+  const TunnelHandle tunnel = chain.one.plane.counters().tunnels[0].tunnel;
+  REQUIRE(chain.one.plane.updateTunnel(tunnel, endpointOf(99), std::nullopt).error == PlaneError::none);
+  chain.one.send(udp(100, 200));
+  CHECK(chain.one.droppedWithin(DropReason::sendUnreachable, 1) == 1);
+}
+
+TEST_CASE("pipeline: a VXLAN packet inside a DTLS record is a tunnel's packet") {
+  Chain chain;
+  const Authority authority{"authority"};
+  for (Station* station : {&chain.one, &chain.two}) {
+    const PemIdentity identity = authority.issue("node");
+    REQUIRE(station->plane.setCredential("lab", identity.certificate, identity.privateKey, authority.pem()).error ==
+            PlaneError::none);
+  }
+  const auto associated = chain.one.plane.associate(chain.two.at, "lab");
+  REQUIRE(std::holds_alternative<AssociationId>(associated));
+  const auto isUp = [&] {
+    const auto associations = chain.one.plane.counters().associations;
+    return associations.size() == 1 && associations[0].up;
+  };
+  const Millis end = monotonicNow() + kPatienceMs;
+  while (!isUp() && monotonicNow() < end) std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  REQUIRE(isUp());
+  const auto send = [&](const Bytes& packet) {
+    return chain.one.plane.send(std::get<AssociationId>(associated), packet).error == PlaneError::none;
+  };
+  // To the node itself, and on to the next one.
+  CHECK(send(vxlan(kVni, ethernet(udp(100, 200), macOf(2), macOf(1)))));
+  CHECK(chain.two.receive() == udp(100, 200));
+  CHECK(send(vxlan(kVni, ethernet(udp(100, 300), macOf(2), macOf(1)))));
+  CHECK(chain.three.receive() == udp(100, 300, 0, 63));
+  // An association is not a tunnel: the frame must still come from one.
+  CHECK(send(vxlan(kVni, ethernet(udp(100, 200), macOf(2), macOf(7)))));
+  CHECK(chain.two.droppedWithin(DropReason::tunnelUnknown, 1) == 1);
+}
+
+TEST_CASE("pipeline: limits and conflicts") {
+  Chain chain;
+  const auto errorOf = [](const auto& outcome) {
+    const auto* failure = std::get_if<Failure>(&outcome);
+    return failure == nullptr ? PlaneError::none : failure->error;
+  };
+  DataPlane& plane = chain.one.plane;
+  CHECK(errorOf(plane.bind(endpointOf(5))) == PlaneError::alreadyBound);
+  CHECK(errorOf(plane.addTunnel(999, endpointOf(5), macOf(5))) == PlaneError::nodeUnknown);
+  CHECK(errorOf(plane.addTunnel(chain.one.node, chain.two.at, macOf(2))) == PlaneError::conflict);
+  CHECK(plane.updateTunnel(4096 * 999, std::nullopt, 1000).error == PlaneError::tunnelUnknown);
+  const TunnelHandle tunnel = plane.counters().tunnels[0].tunnel;
+  CHECK(plane.updateTunnel(tunnel, std::nullopt, 575).error == PlaneError::system);
+  CHECK(plane.updateTunnel(tunnel, std::nullopt, 65'508).error == PlaneError::system);
+  CHECK(plane.publish(999, {}).error == PlaneError::nodeUnknown);
+  CHECK(errorOf(plane.associate(endpointOf(5), "nobody")) == PlaneError::credentialMissing);
+  CHECK(plane.send(12345, Bytes{0x80}).error == PlaneError::associationUnusable);
+  NodeConfig config;
+  config.mac = macOf(1);
+  config.vni = kVni;
+  CHECK(errorOf(plane.openNode({"again", 1400, config.mac}, config)) == PlaneError::conflict);
+  config.mac[0] = 1;
+  CHECK(errorOf(plane.openNode({"multicast", 1400, config.mac}, config)) == PlaneError::system);
+  TunnelTable table;
+  for (size_t i = 0; i < kTunnelsPerNodeMax; ++i) {
+    // Indexing is linear in the table's size; only the last ones matter here.
+    Endpoint peer = endpointOf(1);
+    peer.port = static_cast<uint16_t>(i + 1);
+    REQUIRE(table.add(i + 1, peer, macOf(1), 1400) != 0);
+  }
+  CHECK(table.add(5000, endpointOf(2), macOf(1), 1400) == 0);
+}
