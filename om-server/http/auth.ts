@@ -1,0 +1,84 @@
+/** Who calls: the administrator by the token, a node by its certificate. */
+import { createHash, timingSafeEqual, type X509Certificate } from 'node:crypto';
+import type { TLSSocket } from 'node:tls';
+import type { FastifyRequest } from 'fastify';
+import { claimsOfCertificate } from '../../overlay/certificate.ts';
+import { ERRORS, OverlayError } from '../../overlay/errors.ts';
+import type { CertificateClaims } from '../../overlay/om-api.ts';
+import type { Services } from '../services.ts';
+import type { Node } from '../store/nodes.ts';
+import type { Vi } from '../store/vis.ts';
+
+/** A hook that lets only requests with this bearer token pass. */
+export function requireAdministrator(token: string): (request: FastifyRequest) => Promise<void> {
+  const expected = digestOf(token);
+  return async ({ headers }) => {
+    const given = /^Bearer ([\w-]{1,256})$/i.exec(headers.authorization ?? '')?.[1];
+    if (given === undefined || !timingSafeEqual(digestOf(given), expected)) throw new OverlayError('UNAUTHENTICATED');
+  };
+}
+
+/** Digests have one length, whatever the length of what was given. */
+function digestOf(text: string): Uint8Array {
+  return createHash('sha256').update(text).digest();
+}
+
+export type Caller = { readonly vi: Vi; readonly node: Node };
+
+type Presented = {
+  readonly certificate: X509Certificate;
+  readonly claims: CertificateClaims | undefined;
+  readonly publicKey: Uint8Array;
+};
+
+/** Names the node that calls, and refuses everybody else; also a node that was removed while its certificate lasts. */
+export class NodeGuard {
+  readonly #services: Services;
+  /** A connection carries many requests; its certificate is read once. */
+  readonly #presented = new WeakMap<TLSSocket, Presented>();
+  readonly #callers = new WeakMap<FastifyRequest, Caller>();
+
+  constructor(services: Services) {
+    this.#services = services;
+  }
+
+  readonly hook = async (request: FastifyRequest): Promise<void> => {
+    this.#callers.set(request, this.#identify(request.raw.socket as TLSSocket));
+  };
+
+  /** Of a request that the hook let pass. */
+  caller(request: FastifyRequest): Caller {
+    const caller = this.#callers.get(request);
+    if (caller === undefined) throw new Error('the guard of this call is missing');
+    return caller;
+  }
+
+  #identify(socket: TLSSocket): Caller {
+    const presented = this.#read(socket);
+    const { vis, nodes, clock } = this.#services;
+    const { claims, certificate, publicKey } = presented;
+    if (!socket.authorized || claims === undefined || certificate.validToDate.getTime() < clock.wall()) refuse();
+    const vi = vis.byId(claims.vi);
+    const node = vi === undefined ? undefined : nodes.byId(vi.config, claims.id);
+    if (vi === undefined || node === undefined || node.name !== claims.name) refuse('it was removed from its VI');
+    if (Buffer.compare(publicKey, node.publicKey) !== 0) refuse('its place was given to another node');
+    return { vi, node };
+  }
+
+  #read(socket: TLSSocket): Presented {
+    const known = this.#presented.get(socket);
+    if (known !== undefined) return known;
+    const certificate = socket.getPeerX509Certificate();
+    if (certificate === undefined) throw new OverlayError('UNAUTHENTICATED');
+    const publicKey = certificate.publicKey.export({ type: 'spki', format: 'der' });
+    const presented = { certificate, claims: claimsOfCertificate(certificate.raw), publicKey };
+    this.#presented.set(socket, presented);
+    return presented;
+  }
+}
+
+function refuse(why?: string): never {
+  const text =
+    why === undefined ? ERRORS.CERTIFICATE_REFUSED.text : `The node is not known any more: ${why}; join again.`;
+  throw new OverlayError('CERTIFICATE_REFUSED', text);
+}

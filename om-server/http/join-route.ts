@@ -1,0 +1,34 @@
+/** The one call that changes something without a credential other than an invitation's secret. */
+import { OverlayError } from '../../overlay/errors.ts';
+import { JoinRequest, JoinResponse } from '../../overlay/om-api.ts';
+import { FAILURES_WINDOW_MS } from '../attempts.ts';
+import type { Services } from '../services.ts';
+import { answers, valueOf } from './answers.ts';
+import type { App } from './app.ts';
+
+export function joinRoute(api: App, services: Services): void {
+  const { attempts, clock, joins, log } = services;
+  const schema = {
+    operationId: 'join',
+    tags: ['public'],
+    summary: 'Join a VI with the secret of an invitation',
+    body: JoinRequest,
+    response: answers(JoinResponse),
+  };
+  api.post('/join', { schema }, async (request) => {
+    const from = request.ip;
+    if (attempts.isBlocked(from, clock.now())) {
+      const seconds = FAILURES_WINDOW_MS / 1000;
+      throw new OverlayError(
+        'LIMIT_REACHED',
+        `Too many unknown invitations came from this address; wait ${seconds} seconds.`,
+      );
+    }
+    const result = await joins.join(request.body, () => clock.wall());
+    const about = { vi: request.body.vi, node: request.body.name, from };
+    if (result.ok) log.info({ ...about, ipv4: result.value.ipv4, id: result.value.id }, 'a node joined');
+    else log.warn({ ...about, code: result.code }, 'a join was refused');
+    if (!result.ok && result.code === 'INVITATION_UNKNOWN') attempts.failed(from, clock.now());
+    return valueOf(result);
+  });
+}

@@ -1,0 +1,118 @@
+/** What a node may do, for itself only. */
+import { OverlayError } from '../../overlay/errors.ts';
+import { CONTACT_BYTES_MAX } from '../../overlay/fields.ts';
+import {
+  Bootstrap,
+  Heartbeat,
+  LeasePairs,
+  LeaseRequest,
+  LeaseResponse,
+  NodeList,
+  NodeSummary,
+  Renewed,
+} from '../../overlay/om-api.ts';
+import { type Services, summaryOfNode } from '../services.ts';
+import { answers, NoContent, valueOf } from './answers.ts';
+import type { App } from './app.ts';
+import { NodeGuard } from './auth.ts';
+
+export function nodeRoutes(scope: App, services: Services): void {
+  const guard = new NodeGuard(services);
+  scope.addHook('onRequest', guard.hook);
+  selfRoutes(scope, services, guard);
+  ringRoutes(scope, services, guard);
+  leaseRoutes(scope, services, guard);
+}
+
+function described<T>(operationId: string, summary: string, rest: T) {
+  return { operationId, summary, tags: ['node'], security: [{ node: [] }], ...rest };
+}
+
+function selfRoutes(scope: App, services: Services, guard: NodeGuard): void {
+  const { authority, clock, leases, log, nodes, presences } = services;
+  scope.get('/node', { schema: described('self', 'This node', { response: answers(NodeSummary) }) }, (request) =>
+    summaryOfNode(services, guard.caller(request).node),
+  );
+  scope.post(
+    '/node/renew',
+    { schema: described('renew', 'A new certificate for the same key', { response: answers(Renewed) }) },
+    async (request) => {
+      const { vi, node } = guard.caller(request);
+      const { id, name, ipv4, ipv6, groups, publicKey } = node;
+      const claims = { vi: vi.config.id, name, id, ipv4, groups };
+      const order = { claims, ipv6, publicKey, days: vi.config.definition.certificateDays };
+      const { pem } = valueOf(await authority.issue(order, clock.wall()));
+      log.info({ vi: vi.config.name, node: name }, 'a certificate was renewed');
+      return { certificate: pem };
+    },
+  );
+  scope.delete(
+    '/node',
+    { schema: described('leave', 'Leave the VI for good', { response: answers(NoContent, 204) }) },
+    (request, reply) => {
+      const { vi, node } = guard.caller(request);
+      nodes.delete(node, true);
+      leases.rescan(vi.config.id);
+      presences.forget(node);
+      log.info({ vi: vi.config.name, node: node.name, id: node.id }, 'a node left');
+      reply.code(204);
+      return null;
+    },
+  );
+}
+
+function ringRoutes(scope: App, services: Services, guard: NodeGuard): void {
+  const { clock, nodes, presences } = services;
+  const beat = { body: Heartbeat, response: answers(NoContent, 204) };
+  scope.post(
+    '/node/heartbeat',
+    { schema: described('heartbeat', 'The node is up, and this is its contact', beat) },
+    (request, reply) => {
+      const bytes = Buffer.from(request.body.contact, 'base64').length;
+      if (bytes === 0 || bytes > CONTACT_BYTES_MAX) {
+        throw new OverlayError('BAD_ARGUMENT', `contact: give 1 to ${CONTACT_BYTES_MAX} bytes.`);
+      }
+      presences.heartbeat(guard.caller(request).node, request.body, clock.wall());
+      reply.code(204);
+      return null;
+    },
+  );
+  scope.get(
+    '/node/bootstrap',
+    { schema: described('bootstrap', 'Nodes through which to enter the ring', { response: answers(Bootstrap) }) },
+    (request) => presences.bootstrap(guard.caller(request).node, clock.wall()),
+  );
+  scope.get(
+    '/node/nodes',
+    { schema: described('nodes', 'The nodes of the VI', { response: answers(NodeList) }) },
+    (request) => {
+      const { vi } = guard.caller(request);
+      return { nodes: nodes.list(vi.config).map((node) => summaryOfNode(services, node)) };
+    },
+  );
+}
+
+function leaseRoutes(scope: App, services: Services, guard: NodeGuard): void {
+  const { clock, leases } = services;
+  const lease = { body: LeaseRequest, response: answers(LeaseResponse) };
+  scope.post('/node/leases', { schema: described('lease', 'Lease link address pairs', lease) }, (request) => {
+    const { vi, node } = guard.caller(request);
+    return valueOf(leases.lease(vi.config, node, request.body, clock.wall()));
+  });
+  const keep = { body: LeasePairs, response: answers(LeaseResponse) };
+  scope.put(
+    '/node/leases',
+    { schema: described('keepLeases', 'Extend these pairs, free all others', keep) },
+    (request) => {
+      const { vi, node } = guard.caller(request);
+      return leases.keep(vi.config, node, request.body.pairs, clock.wall());
+    },
+  );
+  const free = { body: LeasePairs, response: answers(NoContent, 204) };
+  scope.delete('/node/leases', { schema: described('freeLeases', 'Free these pairs', free) }, (request, reply) => {
+    const { vi, node } = guard.caller(request);
+    leases.release(vi.config, node, request.body.pairs);
+    reply.code(204);
+    return null;
+  });
+}

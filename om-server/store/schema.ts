@@ -1,0 +1,68 @@
+/** The schema, as the steps that lead to it. A step that was released is never changed: add one. */
+
+/** Step i leads from user_version i to i + 1. Instants are milliseconds since 1970; groups and definitions are JSON. */
+export const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+
+  CREATE TABLE vis (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    prefix TEXT NOT NULL UNIQUE,
+    link_prefix TEXT NOT NULL,
+    vni INTEGER NOT NULL UNIQUE,
+    definition TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+  ) STRICT;
+
+  CREATE TABLE invitations (
+    id TEXT PRIMARY KEY,
+    vi TEXT NOT NULL REFERENCES vis (id) ON DELETE CASCADE,
+    secret_hash BLOB NOT NULL UNIQUE,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    uses_left INTEGER NOT NULL CHECK (uses_left >= 0),
+    groups TEXT NOT NULL,
+    revoked INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  CREATE INDEX invitations_of_vi ON invitations (vi);
+
+  -- The key is never given again, other than address and id, which a later node may get.
+  CREATE TABLE nodes (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    vi TEXT NOT NULL REFERENCES vis (id) ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    address_index INTEGER NOT NULL,
+    public_key BLOB NOT NULL,
+    groups TEXT NOT NULL,
+    invitation TEXT NOT NULL,
+    joined_at INTEGER NOT NULL,
+    heard_at INTEGER,
+    incarnation INTEGER NOT NULL DEFAULT 0,
+    contact TEXT,
+    member INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (vi, id),
+    UNIQUE (vi, name),
+    UNIQUE (vi, address_index)
+  ) STRICT;
+
+  CREATE TABLE founders (
+    vi TEXT PRIMARY KEY REFERENCES vis (id) ON DELETE CASCADE,
+    node INTEGER NOT NULL REFERENCES nodes (key) ON DELETE CASCADE,
+    until INTEGER NOT NULL
+  ) STRICT;
+
+  -- The node is no reference: the pairs of a node that was removed may be in use until their lease ends.
+  CREATE TABLE leases (
+    vi TEXT NOT NULL REFERENCES vis (id) ON DELETE CASCADE,
+    pair INTEGER NOT NULL,
+    node INTEGER NOT NULL,
+    request TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (vi, pair)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX leases_of_node ON leases (node, request);
+  CREATE INDEX leases_by_expiry ON leases (expires_at);
+  `,
+];
