@@ -1,0 +1,153 @@
+/**
+ * The state of the ring at one node: predecessor and successor list, after Zave, "Reasoning about Identifier Spaces:
+ * How to Make Chord Correct" (arXiv 1610.01140). Nothing else writes the list.
+ */
+import type { NodeRecord } from '../../overlay/fields.ts';
+import { between, distance, type Id } from '../../overlay/id.ts';
+
+/** `take r (head :: list)`: the list of a node whose first successor is `head`, from the list that `head` told. */
+export function adoptSuccessors(head: NodeRecord, list: readonly NodeRecord[], r: number): NodeRecord[] {
+  return [head, ...list].slice(0, r);
+}
+
+export type Sorted = {
+  readonly list: NodeRecord[];
+  /** The list led once around the circle: head and list are then all other members that its sender knows. */
+  readonly wrapped: boolean;
+};
+
+/**
+ * What of a list told by `head` may follow it in the list of `self`: strictly clockwise, ending before `self`,
+ * without nodes known to be dead.
+ */
+export function sortOut(self: Id, head: Id, list: readonly NodeRecord[], alive: (record: NodeRecord) => boolean): Sorted {
+  const kept: NodeRecord[] = [];
+  let reached = distance(self, head);
+  for (const record of list) {
+    const away = distance(self, record.id);
+    if (away <= reached) return { list: kept, wrapped: true };
+    reached = away;
+    if (alive(record)) kept.push(record);
+  }
+  return { list: kept, wrapped: false };
+}
+
+export class Chord {
+  readonly #self: Id;
+  readonly #r: number;
+  #successors: readonly NodeRecord[] = [];
+  #predecessor: NodeRecord | undefined;
+  #before: Id | undefined;
+  #assumed: Id | undefined;
+  #version = 0;
+
+  constructor(self: Id, r: number) {
+    this.#self = self;
+    this.#r = r;
+  }
+
+  /** Counts changes of which nodes are where. */
+  get version(): number {
+    return this.#version;
+  }
+
+  get successors(): readonly NodeRecord[] {
+    return this.#successors;
+  }
+
+  get first(): NodeRecord | undefined {
+    return this.#successors[0];
+  }
+
+  get predecessor(): NodeRecord | undefined {
+    return this.#predecessor;
+  }
+
+  /**
+   * Who was our predecessor before the present one came between: until it has heard of that, what lies in
+   * (before, predecessor] comes to us and must be sent back to the predecessor.
+   */
+  get before(): Id | undefined {
+    return this.#predecessor === undefined ? undefined : this.#before;
+  }
+
+  forgetBefore(): void {
+    this.#before = undefined;
+  }
+
+  /** Where our own range is assumed to begin while no predecessor has made itself known. */
+  get assumed(): Id | undefined {
+    return this.#assumed;
+  }
+
+  has(id: Id): boolean {
+    return this.#predecessor?.id === id || this.#successors.some((record) => record.id === id);
+  }
+
+  /** Replaces the list; `list` has been through sortOut. */
+  adopt(head: NodeRecord, list: readonly NodeRecord[]): void {
+    this.#setSuccessors(adoptSuccessors(head, list, this.#r));
+  }
+
+  /** Sets both pointers from a member list, in clockwise order from here, of a ring that is still forming. */
+  place(others: readonly NodeRecord[]): void {
+    this.#setSuccessors(others.slice(0, this.#r));
+    this.setPredecessor(others.at(-1));
+  }
+
+  setPredecessor(record: NodeRecord | undefined, before?: Id): void {
+    if (record?.id === this.#self) throw new Error('a node is not its own predecessor');
+    if (record !== undefined) this.#assumed = undefined;
+    if (record?.id !== this.#predecessor?.id) {
+      this.#before = before;
+      this.#version++;
+    }
+    this.#predecessor = record;
+  }
+
+  assume(after: Id | undefined): void {
+    this.#assumed = after;
+  }
+
+  /** Newer words of the same node, such as another contact. */
+  refresh(record: NodeRecord): void {
+    const newer = (old: NodeRecord): NodeRecord =>
+      old.id === record.id && old.incarnation <= record.incarnation ? record : old;
+    if (this.#predecessor !== undefined) this.#predecessor = newer(this.#predecessor);
+    this.#successors = this.#successors.map(newer);
+  }
+
+  /** Takes a dead or departed node out. */
+  remove(id: Id): void {
+    if (this.#predecessor?.id === id) this.setPredecessor(undefined);
+    if (this.#assumed === id) this.#assumed = undefined;
+    if (this.#successors.some((record) => record.id === id)) {
+      this.#setSuccessors(this.#successors.filter((record) => record.id !== id));
+    }
+  }
+
+  /** Whether a notifying node shall replace a predecessor that lives. */
+  isCloser(candidate: Id): boolean {
+    if (candidate === this.#self) return false;
+    return this.#predecessor === undefined || between(this.#predecessor.id, candidate, this.#self);
+  }
+
+  #setSuccessors(list: readonly NodeRecord[]): void {
+    const same = list.length === this.#successors.length && list.every((record, i) => record.id === this.#successors[i]?.id);
+    this.#successors = list;
+    if (same) return;
+    this.#version++;
+    this.#check();
+  }
+
+  /** Sorted by distance, without duplicates and without this node itself, at most r: for ever, whatever arrives. */
+  #check(): void {
+    if (this.#successors.length > this.#r) throw new Error('the successor list is too long');
+    let reached = 0n;
+    for (const record of this.#successors) {
+      const away = distance(this.#self, record.id);
+      if (away <= reached) throw new Error('the successor list is out of order');
+      reached = away;
+    }
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * The finger table: short cuts across the circle. Correctness does not rest on it, and it cannot touch the ring's
+ * pointers. A finger is kept only for targets beyond the successor list and outside of our own range.
+ */
+import type { NodeRecord } from '../../overlay/fields.ts';
+import { distance, fingerTarget, ID_BITS, type Id, inRange } from '../../overlay/id.ts';
+import { after, type Millis } from '../../overlay/lib/clock.ts';
+import { jittered } from '../../overlay/lib/rng.ts';
+import { FINGER_GAP_MS } from './limits.ts';
+import type { Message } from './io.ts';
+import type { Lookup } from './lookup.ts';
+import type { Ring } from './ring.ts';
+
+export class Fingers {
+  readonly #ring: Ring;
+  readonly #lookup: Lookup;
+  readonly #table = new Map<number, NodeRecord>();
+  /** Bits whose finger is probably wrong, and better than none. */
+  readonly #doubtful = new Set<number>();
+  /** Bits still to do in this pass, lowest first. */
+  #pass: number[] = [];
+  /** Questions asked in this pass, and in the one before. */
+  #asked = 0;
+  #askedBefore = 0;
+  #asking = false;
+  /** The pass is to begin anew when the question under way is answered. */
+  #again = false;
+  #due: Millis | undefined;
+
+  constructor(ring: Ring, lookup: Lookup) {
+    this.#ring = ring;
+    this.#lookup = lookup;
+  }
+
+  /** Known fingers, lowest bit first. */
+  get entries(): [number, NodeRecord][] {
+    return [...this.#table].sort(([a], [b]) => a - b);
+  }
+
+  nodes(): IterableIterator<NodeRecord> {
+    return this.#table.values();
+  }
+
+  set(bit: number, record: NodeRecord): void {
+    this.#table.set(bit, record);
+  }
+
+  remove(id: Id): void {
+    for (const [bit, record] of this.#table) if (record.id === id) this.#table.delete(bit);
+  }
+
+  /** Bits whose fingers neither the successor list nor our own range makes superfluous. */
+  bits(): number[] {
+    const { chord, ctx } = this.#ring;
+    const last = chord.successors.at(-1);
+    if (last === undefined) return [];
+    const own = this.#ring.ownRange();
+    const bits: number[] = [];
+    for (let bit = 0; bit < ID_BITS; bit++) {
+      const target = fingerTarget(ctx.id, bit);
+      if (!inRange({ after: ctx.id, until: last.id }, target) && !inRange(own, target)) bits.push(bit);
+    }
+    return bits;
+  }
+
+  /** `node` told its predecessor: fingers to `node` whose targets lie before that are someone else's. */
+  doubt(node: Id, predecessor: Id): void {
+    const { ctx } = this.#ring;
+    let doubtful = false;
+    for (const [bit, record] of this.#table) {
+      if (record.id !== node || inRange({ after: predecessor, until: node }, fingerTarget(ctx.id, bit))) continue;
+      this.#doubtful.add(bit);
+      doubtful = true;
+    }
+    if (doubtful) this.hurry();
+  }
+
+  /** The ring's pointers changed: drops what has become superfluous, looks for what is missing. */
+  revise(): void {
+    const bits = new Set(this.#ring.phase === 'formed' ? this.bits() : []);
+    for (const bit of this.#table.keys()) if (!bits.has(bit)) this.#table.delete(bit);
+    if (bits.size > this.#table.size) this.hurry();
+  }
+
+  /** Starts over at once. */
+  hurry(): void {
+    this.#again = true;
+    if (!this.#asking) this.#schedule();
+  }
+
+  tick(): void {
+    const { ctx, phase } = this.#ring;
+    if (phase !== 'formed' || this.#asking) return;
+    if (this.#due === undefined || this.#due > ctx.now) return;
+    if (this.#pass.length === 0) this.#begin();
+    for (let bit = this.#pass.shift(); bit !== undefined; bit = this.#pass.shift()) {
+      const lower = this.#table.get(bit - 1);
+      this.#doubtful.delete(bit);
+      if (lower === undefined || distance(ctx.id, lower.id) < 1n << BigInt(bit)) return this.#ask(bit);
+      // The finger below already lies beyond this target, and nobody before it.
+      this.#table.set(bit, lower);
+    }
+    this.#schedule();
+  }
+
+  due(): Millis | undefined {
+    return this.#asking || this.#ring.phase !== 'formed' ? undefined : this.#due;
+  }
+
+  #begin(): void {
+    const { ctx } = this.#ring;
+    this.#pass = this.bits();
+    this.#askedBefore = this.#asked;
+    this.#asked = 0;
+    // The base network may have given us another contact meanwhile.
+    ctx.toRd({ t: 'contact.get', request: ctx.query() });
+  }
+
+  #ask(bit: number): void {
+    const target = fingerTarget(this.#ring.ctx.id, bit);
+    this.#asking = true;
+    this.#asked++;
+    this.#lookup.ask({
+      purpose: 'finger',
+      target,
+      attempts: 2,
+      done: (outcome) => {
+        this.#asking = false;
+        if ('found' in outcome) this.#found(bit, outcome.found);
+        this.#schedule();
+      },
+    });
+  }
+
+  #found(bit: number, found: Message<'found'>): void {
+    const { owner, predecessor } = found;
+    const reaches = distance(this.#ring.ctx.id, owner.id) >= 1n << BigInt(bit);
+    if (!reaches || !this.#ring.alive(owner) || !this.bits().includes(bit)) return;
+    this.#table.set(bit, owner);
+    if (predecessor !== null) this.doubt(owner.id, predecessor.id);
+  }
+
+  /** As fast as answers come while some are missing; otherwise one pass in every period, spread over it. */
+  #schedule(): void {
+    const { ctx } = this.#ring;
+    if (this.#again) this.#pass = [];
+    const missing = this.#pass.some((bit) => !this.#table.has(bit) || this.#doubtful.has(bit));
+    const steps = Math.max(1, this.#asked, this.#askedBefore);
+    const pause = missing || this.#again ? FINGER_GAP_MS : jittered(ctx.rng, ctx.timers.fixFingersMs / steps);
+    this.#again = false;
+    this.#due = after(ctx.now, pause);
+  }
+}

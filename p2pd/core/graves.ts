@@ -1,0 +1,71 @@
+/**
+ * Nodes that died or left, so that lists of those who have not heard of it do not bring them back; and nodes to try
+ * again, since what looks like death may be a broken network.
+ */
+import type { NodeRecord } from '../../overlay/fields.ts';
+import type { Id } from '../../overlay/id.ts';
+import { after, type Millis } from '../../overlay/lib/clock.ts';
+import { GRAVE_MS, GRAVE_UNREACHABLE_MS, GRAVES_MAX, KNOCK_FOR_MS, KNOCKS_MAX } from './limits.ts';
+
+/**
+ * `dead`: silent on the base network or inside the VI. `unreachable`: no tunnel could be made. `left`: it said so, and
+ * returns with a higher incarnation only. `returned`: a newer incarnation is there.
+ */
+export type Cause = 'dead' | 'unreachable' | 'left' | 'returned';
+
+type Grave = { readonly incarnation: number; readonly cause: Cause; readonly until: Millis };
+
+export class Graves {
+  readonly #graves = new Map<Id, Grave>();
+  readonly #knocks = new Map<Id, { readonly record: NodeRecord; readonly until: Millis }>();
+
+  bury(record: NodeRecord, cause: Cause, now: Millis): void {
+    const old = this.#graves.get(record.id);
+    if (old !== undefined && old.incarnation > record.incarnation) return;
+    if (old?.cause === 'left' && old.incarnation === record.incarnation && old.until > now) return;
+    this.#graves.delete(record.id);
+    evictOldest(this.#graves, GRAVES_MAX);
+    const until = after(now, cause === 'unreachable' ? GRAVE_UNREACHABLE_MS : GRAVE_MS);
+    this.#graves.set(record.id, { incarnation: record.incarnation, cause, until });
+    if (cause !== 'dead') return;
+    evictOldest(this.#knocks, KNOCKS_MAX);
+    this.#knocks.set(record.id, { record, until: after(now, KNOCK_FOR_MS) });
+  }
+
+  has(record: { readonly id: Id; readonly incarnation: number }, now: Millis): boolean {
+    const grave = this.#graves.get(record.id);
+    if (grave === undefined || record.incarnation > grave.incarnation) return false;
+    if (grave.until > now) return true;
+    this.#graves.delete(record.id);
+    return false;
+  }
+
+  /** The node has been heard: it lives, unless it is gone by its own word or by a successor of its own id. */
+  lift(record: NodeRecord): void {
+    this.#knocks.delete(record.id);
+    const grave = this.#graves.get(record.id);
+    if (grave?.cause === 'dead' || grave?.cause === 'unreachable') this.#graves.delete(record.id);
+  }
+
+  /** The next dead node to try, in turn. */
+  nextKnock(now: Millis): NodeRecord | undefined {
+    for (const [id, knock] of this.#knocks) {
+      this.#knocks.delete(id);
+      if (knock.until <= now) continue;
+      this.#knocks.set(id, knock);
+      return knock.record;
+    }
+    return undefined;
+  }
+
+  get knocking(): boolean {
+    return this.#knocks.size > 0;
+  }
+}
+
+/** Makes room for one more; maps keep the order of insertion. */
+export function evictOldest<K, V>(map: Map<K, V>, limit: number): void {
+  if (map.size < limit) return;
+  const oldest = map.keys().next();
+  if (oldest.done !== true) map.delete(oldest.value);
+}

@@ -1,0 +1,309 @@
+/** One virtual node's part in the ring: wires the parts together and hands each input to the one it concerns. */
+import { between, type Id } from '../../overlay/id.ts';
+import { after, type Millis } from '../../overlay/lib/clock.ts';
+import { jittered } from '../../overlay/lib/rng.ts';
+import type { P2pdMessage } from '../../overlay/messages/p2pd-p2pd.ts';
+import type { RingReportMessage, ToP2pd } from '../../overlay/messages/p2pd-rd.ts';
+import { Answer } from './answer.ts';
+import { type Context, earlier } from './context.ts';
+import { Fingers } from './fingers.ts';
+import type { Endpoint } from './io.ts';
+import { Join } from './join.ts';
+import { Leave } from './leave.ts';
+import { KNOCK_MS, MISSES_MAX } from './limits.ts';
+import { Lookup } from './lookup.ts';
+import { Neighbours } from './neighbours.ts';
+import type { Peer } from './peers.ts';
+import { Requests } from './requests.ts';
+import { restore } from './restore.ts';
+import { Ring } from './ring.ts';
+import { Routes } from './routes.ts';
+import { Stabiliser } from './stabilise.ts';
+
+type Welcome = Extract<ToP2pd, { t: 'welcome' }>;
+
+export class VirtualNode {
+  readonly #ctx: Context;
+  readonly #ring: Ring;
+  readonly #fingers: Fingers;
+  readonly #lookup: Lookup;
+  readonly #neighbours: Neighbours;
+  readonly #routes: Routes;
+  readonly #requests = new Requests();
+  readonly #stabiliser: Stabiliser;
+  readonly #answer: Answer;
+  readonly #join: Join;
+  readonly #leave: Leave;
+  #version = 0;
+  #phase = '';
+  #reported = '';
+  #knockAt: Millis | undefined;
+
+  /** `left` is told when the node has left the ring. */
+  constructor(ctx: Context, left: () => void) {
+    this.#ctx = ctx;
+    this.#ring = new Ring(ctx, (id) => this.#onGone(id));
+    this.#lookup = new Lookup(this.#ring);
+    this.#fingers = new Fingers(this.#ring, this.#lookup);
+    this.#neighbours = new Neighbours(this.#ring, this.#fingers);
+    this.#routes = new Routes(this.#ring, this.#neighbours);
+    this.#stabiliser = new Stabiliser(this.#ring, this.#neighbours, this.#requests);
+    this.#answer = new Answer(this.#ring, this.#neighbours);
+    this.#join = new Join(this.#ring, this.#neighbours, this.#lookup, () => this.#onEntered());
+    this.#leave = new Leave(this.#ring, this.#routes, this.#requests, left);
+  }
+
+  get generation(): number {
+    return this.#routes.generation;
+  }
+
+  get joinStep(): string { return this.#join.step; }
+
+  get leaving(): boolean {
+    return this.#ring.phase === 'leaving';
+  }
+
+  /** For tests and tools: the state behind this node. Not to be written to. */
+  get ring(): Ring {
+    return this.#ring;
+  }
+
+  get fingers(): Fingers {
+    return this.#fingers;
+  }
+
+  /** The connection to the resource daemon was made anew, or for the first time. */
+  welcome(message: Welcome): void {
+    const { phase } = this.#ring;
+    this.#requests.clear();
+    this.#neighbours.resync(message.tunnels);
+    this.#routes.resync(message.generation, message.routes);
+    this.#reported = '';
+    if (phase === 'starting') {
+      if (restore(this.#ring, this.#fingers, message.routes)) this.#join.skip();
+      else this.#join.begin();
+    } else if (phase === 'joining') this.#join.begin();
+    this.#stabiliser.reset();
+    this.#fingers.hurry();
+  }
+
+  onRd(message: Exclude<ToP2pd, Welcome>): void {
+    switch (message.t) {
+      case 'tunnel.up':
+        return this.#onTunnelUp(message.tunnel);
+      case 'failed':
+        this.#neighbours.onFailed(message.key, message.code);
+        this.#answer.onFailed(message.key);
+        return this.#join.onFailed(message.key);
+      case 'tunnel.down':
+        return this.#neighbours.onDown(message.key, message.reason);
+      case 'routes.committed':
+        return this.#routes.onCommitted(message.generation);
+      case 'routes.refused':
+        return this.#routes.onRefused(message.generation);
+      case 'contact':
+        this.#ctx.self = {
+          id: this.#ctx.id,
+          incarnation: Math.max(message.incarnation, this.#ctx.self.incarnation),
+          contact: message.contact,
+        };
+        return;
+      case 'bootstrap':
+        return this.#join.onBootstrap(message);
+      case 'lookup':
+        return this.#lookup.onRdLookup(message.request, message.id);
+      case 'leave':
+        return this.#leave.begin();
+      case 'measured':
+      case 'refused':
+        return;
+    }
+  }
+
+  onDatagram(from: Endpoint, message: P2pdMessage): void {
+    if (message.t === 'found' && message.owner.id === message.id && this.#lookup.expectsStranger(message.query)) {
+      this.#lookup.onFound(message);
+      return;
+    }
+    const sender = this.#senderOf(from, message);
+    if (sender === undefined) return;
+    this.#ring.heard(sender);
+    switch (message.t) {
+      case 'find_successor':
+        if (message.origin.id !== sender.id || message.purpose !== 'join') sender.member = true;
+        return this.#answer.onFind(sender, message);
+      case 'found':
+        if (message.owner.id !== sender.id) return this.#ctx.drop('unexpected');
+        sender.member = true;
+        if (!this.#lookup.onFound(message)) this.#ctx.drop('unexpected');
+        return;
+      case 'busy':
+        return this.#onBusy(sender, message.query);
+      case 'state.get':
+        return this.#stabiliser.onStateGet(sender, message);
+      case 'state':
+        this.#answer.admitted(sender.id);
+        if (message.predecessor !== null) this.#fingers.doubt(sender.id, message.predecessor.id);
+        return this.#stabiliser.onState(sender, message);
+      case 'notify':
+        this.#answer.admitted(sender.id);
+        return this.#stabiliser.onNotify(sender, message);
+      case 'ping':
+        return this.#stabiliser.onPing(sender, message);
+      case 'pong':
+        if (this.#requests.answered(message.query, sender.id)?.kind === 'ping') this.#stabiliser.onPong();
+        return;
+      case 'leaving':
+        return this.#leave.onLeaving(sender, message);
+      case 'leaving.heard':
+        return this.#leave.onHeard(sender, message.query);
+    }
+  }
+
+  leave(): void {
+    this.#leave.begin();
+  }
+
+  /** Does what is due, then lets everything follow that the input has caused. */
+  settle(): void {
+    // Without a resource daemon there is no way out, and nobody's silence means anything.
+    if (!this.#ctx.connected) return;
+    this.#expire();
+    this.#ring.tick();
+    this.#answer.tick();
+    this.#lookup.tick();
+    this.#join.tick();
+    this.#knock();
+    this.#follow();
+    this.#stabiliser.tick();
+    this.#fingers.tick();
+    this.#leave.tick();
+    this.#follow();
+    this.#neighbours.reconcile((id) => this.#routes.uses(id));
+    this.#routes.settle();
+    this.#leave.settle();
+    this.#report();
+  }
+
+  due(): Millis | undefined {
+    if (!this.#ctx.connected) return undefined;
+    let due = this.#knockAt;
+    const parts = [this.#ring, this.#answer, this.#lookup, this.#join, this.#stabiliser, this.#fingers, this.#leave];
+    for (const part of [...parts, this.#requests, this.#neighbours, this.#routes]) due = earlier(due, part.due());
+    return due;
+  }
+
+  /** The neighbour that sent this, if it came over the tunnel to it and from its present life. */
+  #senderOf(from: Endpoint, message: P2pdMessage): Peer | undefined {
+    const peer = this.#ring.peers.get(message.id);
+    if (peer?.remote === undefined) {
+      this.#ctx.drop('stranger');
+      return undefined;
+    }
+    if (peer.record.incarnation !== message.incarnation) {
+      this.#ctx.drop('incarnation');
+      return undefined;
+    }
+    const known = from.address === peer.remote.address || from.address === this.#ctx.addressOf(peer.id);
+    if (!known || from.port !== peer.remote.port) {
+      this.#ctx.drop('address');
+      return undefined;
+    }
+    return peer;
+  }
+
+  #onTunnelUp(tunnel: Extract<ToP2pd, { t: 'tunnel.up' }>['tunnel']): void {
+    if (tunnel.key === this.#ctx.id || tunnel.peer.id !== tunnel.key) return this.#ctx.drop('unexpected');
+    const wasDead = !this.#ring.alive(tunnel.peer);
+    const peer = this.#neighbours.onUp(tunnel);
+    if (peer === undefined) return;
+    if (this.#ring.serving) this.#stabiliser.push(peer.id);
+    this.#answer.onUp(peer);
+    this.#join.onUp(peer.id);
+    const { first } = this.#ring.chord;
+    if (first !== undefined && (peer.id === first.id || between(this.#ctx.id, peer.id, first.id))) this.#stabiliser.urge();
+    if (wasDead && this.#ring.serving) this.#reunite(peer);
+  }
+
+  #onBusy(sender: Peer, query: number): void {
+    if (this.#lookup.onBusy(query) || this.#answer.onBusy(query)) return;
+    const request = this.#requests.answered(query, sender.id);
+    if (request === undefined) return this.#ctx.drop('unexpected');
+    if (request.kind !== 'leaving') this.#stabiliser.onBusy(sender, query);
+  }
+
+  #onEntered(): void {
+    this.#stabiliser.pushToAll();
+    this.#stabiliser.urge();
+    this.#stabiliser.urgeGossip();
+    this.#fingers.hurry();
+  }
+
+  #onGone(id: Id): void {
+    this.#fingers.remove(id);
+    this.#stabiliser.onGone(id);
+  }
+
+  /** Questions that remained unanswered. */
+  #expire(): void {
+    for (const request of this.#requests.expire(this.#ctx.now)) {
+      const peer = this.#ring.peers.get(request.peer);
+      if (request.kind === 'stabilise') this.#stabiliser.onMiss(request.query);
+      if (peer === undefined || request.kind === 'leaving') continue;
+      peer.misses++;
+      if (peer.misses >= MISSES_MAX) this.#ring.bury(peer.record, 'dead');
+    }
+  }
+
+  /** What changed in the ring sets the other parts going. */
+  #follow(): void {
+    const { chord, phase } = this.#ring;
+    if (chord.version === this.#version && phase === this.#phase) return;
+    this.#version = chord.version;
+    this.#phase = phase;
+    this.#stabiliser.urge();
+    this.#stabiliser.urgeGossip();
+    this.#fingers.revise();
+  }
+
+  /** Tries one of the dead again: a network that broke in two may have healed. */
+  #knock(): void {
+    const { ctx, graves, serving } = this.#ring;
+    if (!serving || !graves.knocking || !ctx.connected) {
+      this.#knockAt = undefined;
+      return;
+    }
+    this.#knockAt ??= after(ctx.now, jittered(ctx.rng, KNOCK_MS));
+    if (this.#knockAt > ctx.now) return;
+    this.#knockAt = after(ctx.now, jittered(ctx.rng, KNOCK_MS));
+    const record = graves.nextKnock(ctx.now);
+    if (record === undefined || this.#ring.peers.get(record.id)?.remote !== undefined) return;
+    ctx.toRd({ t: 'tunnel.add', key: record.id, contact: record.contact, role: 'answer' });
+  }
+
+  /** One that was dead is back, perhaps with a ring of its own: ask it for our place there. */
+  #reunite(peer: Peer): void {
+    this.#lookup.ask({
+      purpose: 'join',
+      target: this.#ctx.id,
+      via: peer.id,
+      done: (outcome) => {
+        if ('found' in outcome) this.#stabiliser.onReunion(outcome.found);
+      },
+    });
+  }
+
+  #report(): void {
+    const { chord, phase } = this.#ring;
+    const report: RingReportMessage = {
+      phase,
+      predecessor: chord.predecessor?.id ?? null,
+      successors: chord.successors.map(({ id }) => id),
+      fingers: this.#fingers.entries.map(([bit, { id }]) => ({ bit, node: id })),
+    };
+    const text = `${phase} ${report.predecessor} ${report.successors} ${report.fingers.map((f) => `${f.bit}:${f.node}`)}`;
+    if (text === this.#reported || !this.#ctx.connected) return;
+    this.#reported = text;
+    this.#ctx.toRd({ t: 'ring.report', ...report });
+  }
+}

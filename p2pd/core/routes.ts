@@ -1,0 +1,175 @@
+/**
+ * Ring state to routes: stretches of the circle, each into one tunnel or to this node itself. They are staged as
+ * differences and committed together, so that the data plane never sees half a table.
+ */
+import { distance, type Id, type IdRange } from '../../overlay/id.ts';
+import { after, type Millis } from '../../overlay/lib/clock.ts';
+import type { RdRoute } from '../../overlay/messages/p2pd-rd.ts';
+import { COMMIT_RETRY_MS } from './limits.ts';
+import type { Neighbours } from './neighbours.ts';
+import type { Ring } from './ring.ts';
+
+export type RingView = {
+  readonly self: Id;
+  readonly own: IdRange;
+  /** The successor list, in order; `up`: whether a tunnel leads there. */
+  readonly successors: readonly { readonly id: Id; readonly up: boolean }[];
+  /** Further neighbours with a tunnel, in any order. */
+  readonly others: readonly Id[];
+  /** (before, predecessor] goes to the predecessor. */
+  readonly predecessor: { readonly id: Id; readonly before: Id } | undefined;
+};
+
+/**
+ * The routes tile the circle. A successor gets what lies between its forerunner and itself; a successor without a
+ * tunnel is reached through the nearest one before it, or, if there is none, through the next one after it, whose
+ * predecessor it is. Every other neighbour gets what lies between itself and the next, as in Chord.
+ */
+export function ringRoutes(view: RingView): RdRoute[] {
+  const { self, own } = view;
+  if (own.after === own.until) return [{ after: self, until: self, to: self }];
+  const end = distance(self, own.after);
+  const routes: RdRoute[] = [];
+  let cursor = self;
+  let hop: Id | undefined;
+  const extend = (until: Id, to: Id): void => {
+    if (distance(self, until) <= distance(self, cursor)) return;
+    const last = routes.at(-1);
+    if (last?.to === to) routes[routes.length - 1] = { after: last.after, until, to };
+    else routes.push({ after: cursor, until, to });
+    cursor = until;
+  };
+  for (const successor of view.successors) {
+    if (!successor.up || distance(self, successor.id) > end) continue;
+    extend(successor.id, successor.id);
+    hop = successor.id;
+  }
+  const beyond = view.others.filter((id) => distance(self, id) > distance(self, cursor) && distance(self, id) <= end);
+  beyond.sort((a, b) => (distance(self, a) < distance(self, b) ? -1 : 1));
+  for (const id of beyond) {
+    extend(id, hop ?? id);
+    hop = id;
+  }
+  if (hop === undefined) {
+    // Every neighbour lies within what we take for our own range: the first of them knows better.
+    hop = view.successors.find((successor) => successor.up)?.id;
+    if (hop === undefined) return [];
+  }
+  const { predecessor } = view;
+  if (predecessor?.id === own.after && distance(self, predecessor.before) < end) {
+    extend(predecessor.before, hop);
+    extend(predecessor.id, predecessor.id);
+  } else extend(own.after, hop);
+  routes.push({ after: own.after, until: self, to: self });
+  return routes;
+}
+
+export class Routes {
+  readonly #ring: Ring;
+  readonly #neighbours: Neighbours;
+  #committed = new Map<string, RdRoute>();
+  /** What was sent and is not yet confirmed. */
+  #pending: { readonly generation: number; readonly routes: Map<string, RdRoute> } | undefined;
+  /** The resource daemon must be told all, even what has not changed. */
+  #restage = true;
+  #retryAt: Millis | undefined;
+  /** Where our former range goes once we have left; the new owner. */
+  #heir: Id | undefined;
+  generation = 0;
+
+  constructor(ring: Ring, neighbours: Neighbours) {
+    this.#ring = ring;
+    this.#neighbours = neighbours;
+  }
+
+  /** Everything wanted is in effect. */
+  get settled(): boolean {
+    return this.#pending === undefined && !this.#restage && this.#retryAt === undefined;
+  }
+
+  uses(id: Id): boolean {
+    for (const route of this.#committed.values()) if (route.to === id) return true;
+    for (const route of this.#pending?.routes.values() ?? []) if (route.to === id) return true;
+    return false;
+  }
+
+  /** After a reconnect: what the resource daemon has in effect. All that is wanted is told again, changed or not. */
+  resync(generation: number, routes: readonly RdRoute[]): void {
+    this.generation = Math.max(this.generation, generation);
+    this.#committed = new Map(routes.map((route) => [keyOf(route), route]));
+    this.#pending = undefined;
+    this.#restage = true;
+    this.#retryAt = undefined;
+  }
+
+  bequeath(heir: Id): void {
+    this.#heir = heir;
+  }
+
+  onCommitted(generation: number): void {
+    if (this.#pending?.generation !== generation) return;
+    this.#committed = this.#pending.routes;
+    this.#pending = undefined;
+  }
+
+  onRefused(generation: number): void {
+    if (this.#pending?.generation !== generation) return;
+    this.#pending = undefined;
+    this.#restage = true;
+    this.#retryAt = after(this.#ring.ctx.now, COMMIT_RETRY_MS);
+  }
+
+  due(): Millis | undefined {
+    return this.#retryAt;
+  }
+
+  /** Commits the difference, if there is one and no commit is under way. */
+  settle(): void {
+    const { ctx } = this.#ring;
+    if (this.#pending !== undefined || !this.#ring.member) return;
+    if (this.#retryAt !== undefined && this.#retryAt > ctx.now) return;
+    this.#retryAt = undefined;
+    const wanted = new Map(this.#wanted().map((route) => [keyOf(route), route]));
+    if (wanted.size === 0) return;
+    let changed = this.#restage;
+    for (const [key, route] of this.#committed) {
+      if (wanted.get(key)?.to === route.to) continue;
+      ctx.toRd({ t: 'route.delete', after: route.after, until: route.until });
+      changed = true;
+    }
+    for (const [key, route] of wanted) {
+      if (!this.#restage && this.#committed.get(key)?.to === route.to) continue;
+      ctx.toRd({ t: 'route.add', ...route });
+      changed = true;
+    }
+    if (!changed) return;
+    this.#restage = false;
+    this.generation++;
+    this.#pending = { generation: this.generation, routes: wanted };
+    ctx.toRd({ t: 'routes.commit', generation: this.generation, count: wanted.size });
+  }
+
+  #wanted(): RdRoute[] {
+    const { ctx, chord } = this.#ring;
+    const isUp = (id: Id): boolean => this.#ring.up(id) !== undefined;
+    const others: Id[] = [];
+    for (const [id, record] of this.#neighbours.ofRing()) if (isUp(id) && this.#ring.alive(record)) others.push(id);
+    const { predecessor, before } = chord;
+    const routes = ringRoutes({
+      self: ctx.id,
+      own: this.#ring.ownRange(),
+      successors: chord.successors.map(({ id }) => ({ id, up: isUp(id) })),
+      others,
+      predecessor:
+        predecessor !== undefined && before !== undefined && isUp(predecessor.id)
+          ? { id: predecessor.id, before }
+          : undefined,
+    });
+    const heir = this.#heir;
+    return heir === undefined ? routes : routes.map((route) => (route.to === ctx.id ? { ...route, to: heir } : route));
+  }
+}
+
+function keyOf(route: IdRange): string {
+  return `${route.after}-${route.until}`;
+}

@@ -1,0 +1,135 @@
+/** What must hold in a simulated cluster. Each says true, or what is wrong. */
+import { distance, fingerTarget, type Id, inRange, toId } from '../../overlay/id.ts';
+import type { Rng } from '../../overlay/lib/rng.ts';
+import type { Cluster, SimNode } from './cluster.ts';
+import { tiles } from './model-rd.ts';
+
+const short = (id: Id | undefined): string => (id === undefined ? '-' : id.toString(16).padStart(16, '0').slice(0, 6));
+
+/** Members that live, in the order of their ids. */
+export function members(cluster: Cluster): SimNode[] {
+  return cluster.nodes.filter((node) => node.member).sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+export function ownerOf(sorted: readonly SimNode[], id: Id): SimNode {
+  return sorted.find((node) => node.id >= id) ?? (sorted[0] as SimNode);
+}
+
+/** All living nodes are members, and every list, predecessor and finger is right. */
+export function isIdeal(cluster: Cluster, withFingers = true): true | string {
+  const living = cluster.nodes.filter((node) => node.alive).length;
+  const sorted = members(cluster);
+  if (sorted.length !== living) return `${sorted.length} of ${living} nodes are members`;
+  const { successors: r } = cluster.vi.definition;
+  const phase = sorted.length > r ? 'formed' : 'forming';
+  for (const [i, node] of sorted.entries()) {
+    const ring = node.machine?.node?.ring;
+    if (ring === undefined) return 'a member without a ring';
+    if (ring.phase !== phase) return `${short(node.id)} is ${ring.phase}`;
+    const count = Math.min(r, sorted.length - 1);
+    const list = Array.from({ length: count }, (_, k) => sorted[(i + 1 + k) % sorted.length]?.id);
+    const actual = ring.chord.successors.map(({ id }) => id);
+    if (String(list) !== String(actual)) {
+      return `${short(node.id)} has successors ${actual.map(short)}, should have ${list.map(short)}`;
+    }
+    const predecessor = sorted.length === 1 ? undefined : sorted.at(i - 1)?.id;
+    if (ring.chord.predecessor?.id !== predecessor) {
+      return `${short(node.id)} has predecessor ${short(ring.chord.predecessor?.id)}, should have ${short(predecessor)}`;
+    }
+    const problem = withFingers ? fingersOf(node, sorted) : undefined;
+    if (problem !== undefined) return problem;
+  }
+  return true;
+}
+
+function fingersOf(node: SimNode, sorted: readonly SimNode[]): string | undefined {
+  const { ring, fingers } = node.machine?.node ?? {};
+  if (ring === undefined || fingers === undefined) return 'no fingers';
+  const known = new Map(fingers.entries);
+  const last = ring.chord.successors.at(-1)?.id;
+  for (let bit = 0; bit < 64; bit++) {
+    const target = fingerTarget(node.id, bit);
+    const owner = ownerOf(sorted, target);
+    const trivial = owner === node || last === undefined || inRange({ after: node.id, until: last }, target);
+    const finger = known.get(bit)?.id;
+    if (trivial ? finger !== undefined : finger !== owner.id) {
+      return `${short(node.id)} has finger ${bit} ${short(finger)}, should have ${trivial ? '-' : short(owner.id)}`;
+    }
+  }
+  return undefined;
+}
+
+export type Path = { readonly owner: SimNode | undefined; readonly hops: number };
+
+/** Where a packet to this id ends that starts at `from`, by the routes in effect. */
+export function follow(cluster: Cluster, from: SimNode, id: Id): Path {
+  let node = from;
+  for (let hops = 0; hops < 64; hops++) {
+    const route = node.rd.alive ? node.rd.routes.find((candidate) => inRange(candidate, id)) : undefined;
+    if (route === undefined) return { owner: undefined, hops };
+    if (route.to === node.id) return { owner: node, hops };
+    const end = node.rd.ends.get(route.to);
+    const next = cluster.nodes.find((other) => other.rd === end?.peer);
+    if (end === undefined || !end.link.alive || next === undefined || !next.rd.alive) return { owner: undefined, hops };
+    node = next;
+  }
+  return { owner: undefined, hops: 64 };
+}
+
+export function randomId(rng: Rng): Id {
+  return toId((BigInt(rng.uint32()) << 32n) | BigInt(rng.uint32()));
+}
+
+/** Keys from every member reach the member that the ring's arithmetic says. */
+export function routesAreRight(cluster: Cluster, keys: number): true | string {
+  const sorted = members(cluster);
+  const hopsMax = 2 + Math.ceil(Math.log2(sorted.length + 1)) + 2;
+  for (const node of sorted) {
+    if (!tiles(node.rd.routes)) return `the routes of ${short(node.id)} do not tile the circle`;
+    for (let i = 0; i < keys; i++) {
+      const id = randomId(cluster.rng);
+      const { owner, hops } = follow(cluster, node, id);
+      const right = ownerOf(sorted, id);
+      if (owner !== right) return `${short(id)} from ${short(node.id)} reaches ${short(owner?.id)}, not ${short(right.id)}`;
+      if (hops > hopsMax) return `${short(id)} from ${short(node.id)} takes ${hops} hops`;
+    }
+  }
+  return true;
+}
+
+/** Every key has exactly one member that takes it for its own. */
+export function ownersAreUnique(cluster: Cluster, keys: number): true | string {
+  const sorted = members(cluster);
+  for (let i = 0; i < keys; i++) {
+    const id = randomId(cluster.rng);
+    const owners = sorted.filter(({ rd }) => rd.routes.some((route) => route.to === rd.id && inRange(route, id)));
+    if (owners.length !== 1) return `${short(id)} has ${owners.length} owners`;
+  }
+  return true;
+}
+
+/** Some member answers for the key, whoever it is. */
+export function isAnswered(cluster: Cluster, from: SimNode, id: Id): boolean {
+  return follow(cluster, from, id).owner !== undefined;
+}
+
+/** Zave's two invariants, for a formed ring: a live successor everywhere, and r + 1 principals. */
+export function invariantsHold(cluster: Cluster): true | string {
+  const sorted = members(cluster);
+  const formed = sorted.filter((node) => node.machine?.node?.ring.phase === 'formed');
+  if (formed.length === 0) return true;
+  const living = new Set(sorted.map(({ id }) => id));
+  const skipped = new Set<Id>();
+  for (const node of formed) {
+    const list = node.machine?.node?.ring.chord.successors.map(({ id }) => id) ?? [];
+    if (!list.some((id) => living.has(id))) return `${short(node.id)} has no live successor`;
+    const extended = [node.id, ...list];
+    for (let i = 1; i < extended.length; i++) {
+      const [a, b] = [extended[i - 1] as Id, extended[i] as Id];
+      for (const id of living) if (id !== a && id !== b && distance(a, id) < distance(a, b)) skipped.add(id);
+    }
+  }
+  const principals = living.size - skipped.size;
+  const { successors: r } = cluster.vi.definition;
+  return principals > r ? true : `${principals} principals`;
+}
