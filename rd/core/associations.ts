@@ -1,0 +1,170 @@
+/**
+ * The associations of this daemon with others, found by the key of the daemon at the other end, and shared by all
+ * tunnels between the two. An association is started towards the endpoints of a contact in turn: the next one joins in
+ * when the one before has not answered soon, and the first that comes up wins.
+ */
+import type { ErrorCode } from '../../overlay/errors.ts';
+import { after, type Millis } from '../../overlay/lib/clock.ts';
+import { type ContactInfo, type Endpoint, formatEndpoint, sameEndpoint, usableEndpoints } from './contact.ts';
+import { type AssociationDown, type AssociationRef, type Output, type RdSetup, SELF } from './io.ts';
+import { ASSOCIATION_IDLE_MS, ATTEMPTS_MAX, GIVE_UP_MS, NEXT_ENDPOINT_MS } from './limits.ts';
+
+type Up = { readonly key: string; readonly endpoint: Endpoint; checkAt: Millis };
+
+/** The search for a daemon: its endpoints tried, and those still to try. */
+type Attempt = {
+  readonly key: string;
+  readonly serverName: string;
+  readonly untried: Endpoint[];
+  readonly trying: { readonly endpoint: Endpoint; association: AssociationRef | undefined }[];
+  nextAt: Millis;
+  readonly giveUpAt: Millis;
+  code: ErrorCode;
+};
+
+/** What becomes of associations, told to the tunnels. */
+export type AssociationListener = {
+  up(key: string, association: AssociationRef, now: Millis): void;
+  failed(key: string, code: ErrorCode, now: Millis): void;
+  /** `replaced`: the same peer is there again or may be soon. */
+  down(association: AssociationRef, key: string, replaced: boolean, now: Millis): void;
+  inUse(association: AssociationRef): boolean;
+};
+
+export class Associations {
+  readonly #setup: RdSetup;
+  readonly #listener: AssociationListener;
+  readonly #emit: (output: Output) => void;
+  readonly #up = new Map<AssociationRef, Up>();
+  readonly #attempts = new Map<string, Attempt>();
+
+  constructor(setup: RdSetup, listener: AssociationListener, emit: (output: Output) => void) {
+    this.#setup = setup;
+    this.#listener = listener;
+    this.#emit = emit;
+  }
+
+  /** The association that is up with the daemon of that key; the newest where there are several. */
+  find(key: string): AssociationRef | undefined {
+    if (key === this.#setup.key) return SELF;
+    let found: AssociationRef | undefined;
+    for (const [association, up] of this.#up) if (up.key === key) found = association;
+    return found;
+  }
+
+  keyOf(association: AssociationRef): string | undefined {
+    return association === SELF ? this.#setup.key : this.#up.get(association)?.key;
+  }
+
+  endpointOf(association: AssociationRef): Endpoint | undefined {
+    return association === SELF ? this.#setup.self : this.#up.get(association)?.endpoint;
+  }
+
+  /** Starts looking for the daemon of a contact, if that is not going on. The listener hears of the outcome. */
+  want(contact: ContactInfo, serverName: string, now: Millis): void {
+    if (this.#attempts.has(contact.key)) return;
+    const untried = usableEndpoints(contact.endpoints, this.#setup.families);
+    if (untried.length === 0 || this.#attempts.size >= ATTEMPTS_MAX) {
+      const code = untried.length === 0 ? 'PEER_UNREACHABLE' : 'LIMIT_REACHED';
+      this.#listener.failed(contact.key, code, now);
+      return;
+    }
+    const attempt: Attempt = {
+      key: contact.key,
+      serverName,
+      untried,
+      trying: [],
+      nextAt: now,
+      giveUpAt: after(now, GIVE_UP_MS),
+      code: 'PEER_UNREACHABLE',
+    };
+    this.#attempts.set(contact.key, attempt);
+    this.#tryNext(attempt, now);
+  }
+
+  started(endpoint: Endpoint, association: AssociationRef | undefined, now: Millis): void {
+    for (const attempt of this.#attempts.values()) {
+      const trial = attempt.trying.find((trial) => sameEndpoint(trial.endpoint, endpoint));
+      if (trial === undefined) continue;
+      trial.association = association;
+      if (association === undefined) this.#trialFailed(attempt, trial.endpoint, attempt.code, now);
+    }
+  }
+
+  associationUp(association: AssociationRef, endpoint: Endpoint, key: string, now: Millis): void {
+    this.#up.set(association, { key, endpoint, checkAt: after(now, ASSOCIATION_IDLE_MS) });
+    for (const attempt of this.#attempts.values()) {
+      if (attempt.key !== key && attempt.trying.some((trial) => sameEndpoint(trial.endpoint, endpoint))) {
+        this.#trialFailed(attempt, endpoint, 'PEER_MISMATCH', now);
+      }
+    }
+    this.#attempts.delete(key);
+    this.#listener.up(key, association, now);
+  }
+
+  associationDown(association: AssociationRef, reason: AssociationDown, now: Millis): void {
+    const up = this.#up.get(association);
+    this.#up.delete(association);
+    if (up !== undefined) {
+      const another = this.find(up.key) !== undefined;
+      this.#listener.down(association, up.key, another || reason === 'replaced', now);
+    }
+    for (const attempt of this.#attempts.values()) {
+      const trial = attempt.trying.find((trial) => trial.association === association);
+      if (trial === undefined || reason === 'replaced') continue;
+      this.#trialFailed(attempt, trial.endpoint, reason === 'refused' ? 'CERTIFICATE_REFUSED' : attempt.code, now);
+    }
+  }
+
+  deadline(): Millis | undefined {
+    let least = Number.POSITIVE_INFINITY;
+    for (const attempt of this.#attempts.values()) {
+      least = Math.min(least, attempt.giveUpAt, attempt.untried.length > 0 ? attempt.nextAt : attempt.giveUpAt);
+    }
+    for (const up of this.#up.values()) least = Math.min(least, up.checkAt);
+    return Number.isFinite(least) ? (least as Millis) : undefined;
+  }
+
+  timer(now: Millis): void {
+    for (const attempt of this.#attempts.values()) {
+      if (attempt.giveUpAt <= now) this.#fail(attempt, now);
+      else if (attempt.untried.length > 0 && attempt.nextAt <= now) this.#tryNext(attempt, now);
+    }
+    for (const [association, up] of this.#up) {
+      if (up.checkAt > now) continue;
+      up.checkAt = after(now, ASSOCIATION_IDLE_MS);
+      if (!this.#listener.inUse(association)) this.#emit({ kind: 'association.close', association });
+    }
+  }
+
+  #tryNext(attempt: Attempt, now: Millis): void {
+    attempt.nextAt = after(now, NEXT_ENDPOINT_MS);
+    for (let endpoint = attempt.untried.shift(); endpoint !== undefined; endpoint = attempt.untried.shift()) {
+      if (this.#isTakenByAnother(endpoint)) {
+        attempt.code = 'PEER_MISMATCH';
+        continue;
+      }
+      attempt.trying.push({ endpoint, association: undefined });
+      this.#emit({ kind: 'associate', endpoint, serverName: attempt.serverName });
+      return;
+    }
+    if (attempt.trying.length === 0) this.#fail(attempt, now);
+  }
+
+  /** An association with that endpoint is up, and it is not the daemon looked for: that one would have been found. */
+  #isTakenByAnother(endpoint: Endpoint): boolean {
+    return [...this.#up.values()].some((up) => formatEndpoint(up.endpoint) === formatEndpoint(endpoint));
+  }
+
+  #trialFailed(attempt: Attempt, endpoint: Endpoint, code: ErrorCode, now: Millis): void {
+    attempt.code = code;
+    const index = attempt.trying.findIndex((trial) => sameEndpoint(trial.endpoint, endpoint));
+    attempt.trying.splice(index, 1);
+    this.#tryNext(attempt, now);
+  }
+
+  #fail(attempt: Attempt, now: Millis): void {
+    this.#attempts.delete(attempt.key);
+    this.#listener.failed(attempt.key, attempt.code, now);
+  }
+}

@@ -1,0 +1,36 @@
+/** Limits and periods of the resource daemon's core. Times in milliseconds. */
+
+/** First wait for an answer to con_req or release; doubled with each repetition up to RETRY_MS_MAX. */
+export const RETRY_MS = 250;
+export const RETRY_MS_MAX = 2000;
+/** A request unanswered for so long has failed. */
+export const GIVE_UP_MS = 6000;
+
+/** The next endpoint of a contact is tried beside the first when that has not answered for so long. */
+export const NEXT_ENDPOINT_MS = 1200;
+/** An association that no tunnel uses is closed after this. */
+export const ASSOCIATION_IDLE_MS = 30_000;
+export const ATTEMPTS_MAX = 4096;
+
+/** A tunnel whose association was replaced waits so long for its peer to confirm it. */
+export const REBIND_MS = 6000;
+
+/** What is remembered of peers' requests after their tunnel has gone, so that a late copy is not taken for a new one. */
+export const SEEN_MS = 60_000;
+export const SEEN_MAX = 8192;
+
+export const LEASE_BLOCK = 16;
+/** More pairs are fetched when fewer are free. */
+export const LEASE_LOW = 8;
+/** Free pairs beyond this are handed back when leases are extended. */
+export const LEASE_SPARE_MAX = 64;
+/** A pair given back rests so long before it is taken again, where there are others. */
+export const PAIR_REST_MS = 10_000;
+export const LEASE_RETRY_MS = 1000;
+export const LEASE_RETRY_MS_MAX = 30_000;
+/** Leases are extended when this part of their life is over. */
+export const LEASE_EXTEND_AFTER = 1 / 3;
+
+export const ROUTES_MAX = 4096;
+/** Route changes that a P2P daemon may have staged and not yet committed. */
+export const STAGED_MAX = 16_384;

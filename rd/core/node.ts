@@ -1,0 +1,302 @@
+/** One virtual node: its P2P daemon's session, its tunnels, its routes and the image made of them. */
+import { idAddress, parseCidr } from '../../overlay/addresses.ts';
+import type { ErrorCode } from '../../overlay/errors.ts';
+import { formatId, type Id } from '../../overlay/id.ts';
+import type { Millis } from '../../overlay/lib/clock.ts';
+import { P2PD_RD_VERSION, type ToP2pd, type ToRd } from '../../overlay/messages/p2pd-rd.ts';
+import { RD_RD_VERSION, type RdMessage } from '../../overlay/messages/rd-rd.ts';
+import type { Associations } from './associations.ts';
+import { type ContactInfo, decodeContact } from './contact.ts';
+import { compileImage, sameImage } from './image.ts';
+import type {
+  AssociationRef,
+  CertificateCheck,
+  Image,
+  NodeRef,
+  NodeSetup,
+  Output,
+  RouteView,
+  SessionRef,
+  TunnelPlan,
+  TunnelView,
+} from './io.ts';
+import { Leases } from './leases.ts';
+import type { ConReq, ConResp } from './letters.ts';
+import { RouteTable } from './routes.ts';
+import { carriesPackets, type FarEnd, type Tunnel } from './tunnel.ts';
+import { Tunnels } from './tunnels.ts';
+
+export class NodeCore {
+  readonly #ref: NodeRef;
+  readonly #emit: (output: Output) => void;
+  readonly #associations: Associations;
+  readonly leases: Leases;
+  readonly tunnels: Tunnels;
+  readonly #routes = new RouteTable();
+  #setup: NodeSetup;
+  #session: SessionRef | undefined;
+  /** False from hello to the first commit after it. */
+  #swept = true;
+  #image: Image | undefined;
+  #dirty = true;
+  /** Tunnels to remove once no published image names them. */
+  readonly #unsets = new Set<Id>();
+
+  constructor(ref: NodeRef, setup: NodeSetup, associations: Associations, emit: (output: Output) => void, now: Millis) {
+    this.#ref = ref;
+    this.#setup = setup;
+    this.#emit = emit;
+    this.#associations = associations;
+    const requestPrefix = setup.incarnation.toString(16).padStart(12, '0');
+    this.leases =
+      setup.vi.definition.links === 'numbered'
+        ? new Leases({ pairs: setup.pairs, msLeft: setup.leaseMsLeft, requestPrefix }, now)
+        : Leases.none(now);
+    this.tunnels = new Tunnels({
+      setup: () => this.#setup,
+      leases: this.leases,
+      associations,
+      emit,
+      tell: (message) => this.tell(message),
+      set: (plan) => this.#set(plan),
+      unset: (peer) => this.#unset(peer),
+    });
+  }
+
+  get setup(): NodeSetup {
+    return this.#setup;
+  }
+
+  update(contact: Uint8Array, certificate: Uint8Array): void {
+    this.#setup = { ...this.#setup, contact, certificate };
+  }
+
+  close(): void {
+    this.tunnels.close();
+    if (this.#session !== undefined) this.#emit({ kind: 'p2pd.close', session: this.#session });
+    this.#session = undefined;
+  }
+
+  /** Sends to the P2P daemon; what nobody is there to hear is told anew in `welcome`. */
+  tell(message: ToP2pd): void {
+    if (this.#session !== undefined) this.#emit({ kind: 'p2pd.send', session: this.#session, message });
+  }
+
+  p2pdClosed(session: SessionRef): void {
+    if (this.#session !== session) return;
+    this.#session = undefined;
+    this.#routes.forget();
+  }
+
+  p2pd(session: SessionRef, message: ToRd, now: Millis): void {
+    if (message.t === 'hello') return this.#hello(session, message);
+    if (session !== this.#session) return;
+    const node = this.#ref;
+    switch (message.t) {
+      case 'contact.get': {
+        const { contact, incarnation } = this.#setup;
+        return this.tell({ t: 'contact', request: message.request, contact, incarnation });
+      }
+      case 'tunnel.add':
+        return this.tunnels.add(message.key, message.contact, message.role, now);
+      case 'tunnel.release':
+        return this.tunnels.release(message.key, now);
+      case 'route.add':
+        return this.#routes.add({ after: message.after, until: message.until, to: message.to });
+      case 'route.delete':
+        return this.#routes.delete(message.after, message.until);
+      case 'routes.commit':
+        return this.#commit(message.generation, message.count, now);
+      case 'measure':
+        return this.#measure(message);
+      case 'ring.report': {
+        const { t: _, ...report } = message;
+        return this.#emit({ kind: 'ring', node, report });
+      }
+      case 'bootstrap.get':
+        return this.#emit({ kind: 'bootstrap.get', node });
+      case 'lookup.answer':
+        return this.#emit({ kind: 'lookup.answer', node, answer: message });
+      case 'left':
+        return this.#emit({ kind: 'left', node });
+    }
+  }
+
+  conReq(message: ConReq, association: AssociationRef, check: CertificateCheck | undefined, now: Millis): void {
+    const introduction = this.#introduce(message, association, check);
+    if (typeof introduction === 'string') {
+      const answer = { request: message.request, vi: message.vi, from: message.to, to: message.from.node };
+      const refusal = { t: 'con_refused', ...answer, code: introduction } as const;
+      return this.#emit({ kind: 'control.send', association, message: refusal });
+    }
+    this.tunnels.conReq(message, association, introduction.contact, introduction.far, now);
+    this.#emit({ kind: 'peer', node: this.#ref, record: introduction.far.record });
+  }
+
+  conResp(message: ConResp, association: AssociationRef, check: CertificateCheck | undefined, now: Millis): void {
+    const introduction = this.#introduce(message, association, check);
+    if (typeof introduction === 'string') {
+      return this.tunnels.answeredByStranger(message.from.node, message.request, now);
+    }
+    this.tunnels.conResp(message, association, introduction.contact, introduction.far, now);
+    this.#emit({ kind: 'peer', node: this.#ref, record: introduction.far.record });
+  }
+
+  control(message: Exclude<RdMessage, ConReq | ConResp>, association: AssociationRef, now: Millis): void {
+    switch (message.t) {
+      case 'con_refused':
+        return this.tunnels.refused(message.from, message.request, message.code, association, now);
+      case 'release':
+        return this.tunnels.peerReleased(message, association, now);
+      case 'released':
+        return this.tunnels.released(message, now);
+    }
+  }
+
+  granted(request: string, pairs: readonly number[] | undefined, msLeft: number, now: Millis): void {
+    this.leases.granted(request, pairs, msLeft, now);
+    if (pairs !== undefined) this.tunnels.pairsArrived(now);
+  }
+
+  deadline(): Millis | undefined {
+    const times = [this.leases.deadline(), this.tunnels.deadline()].filter((time) => time !== undefined);
+    return times.length === 0 ? undefined : (Math.min(...times) as Millis);
+  }
+
+  timer(now: Millis): void {
+    this.leases.timer(now);
+    this.tunnels.timer(now);
+  }
+
+  /** Publishes what has changed: tunnels were made before, and are removed after. */
+  finish(): void {
+    for (let order = this.leases.poll(); order !== undefined; order = this.leases.poll()) {
+      this.#emit({ ...order, node: this.#ref });
+    }
+    if (!this.#dirty) return;
+    this.#dirty = false;
+    const image = this.#compile();
+    if (!sameImage(this.#image, image)) {
+      this.#image = image;
+      this.#emit({ kind: 'publish', node: this.#ref, image });
+    }
+    for (const peer of this.#unsets) this.#emit({ kind: 'tunnel.unset', node: this.#ref, peer });
+    this.#unsets.clear();
+  }
+
+  views(): TunnelView[] {
+    return [...this.tunnels.all()].map((tunnel) => this.#view(tunnel));
+  }
+
+  routeView(): RouteView {
+    return { generation: this.#routes.generation, routes: this.#routes.routes };
+  }
+
+  #hello(session: SessionRef, hello: ToRd & { t: 'hello' }): void {
+    const refusal = this.#refusalOf(hello);
+    if (refusal !== undefined) {
+      const message = refusal === 'BAD_VERSION' ? 'Another protocol version.' : 'No such virtual node here.';
+      this.#emit({ kind: 'p2pd.send', session, message: { t: 'refused', code: refusal, message } });
+      return this.#emit({ kind: 'p2pd.close', session });
+    }
+    if (this.#session !== undefined && this.#session !== session) {
+      this.#emit({ kind: 'p2pd.close', session: this.#session });
+    }
+    this.#session = session;
+    this.#swept = false;
+    this.#routes.forget();
+    this.tunnels.markStale();
+    const { vi, id, incarnation, contact, p2pdPort } = this.#setup;
+    this.tell({
+      t: 'welcome',
+      version: P2PD_RD_VERSION,
+      vi,
+      node: { id, incarnation, contact },
+      port: p2pdPort,
+      generation: this.#routes.generation,
+      tunnels: [...this.tunnels.all()].flatMap((tunnel) => this.tunnels.describe(tunnel) ?? []),
+      routes: [...this.#routes.routes],
+    });
+  }
+
+  #refusalOf(hello: ToRd & { t: 'hello' }): ErrorCode | undefined {
+    if (hello.version !== P2PD_RD_VERSION) return 'BAD_VERSION';
+    return hello.vi === this.#setup.vi.id && hello.node === this.#setup.id ? undefined : 'NOT_FOUND';
+  }
+
+  #commit(generation: number, count: number, now: Millis): void {
+    const committed = this.#routes.commit(generation, count);
+    if (!committed.ok) return this.tell({ t: 'routes.refused', generation, code: committed.code });
+    this.#dirty = true;
+    this.tell({ t: 'routes.committed', generation });
+    if (this.#swept) return;
+    this.#swept = true;
+    this.tunnels.sweep(now);
+  }
+
+  #measure(message: ToRd & { t: 'measure' }): void {
+    const { request, target } = message;
+    const key = 'key' in target ? this.tunnels.get(target.key)?.contact.key : decodeContact(target.contact)?.key;
+    const association = key === undefined ? undefined : this.#associations.find(key);
+    this.#emit({ kind: 'measure', node: this.#ref, request, association });
+  }
+
+  /** Who sent a con_req or con_resp, proven; or why that is not so. */
+  #introduce(
+    message: ConReq | ConResp,
+    association: AssociationRef,
+    check: CertificateCheck | undefined,
+  ): { contact: ContactInfo; far: FarEnd } | ErrorCode {
+    const { from } = message;
+    if (message.t === 'con_req' && message.version !== RD_RD_VERSION) return 'BAD_VERSION';
+    if (check === undefined || !check.ok) return 'CERTIFICATE_REFUSED';
+    const claims = check.value;
+    if (claims.vi !== this.#setup.vi.id || claims.id !== formatId(from.node)) return 'CERTIFICATE_REFUSED';
+    const contact = decodeContact(from.contact);
+    if (contact === undefined) return 'BAD_MESSAGE';
+    if (contact.node !== from.node || contact.key !== this.#associations.keyOf(association)) return 'PEER_MISMATCH';
+    const prefix = parseCidr(this.#setup.vi.prefix);
+    if (prefix === undefined) throw new Error('a VI has a prefix');
+    const record = { id: from.node, incarnation: from.incarnation, contact: from.contact };
+    const addresses = { ipv4: claims.ipv4, ipv6: idAddress(prefix, from.node) };
+    return { contact, far: { record, name: claims.name, ...addresses, p2pdPort: from.p2pdPort } };
+  }
+
+  #set(plan: TunnelPlan): void {
+    this.#dirty = true;
+    this.#unsets.delete(plan.peer);
+    this.#emit({ kind: 'tunnel.set', node: this.#ref, plan });
+  }
+
+  #unset(peer: Id): void {
+    this.#dirty = true;
+    this.#unsets.add(peer);
+  }
+
+  #compile(): Image {
+    const { vi, id, ipv4, ipv6 } = this.#setup;
+    const tunnels = [...this.tunnels.all()].flatMap(({ peer, link, far, phase }) =>
+      far !== undefined && (phase === 'up' || phase === 'lost') ? [{ peer, link, stable: far }] : [],
+    );
+    const prefixes = [vi.prefix, vi.definition.ipv4Pool];
+    return compileImage({ id, ipv4, ipv6, prefixes, routes: this.#routes.routes, tunnels });
+  }
+
+  #view(tunnel: Tunnel): TunnelView {
+    const { peer, far, link, phase, association } = tunnel;
+    return {
+      peer,
+      name: far?.name ?? '',
+      ipv4: far?.ipv4 ?? '',
+      state: carriesPackets(tunnel) ? 'up' : phase === 'releasing' ? 'releasing' : 'setting-up',
+      association,
+      endpoint: association === undefined ? null : (this.#associations.endpointOf(association) ?? null),
+      local: link?.local.ipv4 ?? this.#setup.ipv4,
+      remote: link?.remote.ipv4 ?? far?.ipv4 ?? '',
+      held: tunnel.hold !== 'none',
+      heldByPeer: tunnel.remoteHold,
+      since: tunnel.since,
+      pair: tunnel.pair ?? null,
+    };
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * One tunnel as one end sees it.
+ *
+ *            tunnel.add                                con_req from the peer
+ *                │                                               │
+ *        ┌───────▼──────┐ con_resp, or the peer's con_req  ┌─────▼─────┐  association replaced  ┌──────┐
+ *        │  setting-up  ├──────────────────────────────────►    up     ├────────────────────────►      │
+ *        │ association, │                                  │ one end   ◄────────────────────────┤ lost │
+ *        │ pair, con_req│  ┌───────────────────────────────┤ holds it  │  con_req or con_resp   │      │
+ *        └──┬──▲────┬───┘  │ last hold released            └─▲───┬─────┘                        └──┬───┘
+ *    failed │  │    │      │                         con_req │   │ peer silent or gone             │ not in time
+ *           │  │    │ ┌────▼───────┐   released, or no answer│   │                                 │
+ *           │  │    └─►  releasing ├─────────────────────────┼───┤                                 │
+ *           │  └──────┤            ├─────────────────────────┘   │                                 │
+ *           │ add     └────┬───────┘                             │                                 │
+ *           ▼              ▼                                     ▼                                 ▼
+ *         gone            gone                                 gone                              gone
+ *
+ * Whether an end holds the tunnel is a fact that it owns and tells the other: con_req says yes, release says no, each
+ * repeated until answered. Its messages are numbered, so that the other end never goes back to an older one. A tunnel
+ * lives while either end holds it; both come to know the same two facts, so both keep it or both let it go.
+ */
+import type { NodeRecord } from '../../overlay/fields.ts';
+import type { Id } from '../../overlay/id.ts';
+import type { Millis } from '../../overlay/lib/clock.ts';
+import type { ContactInfo } from './contact.ts';
+import type { AssociationRef, LinkAddresses } from './io.ts';
+
+export type Phase = 'setting-up' | 'up' | 'lost' | 'releasing';
+
+/** A con_req or release that awaits its answer. */
+export type Ask = {
+  readonly kind: 'con_req' | 'release';
+  readonly request: number;
+  /** The peer's latest request when this was first sent: tells whether an answer's news are stale. */
+  readonly peerRequest: number;
+  nextAt: Millis;
+  intervalMs: number;
+  /** Infinity where the peer has answered before: then its association tells whether it lives. */
+  readonly giveUpAt: Millis;
+};
+
+/** What the peer told of itself, proven by its certificate. */
+export type FarEnd = {
+  readonly record: NodeRecord;
+  readonly name: string;
+  readonly ipv4: string;
+  readonly ipv6: string;
+  readonly p2pdPort: number;
+};
+
+export type Tunnel = {
+  readonly peer: Id;
+  readonly since: Millis;
+  phase: Phase;
+  hold: 'none' | 'neighbour' | 'answer';
+  /** When an `answer` hold ends. */
+  answerUntil: Millis | undefined;
+  /** Held by an earlier life of the P2P daemon, and not asked for again yet. */
+  stale: boolean;
+  remoteHold: boolean;
+  /** What the peer knows of our hold; undefined where it may know the one or the other. */
+  confirmed: boolean | undefined;
+  contact: ContactInfo;
+  far: FarEnd | undefined;
+  association: AssociationRef | undefined;
+  /** Index of the link pair; null where the VI is unnumbered, undefined before there is one. */
+  pair: number | null | undefined;
+  /** Whether the pair is of our leases. */
+  ours: boolean;
+  link: LinkAddresses | null;
+  ask: Ask | undefined;
+  /** Limit of the phase: of waiting for a pair (setting-up), of waiting for the peer (lost). */
+  until: Millis | undefined;
+};
+
+export function createTunnel(peer: Id, contact: ContactInfo, now: Millis): Tunnel {
+  return {
+    peer,
+    since: now,
+    phase: 'setting-up',
+    hold: 'none',
+    answerUntil: undefined,
+    stale: false,
+    remoteHold: false,
+    confirmed: false,
+    contact,
+    far: undefined,
+    association: undefined,
+    pair: undefined,
+    ours: false,
+    link: null,
+    ask: undefined,
+    until: undefined,
+  };
+}
+
+/** Whether packets go through it. */
+export function carriesPackets(tunnel: Tunnel): boolean {
+  return tunnel.phase === 'up' || tunnel.phase === 'lost';
+}

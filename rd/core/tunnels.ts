@@ -1,0 +1,472 @@
+/** The tunnels of one virtual node: what its P2P daemon wants, what the peers say, and what the data plane shall have. */
+import type { ErrorCode } from '../../overlay/errors.ts';
+import type { Id } from '../../overlay/id.ts';
+import { after, type Millis } from '../../overlay/lib/clock.ts';
+import { ANSWER_HOLD_MS, type RdTunnel, type ToP2pd } from '../../overlay/messages/p2pd-rd.ts';
+import type { RdMessage } from '../../overlay/messages/rd-rd.ts';
+import type { Associations } from './associations.ts';
+import { type ContactInfo, decodeContact } from './contact.ts';
+import type { AssociationRef, NodeSetup, Output, TunnelPlan } from './io.ts';
+import type { Leases } from './leases.ts';
+import { type ConReq, type ConResp, Letters, type Release } from './letters.ts';
+import { GIVE_UP_MS, REBIND_MS, RETRY_MS, RETRY_MS_MAX } from './limits.ts';
+import { Pairs } from './pairs.ts';
+import { Seen } from './seen.ts';
+import { carriesPackets, createTunnel, type FarEnd, type Tunnel } from './tunnel.ts';
+
+const NEVER = Number.POSITIVE_INFINITY as Millis;
+
+export type TunnelHost = {
+  readonly setup: () => NodeSetup;
+  readonly leases: Leases;
+  readonly associations: Associations;
+  readonly emit: (output: Output) => void;
+  readonly tell: (message: ToP2pd) => void;
+  readonly set: (plan: TunnelPlan) => void;
+  readonly unset: (peer: Id) => void;
+};
+
+export class Tunnels {
+  readonly #host: TunnelHost;
+  readonly #tunnels = new Map<Id, Tunnel>();
+  readonly #seen = new Seen();
+  readonly #pairs: Pairs;
+  readonly #letters: Letters;
+  #lastRequest = 0;
+
+  constructor(host: TunnelHost) {
+    this.#host = host;
+    const { id, vi } = host.setup();
+    this.#pairs = new Pairs(id, vi, host.leases);
+    this.#letters = new Letters(host.setup, host.emit);
+  }
+
+  all(): IterableIterator<Tunnel> {
+    return this.#tunnels.values();
+  }
+
+  get(peer: Id): Tunnel | undefined {
+    return this.#tunnels.get(peer);
+  }
+
+  uses(association: AssociationRef): boolean {
+    for (const tunnel of this.#tunnels.values()) if (tunnel.association === association) return true;
+    return false;
+  }
+
+  // What the P2P daemon asks.
+
+  add(peer: Id, contactBytes: Uint8Array, role: 'neighbour' | 'answer', now: Millis): void {
+    const contact = decodeContact(contactBytes);
+    if (contact === undefined) return this.#refuse(peer, 'BAD_MESSAGE');
+    if (peer === this.#host.setup().id) return this.#refuse(peer, 'BAD_ARGUMENT');
+    if (contact.node !== peer) return this.#refuse(peer, 'PEER_MISMATCH');
+    let tunnel = this.#tunnels.get(peer);
+    if (tunnel === undefined) {
+      if (this.#isFull()) return this.#refuse(peer, 'LIMIT_REACHED');
+      tunnel = createTunnel(peer, contact, now);
+      this.#tunnels.set(peer, tunnel);
+    }
+    this.#takeHold(tunnel, role, now);
+    if (carriesPackets(tunnel)) {
+      this.#tellUp(tunnel);
+      this.#announce(tunnel, now);
+      return;
+    }
+    if (tunnel.phase === 'releasing') {
+      // A pair of the peer's leases may name another tunnel of the peer by now.
+      if (!tunnel.ours) tunnel.pair = undefined;
+      tunnel.phase = 'setting-up';
+      tunnel.ask = undefined;
+      tunnel.contact = contact;
+    } else if (tunnel.association === undefined) {
+      tunnel.contact = contact;
+    }
+    this.#proceed(tunnel, now);
+  }
+
+  release(peer: Id, now: Millis): void {
+    const tunnel = this.#tunnels.get(peer);
+    if (tunnel === undefined || tunnel.hold === 'none') return;
+    this.#dropHold(tunnel, now);
+  }
+
+  /** Marks the holds of an earlier P2P daemon; `sweep` drops those that were not taken again. */
+  markStale(): void {
+    for (const tunnel of this.#tunnels.values()) tunnel.stale = tunnel.hold !== 'none';
+  }
+
+  sweep(now: Millis): void {
+    for (const tunnel of this.#tunnels.values()) if (tunnel.stale) this.#dropHold(tunnel, now);
+  }
+
+  // What other resource daemons say. Certificates have been checked.
+
+  conReq(message: ConReq, association: AssociationRef, contact: ContactInfo, far: FarEnd, now: Millis): void {
+    const { from, request } = message;
+    const order = this.#seen.note(from.node, contact.key, from.incarnation, request, now);
+    if (order === 'older') return;
+    if (order === 'earlier-life') return this.#letters.refuse(message, 'CONFLICT', association);
+    let tunnel = this.#tunnels.get(from.node);
+    if (tunnel === undefined) {
+      if (this.#isFull()) return this.#letters.refuse(message, 'LIMIT_REACHED', association);
+      tunnel = createTunnel(from.node, contact, now);
+      this.#tunnels.set(from.node, tunnel);
+    } else if (tunnel.far !== undefined && tunnel.far.record.incarnation > from.incarnation) {
+      return this.#letters.refuse(message, 'CONFLICT', association);
+    }
+    const refusal = this.#pairs.agree(tunnel, message.pair, now);
+    if (refusal !== undefined) {
+      if (tunnel.phase === 'setting-up' && tunnel.hold === 'none') this.#forget(tunnel, now);
+      return this.#letters.refuse(message, refusal, association);
+    }
+    if ((tunnel.far?.record.incarnation ?? from.incarnation) < from.incarnation) {
+      // A new life of the peer knows nothing of us.
+      if (tunnel.ask?.kind === 'release') tunnel.ask = undefined;
+      tunnel.confirmed = tunnel.ask === undefined ? false : undefined;
+    }
+    tunnel.remoteHold = true;
+    tunnel.contact = contact;
+    this.#becomeUp(tunnel, association, far);
+    this.#letters.accept(tunnel, request, association);
+    this.#announce(tunnel, now);
+  }
+
+  conResp(message: ConResp, association: AssociationRef, contact: ContactInfo, far: FarEnd, now: Millis): void {
+    const tunnel = this.#asked(message.from.node, 'con_req', message.request);
+    if (tunnel === undefined) return;
+    const known = tunnel.far?.record.incarnation ?? message.from.incarnation;
+    if (known > message.from.incarnation) return;
+    const refusal = this.#pairs.adopt(tunnel, message.pair, now);
+    if (refusal !== undefined) return this.#fail(tunnel, refusal, now);
+    const isNews = tunnel.ask?.peerRequest === this.#seen.request(tunnel.peer, contact.key);
+    if (known < message.from.incarnation) tunnel.remoteHold = false;
+    else if (tunnel.phase === 'lost' && isNews) tunnel.remoteHold = message.held;
+    tunnel.ask = undefined;
+    tunnel.confirmed = true;
+    tunnel.contact = contact;
+    this.#becomeUp(tunnel, association, far);
+    this.#announce(tunnel, now);
+  }
+
+  /** Our con_req was answered by somebody whose certificate does not fit. */
+  answeredByStranger(peer: Id, request: number, now: Millis): void {
+    const tunnel = this.#asked(peer, 'con_req', request);
+    if (tunnel !== undefined) this.#fail(tunnel, 'PEER_MISMATCH', now);
+  }
+
+  refused(peer: Id, request: number, code: ErrorCode, association: AssociationRef, now: Millis): void {
+    const tunnel = this.#tunnels.get(peer);
+    if (tunnel === undefined || this.#host.associations.keyOf(association) !== tunnel.contact.key) return;
+    if (request === 0 && code === 'NOT_FOUND') {
+      this.#die(tunnel, now);
+    } else if (tunnel.ask?.kind === 'con_req' && tunnel.ask.request === request) {
+      // The peer keeps nothing of a refused request, so there is nothing to release.
+      tunnel.ask = undefined;
+      tunnel.confirmed = false;
+      this.#fail(tunnel, code === 'NOT_FOUND' ? 'PEER_UNREACHABLE' : code, now);
+    }
+  }
+
+  peerReleased(message: Release, association: AssociationRef, now: Millis): void {
+    const key = this.#host.associations.keyOf(association);
+    if (key === undefined) return;
+    const order = this.#seen.note(message.from, key, message.incarnation, message.request, now);
+    if (order === 'older' || order === 'earlier-life') return;
+    const tunnel = this.#tunnels.get(message.from);
+    const isPeer = tunnel !== undefined && tunnel.contact.key === key;
+    if (isPeer) tunnel.remoteHold = false;
+    const gone = !isPeer || tunnel.hold === 'none';
+    this.#letters.confirmRelease(message, gone, association);
+    if (isPeer && gone && carriesPackets(tunnel)) this.#end(tunnel, now);
+  }
+
+  released(message: RdMessage & { t: 'released' }, now: Millis): void {
+    const tunnel = this.#asked(message.from, 'release', message.request);
+    if (tunnel === undefined) return;
+    const isNews = tunnel.ask?.peerRequest === this.#seen.request(tunnel.peer, tunnel.contact.key);
+    tunnel.ask = undefined;
+    tunnel.confirmed = false;
+    const { far, association } = tunnel;
+    const stands = isNews && !message.gone && far !== undefined && association !== undefined;
+    if (stands && tunnel.phase !== 'up') {
+      // The peer counts on it, and had told us so before.
+      tunnel.remoteHold = true;
+      this.#becomeUp(tunnel, association, far);
+    } else if (tunnel.phase === 'releasing') {
+      return this.#forget(tunnel, now);
+    }
+    this.#announce(tunnel, now);
+  }
+
+  // What becomes of associations and of the data plane.
+
+  associationUp(key: string, now: Millis): void {
+    for (const tunnel of this.#tunnels.values()) {
+      if (tunnel.contact.key === key && tunnel.association === undefined) this.#rebind(tunnel, now);
+    }
+  }
+
+  associationFailed(key: string, code: ErrorCode, now: Millis): void {
+    for (const tunnel of this.#tunnels.values()) {
+      if (tunnel.contact.key !== key || tunnel.association !== undefined) continue;
+      if (tunnel.phase === 'setting-up') this.#fail(tunnel, code, now);
+    }
+  }
+
+  associationDown(association: AssociationRef, replaced: boolean, now: Millis): void {
+    for (const tunnel of this.#tunnels.values()) {
+      if (tunnel.association !== association) continue;
+      if (tunnel.phase === 'releasing') this.#forget(tunnel, now);
+      else if (tunnel.phase !== 'setting-up' && !replaced) this.#die(tunnel, now);
+      else {
+        tunnel.association = undefined;
+        if (carriesPackets(tunnel)) this.#loosen(tunnel, now);
+        this.#rebind(tunnel, now);
+      }
+    }
+  }
+
+  broken(peer: Id, now: Millis): void {
+    const tunnel = this.#tunnels.get(peer);
+    if (tunnel === undefined || !carriesPackets(tunnel)) return;
+    this.#host.tell({ t: 'tunnel.down', key: peer, reason: 'failed' });
+    this.#host.unset(peer);
+    this.#letters.sayGone(tunnel);
+    this.#forget(tunnel, now);
+  }
+
+  pairsArrived(now: Millis): void {
+    for (const tunnel of this.#tunnels.values()) {
+      if (tunnel.phase === 'setting-up' && tunnel.pair === undefined) this.#proceed(tunnel, now);
+    }
+  }
+
+  /** The node closes: peers need not wait until it is silent. */
+  close(): void {
+    for (const tunnel of this.#tunnels.values()) this.#letters.sayGone(tunnel);
+  }
+
+  deadline(): Millis | undefined {
+    let least = Number.POSITIVE_INFINITY;
+    for (const { ask, until, answerUntil } of this.#tunnels.values()) {
+      if (ask !== undefined) least = Math.min(least, ask.nextAt, ask.giveUpAt);
+      if (until !== undefined) least = Math.min(least, until);
+      if (answerUntil !== undefined) least = Math.min(least, answerUntil);
+    }
+    return Number.isFinite(least) ? (least as Millis) : undefined;
+  }
+
+  timer(now: Millis): void {
+    for (const tunnel of this.#tunnels.values()) {
+      if (tunnel.answerUntil !== undefined && tunnel.answerUntil <= now) this.#dropHold(tunnel, now);
+      if (tunnel.until !== undefined && tunnel.until <= now) this.#outOfTime(tunnel, now);
+      const { ask } = tunnel;
+      if (ask !== undefined && ask.giveUpAt <= now) this.#fail(tunnel, 'PEER_UNREACHABLE', now);
+      else if (ask !== undefined && ask.nextAt <= now) this.#sendAsk(tunnel, ask, now);
+    }
+  }
+
+  // Holds.
+
+  #takeHold(tunnel: Tunnel, role: 'neighbour' | 'answer', now: Millis): void {
+    tunnel.stale = false;
+    if (role === 'answer' && tunnel.hold === 'neighbour') return;
+    tunnel.hold = role;
+    tunnel.answerUntil = role === 'answer' ? after(now, ANSWER_HOLD_MS) : undefined;
+  }
+
+  #dropHold(tunnel: Tunnel, now: Millis): void {
+    tunnel.hold = 'none';
+    tunnel.stale = false;
+    tunnel.answerUntil = undefined;
+    if (tunnel.phase === 'setting-up') this.#leave(tunnel, now);
+    else if (tunnel.phase === 'up' && !tunnel.remoteHold) this.#end(tunnel, now);
+    else if (tunnel.phase !== 'releasing') this.#announce(tunnel, now);
+  }
+
+  /** Tells the peer of our hold, unless it knows. */
+  #announce(tunnel: Tunnel, now: Millis): void {
+    const holds = tunnel.hold !== 'none';
+    const kind = holds ? 'con_req' : 'release';
+    if (tunnel.confirmed === holds) tunnel.ask = undefined;
+    else if (tunnel.ask?.kind !== kind) this.#startAsk(tunnel, kind, now);
+  }
+
+  // Setting up.
+
+  /** Goes on with setting up as far as association and pair allow. */
+  #proceed(tunnel: Tunnel, now: Millis): void {
+    tunnel.association ??= this.#host.associations.find(tunnel.contact.key);
+    if (tunnel.association === undefined) {
+      this.#host.associations.want(tunnel.contact, this.#host.setup().vi.id, now);
+      return;
+    }
+    if (!this.#pairs.provide(tunnel, now)) {
+      tunnel.until ??= after(now, GIVE_UP_MS);
+      return;
+    }
+    tunnel.until = undefined;
+    if (tunnel.ask?.kind !== 'con_req') this.#startAsk(tunnel, 'con_req', now);
+    else this.#sendAsk(tunnel, tunnel.ask, now);
+  }
+
+  #becomeUp(tunnel: Tunnel, association: AssociationRef, far: FarEnd): void {
+    const before = tunnel.far;
+    const wasUp = carriesPackets(tunnel);
+    const link = this.#pairs.linkOf(tunnel);
+    const changed = !wasUp || !sameFarEnd(before, far) || link?.local.ipv6 !== tunnel.link?.local.ipv6;
+    const moved = tunnel.association !== association;
+    tunnel.phase = 'up';
+    tunnel.until = undefined;
+    tunnel.association = association;
+    tunnel.far = far;
+    tunnel.link = link;
+    if (changed || moved) this.#setPlan(tunnel);
+    if (!changed) return;
+    this.#tellUp(tunnel);
+  }
+
+  #setPlan(tunnel: Tunnel): void {
+    const { peer, association, link } = tunnel;
+    const endpoint = association === undefined ? undefined : this.#host.associations.endpointOf(association);
+    if (association !== undefined && endpoint !== undefined) this.#host.set({ peer, association, endpoint, link });
+  }
+
+  /** The association is gone and its peer perhaps not: what each end holds is told anew. */
+  #loosen(tunnel: Tunnel, now: Millis): void {
+    tunnel.phase = 'lost';
+    tunnel.until = after(now, REBIND_MS);
+    tunnel.remoteHold = false;
+    tunnel.confirmed = undefined;
+    tunnel.ask = undefined;
+  }
+
+  #rebind(tunnel: Tunnel, now: Millis): void {
+    if (tunnel.phase === 'setting-up') return this.#proceed(tunnel, now);
+    tunnel.association = this.#host.associations.find(tunnel.contact.key);
+    if (tunnel.association !== undefined) {
+      this.#setPlan(tunnel);
+      this.#announce(tunnel, now);
+    } else if (tunnel.hold !== 'none') {
+      this.#host.associations.want(tunnel.contact, this.#host.setup().vi.id, now);
+    }
+  }
+
+  // Ends.
+
+  /** Nobody holds it any more: packets stop, and the peer is told. */
+  #end(tunnel: Tunnel, now: Millis): void {
+    this.#host.tell({ t: 'tunnel.down', key: tunnel.peer, reason: 'released' });
+    this.#host.unset(tunnel.peer);
+    this.#leave(tunnel, now);
+  }
+
+  /** Keeps the tunnel, without packets, until the peer has heard that we do not hold it. */
+  #leave(tunnel: Tunnel, now: Millis): void {
+    tunnel.hold = 'none';
+    tunnel.answerUntil = undefined;
+    tunnel.until = undefined;
+    if (tunnel.confirmed === false || tunnel.association === undefined) return this.#forget(tunnel, now);
+    tunnel.phase = 'releasing';
+    if (tunnel.ask?.kind !== 'release') this.#startAsk(tunnel, 'release', now);
+  }
+
+  #fail(tunnel: Tunnel, code: ErrorCode, now: Millis): void {
+    if (carriesPackets(tunnel)) {
+      this.#host.tell({ t: 'tunnel.down', key: tunnel.peer, reason: 'peer-dead' });
+      this.#host.unset(tunnel.peer);
+    } else {
+      this.#refuse(tunnel.peer, code);
+    }
+    tunnel.remoteHold = false;
+    this.#leave(tunnel, now);
+  }
+
+  #die(tunnel: Tunnel, now: Millis): void {
+    if (carriesPackets(tunnel)) {
+      this.#host.tell({ t: 'tunnel.down', key: tunnel.peer, reason: 'peer-dead' });
+      this.#host.unset(tunnel.peer);
+    } else if (tunnel.phase === 'setting-up') {
+      this.#refuse(tunnel.peer, 'PEER_UNREACHABLE');
+    }
+    this.#forget(tunnel, now);
+  }
+
+  #forget(tunnel: Tunnel, now: Millis): void {
+    this.#pairs.drop(tunnel, now);
+    this.#tunnels.delete(tunnel.peer);
+  }
+
+  #outOfTime(tunnel: Tunnel, now: Millis): void {
+    tunnel.until = undefined;
+    if (tunnel.phase === 'lost') this.#fail(tunnel, 'PEER_UNREACHABLE', now);
+    else if (tunnel.phase === 'setting-up') this.#fail(tunnel, 'NO_ADDRESS_PAIR', now);
+  }
+
+  // Messages.
+
+  #asked(peer: Id, kind: 'con_req' | 'release', request: number): Tunnel | undefined {
+    const tunnel = this.#tunnels.get(peer);
+    return tunnel?.ask?.kind === kind && tunnel.ask.request === request ? tunnel : undefined;
+  }
+
+  #startAsk(tunnel: Tunnel, kind: 'con_req' | 'release', now: Millis): void {
+    this.#lastRequest += 1;
+    tunnel.confirmed = undefined;
+    tunnel.ask = {
+      kind,
+      request: this.#lastRequest,
+      peerRequest: this.#seen.request(tunnel.peer, tunnel.contact.key),
+      nextAt: now,
+      intervalMs: RETRY_MS,
+      giveUpAt: tunnel.far === undefined && kind === 'con_req' ? after(now, GIVE_UP_MS) : NEVER,
+    };
+    this.#sendAsk(tunnel, tunnel.ask, now);
+  }
+
+  #sendAsk(tunnel: Tunnel, ask: NonNullable<Tunnel['ask']>, now: Millis): void {
+    ask.nextAt = after(now, ask.intervalMs);
+    ask.intervalMs = Math.min(ask.intervalMs * 2, RETRY_MS_MAX);
+    if (tunnel.association !== undefined) this.#letters.ask(tunnel, ask, tunnel.association);
+  }
+
+  #tellUp(tunnel: Tunnel): void {
+    const view = this.describe(tunnel);
+    if (view !== undefined) this.#host.tell({ t: 'tunnel.up', tunnel: view });
+  }
+
+  /** As the P2P daemon sees it; undefined before it is up. */
+  describe(tunnel: Tunnel): RdTunnel | undefined {
+    const { far, link } = tunnel;
+    if (far === undefined || !carriesPackets(tunnel)) return undefined;
+    const { ipv6, p2pdPort } = this.#host.setup();
+    return {
+      key: tunnel.peer,
+      peer: far.record,
+      local: { address: link?.local.ipv6 ?? ipv6, port: p2pdPort },
+      remote: { address: link?.remote.ipv6 ?? far.ipv6, port: far.p2pdPort },
+      held: tunnel.hold !== 'none',
+    };
+  }
+
+  #refuse(peer: Id, code: ErrorCode): void {
+    this.#host.tell({ t: 'failed', key: peer, code });
+  }
+
+  #isFull(): boolean {
+    return this.#tunnels.size >= this.#host.setup().vi.definition.tunnelsMax;
+  }
+}
+
+function sameFarEnd(a: FarEnd | undefined, b: FarEnd): boolean {
+  if (a === undefined) return false;
+  const contactA = a.record.contact;
+  const contactB = b.record.contact;
+  return (
+    a.record.incarnation === b.record.incarnation &&
+    a.p2pdPort === b.p2pdPort &&
+    contactA.length === contactB.length &&
+    contactA.every((byte, index) => byte === contactB[index])
+  );
+}

@@ -1,0 +1,123 @@
+/** Answers to the questions of the command line. */
+import type { Counters } from '../../native/index.ts';
+import { idAddress, parseCidr } from '../../overlay/addresses.ts';
+import { fail } from '../../overlay/errors.ts';
+import { formatId, type Id, parseId } from '../../overlay/id.ts';
+import { ok, type Result } from '../../overlay/lib/result.ts';
+import type { FromControl, RdStatus, ToControl } from '../../overlay/messages/control.ts';
+import type { NodeSummary } from '../../overlay/om-api.ts';
+import type { Engine } from './engine.ts';
+import type { HostedNode } from './hosted-node.ts';
+import type { Members } from './members.ts';
+import { nodeStatus, tunnelStatuses } from './status.ts';
+
+export type ControlContext = {
+  readonly members: Members;
+  readonly engine: Engine;
+  readonly counters: () => Counters;
+  readonly status: () => RdStatus;
+};
+
+type KnownNode = (FromControl & { t: 'found' })['owner'];
+
+export async function answerControl(
+  question: ToControl,
+  progress: (step: string) => void,
+  context: ControlContext,
+): Promise<Result<FromControl>> {
+  const { members, engine } = context;
+  switch (question.t) {
+    case 'status':
+      return ok({ t: 'status', ...context.status() });
+    case 'join': {
+      const { t: _, ...order } = question;
+      const joined = await members.join(order, progress);
+      return joined.ok ? ok({ t: 'joined', node: nodeStatus(joined.value, engine) }) : joined;
+    }
+    case 'leave': {
+      const left = await members.leave(question.vi, question.netns);
+      return left.ok ? ok({ t: 'done' }) : left;
+    }
+    case 'tunnels': {
+      const counters = context.counters();
+      const nodes = members.of(question.vi).map((node) => {
+        const tunnels = tunnelStatuses(node, engine, counters);
+        return { vi: node.membership.vi.name, id: node.id, tunnels };
+      });
+      return ok({ t: 'tunnels', nodes });
+    }
+    case 'routes': {
+      const nodes = members.of(question.vi).map((node) => {
+        const { generation, routes } = engine.routes(node.ref);
+        return { vi: node.membership.vi.name, id: node.id, generation, routes: [...routes] };
+      });
+      return ok({ t: 'routes', nodes });
+    }
+    case 'lookup': {
+      const node = theNode(members, question.vi);
+      return node.ok ? lookup(node.value, question.id, engine) : node;
+    }
+    case 'nodes': {
+      const node = theNode(members, question.vi);
+      if (!node.ok) return node;
+      const { vi } = node.value.membership;
+      return ok({ t: 'nodes', vi, ...(await knownNodes(node.value, engine)) });
+    }
+  }
+  return question satisfies never;
+}
+
+/** The node that a question without a VI means: the only one here, or one of those of the only VI. */
+function theNode(members: Members, vi: string | undefined): Result<HostedNode> {
+  const nodes = members.of(vi);
+  const [first] = nodes;
+  if (first === undefined) {
+    return fail(
+      'NOT_FOUND',
+      vi === undefined ? 'No virtual node is here; join a VI first.' : `No node of '${vi}' is here.`,
+    );
+  }
+  if (nodes.some((node) => node.vi !== first.vi))
+    return fail('BAD_ARGUMENT', 'Nodes of several VIs are here; give --vi.');
+  return ok(nodes.find((node) => node.isOnRing) ?? first);
+}
+
+async function lookup(node: HostedNode, id: Id, engine: Engine): Promise<Result<FromControl>> {
+  const found = await node.lookup(id);
+  if (!found.ok) return found;
+  const { owner, hops } = found.value;
+  const near = ownAndNeighbours(node, engine).find((known) => known.id === owner);
+  const known = near ?? (await knownNodes(node, engine)).nodes.find((known) => known.id === owner);
+  return ok({ t: 'found', owner: known ?? nameless(node, owner), hops });
+}
+
+async function knownNodes(node: HostedNode, engine: Engine): Promise<{ complete: boolean; nodes: KnownNode[] }> {
+  const listed = await node.om.nodes();
+  if (!listed.ok) return { complete: false, nodes: ownAndNeighbours(node, engine) };
+  return { complete: true, nodes: listed.value.flatMap(knownOf) };
+}
+
+function knownOf({ id, name, ipv4, ipv6 }: NodeSummary): KnownNode[] {
+  const parsed = parseId(id);
+  return parsed === undefined ? [] : [{ id: parsed, name, ipv4, ipv6 }];
+}
+
+function ownAndNeighbours(node: HostedNode, engine: Engine): KnownNode[] {
+  const { name, ipv4, ipv6, vi } = node.membership;
+  const prefix = parseCidr(vi.prefix);
+  const neighbours = engine
+    .tunnels(node.ref)
+    .flatMap((tunnel) =>
+      tunnel.state === 'up' && prefix !== undefined
+        ? [{ id: tunnel.peer, name: tunnel.name, ipv4: tunnel.ipv4, ipv6: idAddress(prefix, tunnel.peer) }]
+        : [],
+    );
+  return [{ id: node.id, name, ipv4, ipv6 }, ...neighbours];
+}
+
+/** Somebody of whom, without the overlay manager, only the place on the circle is known. */
+function nameless(node: HostedNode, id: Id): KnownNode {
+  const prefix = parseCidr(node.membership.vi.prefix);
+  if (prefix === undefined) throw new Error('a VI has a prefix');
+  return { id, name: formatId(id), ipv4: '0.0.0.0', ipv6: idAddress(prefix, id) };
+}

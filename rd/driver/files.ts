@@ -1,0 +1,114 @@
+/** The data directory of a resource daemon. Everything in it is secret or could mislead: modes 0700 and 0600. */
+import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Static, Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { fail } from '../../overlay/errors.ts';
+import { closed, Groups, Incarnation, Name, Port } from '../../overlay/fields.ts';
+import { ok, type Result } from '../../overlay/lib/result.ts';
+import { ViConfig } from '../../overlay/vi.ts';
+
+/** Peers remembered for the time when the overlay manager does not answer. */
+export const REMEMBERED_MAX = 16;
+
+const RememberedPeer = closed({ id: Type.String(), incarnation: Incarnation, contact: Type.String() });
+
+/** A virtual node of this base node: what must outlive the daemon. */
+export const Membership = closed({
+  om: closed({ host: Type.String(), port: Port }),
+  vi: ViConfig,
+  name: Name,
+  /** 16 hexadecimal digits. */
+  id: Type.String({ pattern: '^[0-9a-f]{16}$' }),
+  ipv4: Type.String(),
+  ipv6: Type.String(),
+  groups: Groups,
+  /** PEM. */
+  certificate: Type.String(),
+  ca: Type.String(),
+  /** Network namespace; null is the daemon's own. */
+  netns: Type.Union([Type.String(), Type.Null()]),
+  p2pdPort: Port,
+  incarnation: Incarnation,
+  /** Link pairs on lease, and the end of the lease, milliseconds since 1970. */
+  pairs: Type.Array(Type.Integer({ minimum: 0 })),
+  leasedUntil: Type.Number(),
+  peers: Type.Array(RememberedPeer, { maxItems: REMEMBERED_MAX }),
+});
+export type Membership = Static<typeof Membership>;
+
+const FILE = 'membership.json';
+
+export class DataDirectory {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** NOT_PERMITTED where it cannot be made or is not ours. */
+  prepare(): Result<void> {
+    try {
+      mkdirSync(join(this.path, 'nodes'), { recursive: true, mode: 0o700 });
+      chmodSync(this.path, 0o700);
+      return ok();
+    } catch (error) {
+      return fail('NOT_PERMITTED', `The data directory cannot be used: ${(error as Error).message}.`);
+    }
+  }
+
+  read(name: string): string | undefined {
+    try {
+      return readFileSync(join(this.path, name), 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  /** Whole or not at all: readers and a crash see the old text or the new one. */
+  write(name: string, text: string): void {
+    const path = join(this.path, name);
+    writeFileSync(`${path}.new`, text, { mode: 0o600, flush: true });
+    renameSync(`${path}.new`, path);
+  }
+
+  remove(name: string): void {
+    rmSync(join(this.path, name), { force: true, recursive: true });
+  }
+
+  nodePath(membership: Membership): string {
+    return join('nodes', `${membership.vi.id}-${membership.name}`);
+  }
+
+  saveMembership(membership: Membership): void {
+    const directory = this.nodePath(membership);
+    mkdirSync(join(this.path, directory), { recursive: true, mode: 0o700 });
+    this.write(join(directory, FILE), `${JSON.stringify(membership, undefined, 2)}\n`);
+  }
+
+  removeMembership(membership: Membership): void {
+    this.remove(this.nodePath(membership));
+  }
+
+  /** Those that can be read, and the names of the directories whose file cannot. */
+  memberships(): { readonly found: Membership[]; readonly unreadable: string[] } {
+    const found: Membership[] = [];
+    const unreadable: string[] = [];
+    for (const directory of readdirSync(join(this.path, 'nodes'))) {
+      const membership = parseMembership(this.read(join('nodes', directory, FILE)));
+      if (membership === undefined) unreadable.push(directory);
+      else found.push(membership);
+    }
+    return { found, unreadable };
+  }
+}
+
+function parseMembership(text: string | undefined): Membership | undefined {
+  try {
+    const value: unknown = JSON.parse(text ?? 'null');
+    return Value.Check(Membership, value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

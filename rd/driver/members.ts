@@ -1,0 +1,232 @@
+/** The virtual nodes of this base node: joining and leaving VIs, coming back after a restart. */
+import { hostname } from 'node:os';
+import { cidrContains, cidrsOverlap, parseAddress, parseCidr } from '../../overlay/addresses.ts';
+import { fail } from '../../overlay/errors.ts';
+import { parseInvitation } from '../../overlay/invitation.ts';
+import { systemClock } from '../../overlay/lib/clock.ts';
+import { ok, type Result } from '../../overlay/lib/result.ts';
+import type { ToControl } from '../../overlay/messages/control.ts';
+import type { JoinResponse } from '../../overlay/om-api.ts';
+import { createOmClient } from '../../overlay/om-client.ts';
+import { interfaceAddresses } from './endpoints.ts';
+import type { Membership } from './files.ts';
+import { type Host, HostedNode } from './hosted-node.ts';
+import { createRequest } from './identity.ts';
+import { udpPortsInUse } from './kernel.ts';
+import { isNamespaceName, nodeNameOf } from './names.ts';
+
+/** How long a node may look for its place on the ring. */
+const RING_MS = 60_000;
+const OM_ANSWER_MS = 10_000;
+const PORT_MAX = 65_535;
+
+export type JoinOrder = Omit<ToControl & { t: 'join' }, 't'>;
+
+export class Members {
+  readonly #host: Host;
+  readonly #nodes = new Set<HostedNode>();
+  /** Called before the first node comes up: the data plane may have to be made for its VI's timers. */
+  readonly #prepare: (vi: Membership['vi'], others: number) => Result<void>;
+  /** One join at a time finds names, ports and tables free that stay so. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #isStopping = false;
+
+  constructor(host: Host, prepare: (vi: Membership['vi'], others: number) => Result<void>) {
+    this.#host = host;
+    this.#prepare = prepare;
+  }
+
+  all(): IterableIterator<HostedNode> {
+    return this.#nodes.values();
+  }
+
+  /** Those of a VI, by its name; all where none is named. */
+  of(vi: string | undefined): HostedNode[] {
+    return [...this.#nodes].filter((node) => vi === undefined || node.membership.vi.name === vi);
+  }
+
+  /** Brings back the nodes of an earlier life. What fails is told in the log and does not stop the others. */
+  async resume(): Promise<void> {
+    const { data, kernel, log } = this.#host;
+    const { found, unreadable } = data.memberships();
+    for (const directory of unreadable) log.error({ directory }, 'a membership cannot be read; it is left alone');
+    await kernel.cleanLeftovers(new Set(found.flatMap(({ netns }) => netns ?? [])));
+    for (const membership of found) {
+      const opened = await this.#open(membership);
+      if (!opened.ok) log.error({ vi: membership.vi.name, problem: opened.message }, 'a virtual node cannot come up');
+    }
+  }
+
+  async join(order: JoinOrder, progress: (step: string) => void): Promise<Result<HostedNode>> {
+    const { promise: turn, resolve: done } = Promise.withResolvers<void>();
+    const before = this.#turn;
+    this.#turn = turn;
+    await before;
+    const opened = await this.#admit(order, progress).finally(done);
+    if (!opened.ok) return opened;
+    const node = opened.value;
+    progress('finding the place on the ring');
+    const placed = await node.untilOnRing(RING_MS, (phase) => {
+      if (phase !== 'starting') progress(`on the ring: ${phase}`);
+    });
+    if (placed.ok) return ok(node);
+    // Somebody else may have taken it down meanwhile.
+    if (this.#isStopping) return placed;
+    await this.#close(node, true);
+    return placed;
+  }
+
+  async leave(vi: string, netns: string | undefined): Promise<Result<void>> {
+    const matching = this.of(vi).filter((node) => netns === undefined || node.membership.netns === netns);
+    const [node, another] = matching;
+    if (node === undefined) return fail('NOT_FOUND', `No node of '${vi}' is here; 'p2pxbone status' lists them.`);
+    if (another !== undefined) {
+      return fail('CONFLICT', `Several nodes of '${vi}' are here; say which with --netns.`);
+    }
+    const told = await this.#close(node, true);
+    if (told.ok) return told;
+    return fail(told.code, `The node has left, but its overlay manager was not told: ${told.message}`);
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    await Promise.all([...this.#nodes].map((node) => this.#close(node, false)));
+  }
+
+  async #close(node: HostedNode, forGood: boolean): Promise<Result<void>> {
+    const closed = await node.close(forGood);
+    this.#nodes.delete(node);
+    return closed;
+  }
+
+  async #open(membership: Membership): Promise<Result<HostedNode>> {
+    const prepared = this.#prepare(membership.vi, this.#nodes.size);
+    if (!prepared.ok) return prepared;
+    const node = new HostedNode(this.#host, membership);
+    this.#nodes.add(node);
+    const opened = await node.open();
+    if (opened.ok) return ok(node);
+    this.#nodes.delete(node);
+    node.om.close();
+    return opened;
+  }
+
+  /** From the invitation to a node that is up. */
+  async #admit(order: JoinOrder, progress: (step: string) => void): Promise<Result<HostedNode>> {
+    const checked = this.#check(order);
+    if (!checked.ok) return checked;
+    const { invitation, name } = checked.value;
+    const { data, identity, log } = this.#host;
+    progress('asking the overlay manager');
+    const { host, port, caFingerprint, vi } = invitation;
+    const client = createOmClient({ host, port, caFingerprint, timeoutMs: OM_ANSWER_MS });
+    const csr = await createRequest(identity.privateKeyPem, name);
+    const secret = Buffer.from(invitation.secret).toString('base64');
+    const groups = order.groups === undefined ? {} : { groups: order.groups };
+    const answer = await client.join({ vi, secret, name, csr, ...groups });
+    client.close();
+    if (!answer.ok) return answer;
+    const membership = await this.#membershipOf(answer.value, { host, port }, order.netns ?? null);
+    const conflict = this.#conflictOf(membership);
+    progress('creating the interface');
+    const opened = conflict.ok ? await this.#open(membership) : conflict;
+    if (opened.ok) return opened;
+    const undone = await this.#forget(membership);
+    if (!undone.ok)
+      log.warn({ problem: undone.message }, 'the overlay manager still lists a node that did not come up');
+    data.removeMembership(membership);
+    return opened;
+  }
+
+  /** What can be refused without asking anybody. */
+  #check(
+    order: JoinOrder,
+  ): Result<{ invitation: (ReturnType<typeof parseInvitation> & { ok: true })['value']; name: string }> {
+    const parsed = parseInvitation(order.invitation);
+    if (!parsed.ok) return parsed;
+    if (parsed.value.expires * 1000 <= systemClock.wall()) return fail('INVITATION_EXPIRED');
+    if (order.netns !== undefined && !isNamespaceName(order.netns)) {
+      return fail('BAD_ARGUMENT', `'${order.netns}' cannot be the name of a network namespace.`);
+    }
+    if (this.#isStopping) return fail('NOT_READY', 'The resource daemon is stopping.');
+    if (this.#nodes.size >= this.#host.config.nodesMax) {
+      return fail('LIMIT_REACHED', `${this.#nodes.size} virtual nodes are here, as many as nodesMax allows; raise it.`);
+    }
+    return ok({ invitation: parsed.value, name: order.name ?? nodeNameOf(hostname()) });
+  }
+
+  async #membershipOf(answer: JoinResponse, om: Membership['om'], netns: string | null): Promise<Membership> {
+    const { vi, name, id, ipv4, ipv6, groups, certificate, ca } = answer;
+    const p2pdPort = await this.#freePort(vi.definition.p2pdPort, netns);
+    const empty = { incarnation: 0, pairs: [], leasedUntil: 0, peers: [] };
+    return { om, vi, name, id, ipv4, ipv6, groups, certificate, ca, netns, p2pdPort, ...empty };
+  }
+
+  async #freePort(from: number, netns: string | null): Promise<number> {
+    const taken = await udpPortsInUse(netns);
+    for (const { membership } of this.#nodes) if (membership.netns === netns) taken.add(membership.p2pdPort);
+    let port = from;
+    while (taken.has(port) && port < PORT_MAX) port += 1;
+    return port;
+  }
+
+  #conflictOf(membership: Membership): Result<never> | { ok: true } {
+    const { vi, netns } = membership;
+    const neighbours = [...this.#nodes].map((node) => node.membership).filter((other) => other.netns === netns);
+    if (neighbours.some((other) => other.vi.id === vi.id)) {
+      return fail(
+        'CONFLICT',
+        `A node of '${vi.name}' is in this network namespace already; join with --netns, or leave first.`,
+      );
+    }
+    for (const other of neighbours) {
+      const overlap = overlapOf(vi, other.vi);
+      if (overlap !== undefined) return fail('ADDRESS_OVERLAP', overlap);
+    }
+    return netns === null ? clashWithBase(vi) : { ok: true };
+  }
+
+  async #forget(membership: Membership): Promise<Result<void>> {
+    const { om, ca, certificate } = membership;
+    const clientCertificate = { certPem: certificate, keyPem: this.#host.identity.privateKeyPem };
+    const client = createOmClient({ ...om, caPem: ca, clientCertificate, timeoutMs: OM_ANSWER_MS });
+    const told = await client.leave();
+    client.close();
+    return told;
+  }
+}
+
+/** In our own namespace the VI's pools must not hide addresses of the base network. */
+function clashWithBase(vi: Membership['vi']): Result<never> | { ok: true } {
+  const { name } = vi;
+  const pools = poolsOf(vi);
+  for (const address of interfaceAddresses()) {
+    const bytes = parseAddress(address);
+    for (const pool of pools) {
+      const cidr = parseCidr(pool);
+      if (bytes === undefined || cidr === undefined || !cidrContains(cidr, bytes)) continue;
+      return fail(
+        'ADDRESS_OVERLAP',
+        `This machine's address ${address} lies in a pool of '${name}' (${pool}); join with --netns.`,
+      );
+    }
+  }
+  return { ok: true };
+}
+
+/** Why two VIs cannot share a network namespace, one sentence; undefined where they can. */
+function overlapOf(a: Membership['vi'], b: Membership['vi']): string | undefined {
+  for (const mine of poolsOf(a)) {
+    for (const theirs of poolsOf(b)) {
+      const [x, y] = [parseCidr(mine), parseCidr(theirs)];
+      if (x === undefined || y === undefined || !cidrsOverlap(x, y)) continue;
+      const text = `The addresses of '${a.name}' (${mine}) overlap with those of '${b.name}' (${theirs})`;
+      return `${text} in the same network namespace; join with --netns.`;
+    }
+  }
+  return undefined;
+}
+
+function poolsOf({ definition }: Membership['vi']): string[] {
+  return definition.links === 'numbered' ? [definition.ipv4Pool, definition.linkPool] : [definition.ipv4Pool];
+}

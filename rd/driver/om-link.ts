@@ -1,0 +1,159 @@
+/** One virtual node's contact with its overlay manager: heartbeats, bootstrap, leases, renewal. */
+import { X509Certificate } from 'node:crypto';
+import { parseId } from '../../overlay/id.ts';
+import { systemClock } from '../../overlay/lib/clock.ts';
+import type { Log } from '../../overlay/lib/log.ts';
+import type { Result } from '../../overlay/lib/result.ts';
+import { HEARTBEAT_MS, type NodeSummary } from '../../overlay/om-api.ts';
+import { createOmClient, type OmClient } from '../../overlay/om-client.ts';
+import type { NodeRecord } from '../../overlay/fields.ts';
+import type { Membership } from './files.ts';
+import { fromBase64, toBase64 } from './identity.ts';
+
+const ANSWER_MS = 5000;
+/** At the end, nobody wants to wait for a manager that is down. */
+const FAREWELL_MS = 1500;
+/** Certificates are renewed when this part of their life is over. */
+const RENEW_AFTER = 2 / 3;
+
+export type OmLinkOptions = {
+  readonly membership: () => Membership;
+  readonly privateKeyPem: string;
+  readonly contact: () => Uint8Array;
+  readonly renewed: (certificatePem: string) => void;
+  readonly log: Log;
+};
+
+export class OmLink {
+  readonly #options: OmLinkOptions;
+  #client: OmClient;
+  #timer: NodeJS.Timeout | undefined;
+  #isBusy = false;
+  #again = false;
+  #isClosed = false;
+  #member = false;
+  #renewAt: number;
+  /** Why it does not answer; null while it does. */
+  problem: string | null = null;
+
+  constructor(options: OmLinkOptions) {
+    this.#options = options;
+    this.#client = this.#createClient(ANSWER_MS);
+    this.#renewAt = renewalOf(options.membership().certificate);
+  }
+
+  get certificateExpiresAt(): number {
+    return new X509Certificate(this.#options.membership().certificate).validToDate.getTime();
+  }
+
+  /** Tells the manager at once, and from then on every HEARTBEAT_MS. */
+  async beat(member: boolean = this.#member): Promise<Result<void> | undefined> {
+    this.#member = member;
+    if (this.#isClosed) return undefined;
+    if (this.#isBusy) {
+      this.#again = true;
+      return undefined;
+    }
+    this.#isBusy = true;
+    clearTimeout(this.#timer);
+    const { membership, contact } = this.#options;
+    const { incarnation } = membership();
+    const told = await this.#client.heartbeat({ incarnation, contact: toBase64(contact()), member: this.#member });
+    this.#note(told);
+    if (told.ok && systemClock.wall() >= this.#renewAt) await this.#renew();
+    this.#isBusy = false;
+    if (this.#isClosed) return told;
+    this.#timer = setTimeout(() => void this.beat(), this.#again ? 0 : HEARTBEAT_MS);
+    this.#again = false;
+    return told;
+  }
+
+  async bootstrap(): Promise<Result<{ nodes: NodeRecord[]; found: boolean }>> {
+    const answer = await this.#client.bootstrap();
+    this.#note(answer);
+    if (!answer.ok) return answer;
+    const nodes = answer.value.nodes.flatMap(({ id, incarnation, contact }) => {
+      const parsed = parseId(id);
+      return parsed === undefined ? [] : [{ id: parsed, incarnation, contact: fromBase64(contact) }];
+    });
+    return { ok: true, value: { nodes, found: answer.value.found } };
+  }
+
+  async lease(request: string, count: number): Promise<Result<readonly number[]>> {
+    const leased = await this.#client.lease({ request, count });
+    this.#note(leased);
+    return leased.ok ? { ok: true, value: leased.value.pairs } : leased;
+  }
+
+  /** The pairs of these that are still ours. */
+  async keepLeases(pairs: readonly number[]): Promise<Result<readonly number[]>> {
+    const kept = await this.#client.keepLeases([...pairs]);
+    this.#note(kept);
+    return kept.ok ? { ok: true, value: kept.value.pairs } : kept;
+  }
+
+  nodes(): Promise<Result<NodeSummary[]>> {
+    return this.#client.nodes();
+  }
+
+  /** Says that the node is off the ring, and hands the leases back. Whether that was heard. */
+  async farewell(pairs: readonly number[]): Promise<boolean> {
+    this.#stopBeating();
+    const client = this.#createClient(FAREWELL_MS);
+    const { membership, contact } = this.#options;
+    const { incarnation } = membership();
+    const told = await client.heartbeat({ incarnation, contact: toBase64(contact()), member: false });
+    const freed = told.ok && (pairs.length === 0 || (await client.freeLeases([...pairs])).ok);
+    client.close();
+    return freed;
+  }
+
+  /** The node leaves the VI for good. */
+  async leave(): Promise<Result<void>> {
+    this.#stopBeating();
+    return this.#client.leave();
+  }
+
+  close(): void {
+    this.#stopBeating();
+    this.#client.close();
+  }
+
+  #stopBeating(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+  }
+
+  async #renew(): Promise<void> {
+    const renewed = await this.#client.renew();
+    if (!renewed.ok) {
+      this.#options.log.warn({ problem: renewed.message }, 'the certificate could not be renewed; trying again');
+      return;
+    }
+    this.#renewAt = renewalOf(renewed.value.certificate);
+    this.#options.renewed(renewed.value.certificate);
+    this.#client.close();
+    this.#client = this.#createClient(ANSWER_MS);
+  }
+
+  /** Says once when the manager falls silent, and once when it is back. */
+  #note(answer: Result<unknown>): void {
+    const problem = answer.ok ? null : answer.message;
+    if (problem !== null && this.problem === null)
+      this.#options.log.warn({ problem }, 'no answer of the overlay manager');
+    if (problem === null && this.problem !== null) this.#options.log.info('the overlay manager answers again');
+    this.problem = problem;
+  }
+
+  #createClient(timeoutMs: number): OmClient {
+    const { om, ca, certificate } = this.#options.membership();
+    const clientCertificate = { certPem: certificate, keyPem: this.#options.privateKeyPem };
+    return createOmClient({ ...om, caPem: ca, clientCertificate, timeoutMs });
+  }
+}
+
+function renewalOf(certificatePem: string): number {
+  const { validFromDate, validToDate } = new X509Certificate(certificatePem);
+  const from = validFromDate.getTime();
+  return from + (validToDate.getTime() - from) * RENEW_AFTER;
+}

@@ -1,0 +1,170 @@
+/**
+ * The P2P daemon of one virtual node: started in the node's namespace, restarted when it ends, never two at once. One
+ * that outlived an earlier resource daemon is taken over when it comes back to our socket in time.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { extname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { systemClock } from '../../overlay/lib/clock.ts';
+import type { Log } from '../../overlay/lib/log.ts';
+import { enter } from './shell.ts';
+
+const BACKOFF_MS = 50;
+const BACKOFF_MS_MAX = 5000;
+/** One that ran so long starts the back-off anew. */
+const STABLE_MS = 10_000;
+/** How long an orphan has to come to our socket. */
+const ADOPT_MS = 1500;
+const STOP_MS = 1500;
+const STOP_POLL_MS = 20;
+
+const MAIN_FILE = fileURLToPath(new URL(`../../p2pd/driver/main${extname(import.meta.filename)}`, import.meta.url));
+
+export type P2pdOptions = {
+  readonly socket: string;
+  readonly vi: string;
+  /** 16 hexadecimal digits. */
+  readonly node: string;
+  readonly netns: string | null;
+  readonly uid: number;
+  readonly logLevel: string;
+  /** Remembers which process it is, for the next resource daemon. */
+  readonly remember: (text: string) => void;
+  /** What an earlier resource daemon remembered. */
+  readonly remembered: string | undefined;
+  readonly log: Log;
+};
+
+export class P2pdProcess {
+  readonly #options: P2pdOptions;
+  #child: ChildProcess | undefined;
+  #pid: number | undefined;
+  #startedAt = 0;
+  #backoffMs = BACKOFF_MS;
+  #timer: NodeJS.Timeout | undefined;
+  #isStopping = false;
+  restarts = 0;
+
+  constructor(options: P2pdOptions) {
+    this.#options = options;
+  }
+
+  /** The only process that may speak for this node. */
+  get pid(): number | undefined {
+    return this.#pid;
+  }
+
+  start(): void {
+    const orphan = parseIdentity(this.#options.remembered);
+    if (orphan === undefined || startTime(orphan.pid) !== orphan.startTime) return this.#spawn();
+    this.#pid = orphan.pid;
+    this.#await(ADOPT_MS);
+  }
+
+  /** It came to our socket and said hello. */
+  connected(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** Its connection is gone. If it is our child, its end is told; if it is an orphan, it must be looked for. */
+  disconnected(): void {
+    if (this.#isStopping || this.#child !== undefined || this.#pid === undefined) return;
+    if (startTime(this.#pid) === undefined) this.#respawn();
+    else this.#await(ADOPT_MS);
+  }
+
+  /** From now on its end is expected. */
+  retire(): void {
+    this.#isStopping = true;
+    clearTimeout(this.#timer);
+  }
+
+  async stop(): Promise<void> {
+    this.retire();
+    const pid = this.#pid;
+    const started = pid === undefined ? undefined : startTime(pid);
+    if (pid === undefined || started === undefined) return;
+    kill(pid, 'SIGTERM');
+    const until = systemClock.now() + STOP_MS;
+    while (isRunning(pid, started) && systemClock.now() < until) await sleep(STOP_POLL_MS);
+    if (isRunning(pid, started)) kill(pid, 'SIGKILL');
+    while (isRunning(pid, started) && systemClock.now() < until + STOP_MS) await sleep(STOP_POLL_MS);
+    this.#pid = undefined;
+  }
+
+  /** Kills it if it does not come to our socket in time, and starts another. */
+  #await(ms: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      if (this.#pid !== undefined) kill(this.#pid, 'SIGKILL');
+      this.#respawn();
+    }, ms);
+  }
+
+  #respawn(): void {
+    this.#child = undefined;
+    this.#pid = undefined;
+    if (this.#isStopping) return;
+    this.restarts += 1;
+    const lived = systemClock.now() - this.#startedAt;
+    this.#backoffMs = lived > STABLE_MS ? BACKOFF_MS : Math.min(this.#backoffMs * 2, BACKOFF_MS_MAX);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#spawn(), this.#backoffMs);
+  }
+
+  #spawn(): void {
+    const { socket, vi, node, netns, uid, logLevel, log, remember } = this.#options;
+    const args = ['--socket', socket, '--vi', vi, '--node', node, '--uid', String(uid), '--log-level', logLevel];
+    const [program, ...rest] = enter(netns, [process.execPath, MAIN_FILE, ...args]);
+    // It writes to our standard error itself: a pipe to us would break under it when we die. In a session of its own,
+    // since Ctrl-C in our terminal must leave it time to hand over.
+    const child = spawn(program as string, rest, { stdio: ['ignore', 2, 2], detached: true, cwd: '/' });
+    this.#child = child;
+    this.#pid = child.pid;
+    this.#startedAt = systemClock.now();
+    child.on('error', (error) => log.error({ node, error: error.message }, 'the P2P daemon cannot be started'));
+    child.on('close', (code, signal) => {
+      if (this.#child !== child) return;
+      if (!this.#isStopping) log.warn({ node, code, signal }, 'the P2P daemon ended; starting it again');
+      this.#respawn();
+    });
+    if (child.pid === undefined) return;
+    const started = startTime(child.pid);
+    if (started !== undefined) remember(`${child.pid} ${started}\n`);
+  }
+}
+
+function parseIdentity(text: string | undefined): { pid: number; startTime: string } | undefined {
+  const match = /^(\d{1,9}) (\d+)\n$/.exec(text ?? '');
+  return match === null ? undefined : { pid: Number(match[1]), startTime: match[2] as string };
+}
+
+/** When a process began, in the kernel's ticks: with the number, it names one process for good. */
+function startTime(pid: number): string | undefined {
+  try {
+    const fields = afterName(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+    return fields[0] === 'Z' ? undefined : fields[19];
+  } catch {
+    return undefined;
+  }
+}
+
+/** The fields of /proc/PID/stat after the program's name, which may contain anything. */
+function afterName(stat: string): string[] {
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+}
+
+function isRunning(pid: number, started: string): boolean {
+  return startTime(pid) === started;
+}
+
+function kill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It has ended by itself.
+  }
+}

@@ -1,0 +1,77 @@
+/** What operators see of the daemon and its nodes. */
+import type { Counters } from '../../native/index.ts';
+import { systemClock } from '../../overlay/lib/clock.ts';
+import type { NodeStatus, TunnelStatus } from '../../overlay/messages/control.ts';
+import type { AssociationRef, TunnelView } from '../core/io.ts';
+import type { Engine } from './engine.ts';
+import type { HostedNode } from './hosted-node.ts';
+
+/** Inner Ethernet and VXLAN headers, bytes. */
+const ENCAPSULATION_BYTES = 14 + 8;
+const UNKNOWN_IPV4 = '0.0.0.0';
+
+export function nodeStatus(node: HostedNode, engine: Engine): NodeStatus {
+  const { vi, name, incarnation, ipv4, ipv6, groups, netns } = node.membership;
+  const { phase, predecessor, successors, fingers } = node.report;
+  return {
+    vi,
+    name,
+    id: node.id,
+    incarnation,
+    ipv4,
+    ipv6,
+    groups,
+    netns,
+    interface: node.attachment?.interface ?? '',
+    phase,
+    predecessor,
+    successors,
+    fingers,
+    p2pdPid: node.p2pd.pid ?? null,
+    p2pdRestarts: node.p2pd.restarts,
+    generation: engine.routes(node.ref).generation,
+    tunnels: engine.tunnels(node.ref).filter((tunnel) => tunnel.state === 'up').length,
+    problem: node.problem,
+    certificateExpiresAt: node.om.certificateExpiresAt,
+    leasedPairs: engine.pairs(node.ref).length,
+  };
+}
+
+export function tunnelStatuses(node: HostedNode, engine: Engine, counters: Counters): TunnelStatus[] {
+  return engine.tunnels(node.ref).map((view) => {
+    const row = node.plane.countersOf(view.peer, counters.tunnels);
+    return {
+      peer: view.peer,
+      peerName: view.name,
+      peerIpv4: view.ipv4 || UNKNOWN_IPV4,
+      state: view.state,
+      endpoint: view.endpoint,
+      local: view.local,
+      remote: view.remote || UNKNOWN_IPV4,
+      held: view.held,
+      heldByPeer: view.heldByPeer,
+      uses: usesOf(node, view),
+      rttMs: engine.rttMs(view.association, counters),
+      mtu: mtuOf(node, view.association, engine),
+      packetsIn: Number(row?.packetsIn ?? 0n),
+      packetsOut: Number(row?.packetsOut ?? 0n),
+      bytesIn: Number(row?.bytesIn ?? 0n),
+      bytesOut: Number(row?.bytesOut ?? 0n),
+      ageMs: Math.max(0, Math.round(systemClock.now() - view.since)),
+    };
+  });
+}
+
+function usesOf({ report }: HostedNode, { peer }: TunnelView): string[] {
+  const uses: string[] = [];
+  if (report.successors.includes(peer)) uses.push('successor');
+  if (report.predecessor === peer) uses.push('predecessor');
+  if (report.fingers.some((finger) => finger.node === peer)) uses.push('finger');
+  return uses;
+}
+
+function mtuOf(node: HostedNode, association: AssociationRef | undefined, engine: Engine): number {
+  const { mtu } = node.membership.vi.definition;
+  const payload = association === undefined ? undefined : engine.payloadBytesMax(association);
+  return payload === undefined ? mtu : Math.min(mtu, payload - ENCAPSULATION_BYTES);
+}

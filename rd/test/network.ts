@@ -1,0 +1,286 @@
+/** Resource daemon cores joined by an unreliable network with virtual time: what the tests of tunnels run on. */
+import { idAddress, parseAddress, parseCidr, poolAddress } from '../../overlay/addresses.ts';
+import { formatId, type Id, idOfNode } from '../../overlay/id.ts';
+import type { Millis } from '../../overlay/lib/clock.ts';
+import { ok } from '../../overlay/lib/result.ts';
+import { below, fraction, type Rng, seededRng } from '../../overlay/lib/rng.ts';
+import type { ToP2pd, ToRd } from '../../overlay/messages/p2pd-rd.ts';
+import { type RdMessage, rdCodec } from '../../overlay/messages/rd-rd.ts';
+import { parseViDefinition, type ViConfig } from '../../overlay/vi.ts';
+import { type Endpoint, encodeContact } from '../core/contact.ts';
+import type { AssociationRef, Image, Input, NodeRef, NodeSetup, Output, SessionRef, TunnelPlan } from '../core/io.ts';
+import { RdCore } from '../core/rd.ts';
+
+export type Faults = { loss: number; duplicate: number; delayMsMax: number };
+export const QUIET: Faults = { loss: 0, duplicate: 0, delayMsMax: 5 };
+
+export function testVi(links: 'numbered' | 'unnumbered' = 'numbered', tunnelsMax = 512): ViConfig {
+  const definition = parseViDefinition({ links, tunnelsMax });
+  if (!definition.ok) throw new Error(definition.message);
+  const prefixes = { prefix: 'fd00:1:2:3::/64', linkPrefix: 'fd00:1:2:4::/64' };
+  return { id: 'vi-00000000000000aa', name: 'lab', ...prefixes, vni: 77, definition: definition.value };
+}
+
+const NODE = 1 as NodeRef;
+const SESSION = 1 as SessionRef;
+
+/** Leases of the address server: pair → key of the daemon that has it. */
+export type AddressServer = { answers: boolean; next: number; owner: Map<number, string> };
+
+export class Peer {
+  readonly key: string;
+  readonly endpoint: Endpoint;
+  readonly id: Id;
+  readonly setup: NodeSetup;
+  readonly told: ToP2pd[] = [];
+  readonly plans = new Map<Id, TunnelPlan>();
+  image: Image | undefined;
+  published = 0;
+  core: RdCore;
+  incarnation = 1;
+  /** Pairs that outlive a restart. */
+  saved: readonly number[] = [];
+  constructor(index: number, vi: ViConfig) {
+    const ipv4 = poolAddress(parseCidr(vi.definition.ipv4Pool) as never, index);
+    this.id = idOfNode(parseAddress(ipv4) as Uint8Array, vi.id);
+    this.key = index.toString(16).padStart(32, '0');
+    this.endpoint = { address: `192.0.2.${index + 1}`, port: 4780 };
+    this.setup = {
+      vi,
+      name: `node-${index}`,
+      id: this.id,
+      ipv4,
+      ipv6: idAddress(parseCidr(vi.prefix) as never, this.id),
+      groups: [],
+      incarnation: 1,
+      contact: encodeContact({ node: this.id, key: this.key, endpoints: [this.endpoint] }),
+      certificate: new Uint8Array(64),
+      p2pdPort: 4747,
+      pairs: [],
+      leaseMsLeft: 0,
+    };
+    this.core = new RdCore({ key: this.key, self: this.endpoint, families: [4, 6] });
+  }
+}
+
+type Scheduled = { at: number; order: number; run: () => void };
+
+export class Network {
+  readonly rng: Rng;
+  readonly peers: Peer[];
+  readonly server: AddressServer = { answers: true, next: 0, owner: new Map() };
+  faults: Faults = QUIET;
+  now = 0 as Millis;
+  #order = 0;
+  #queue: Scheduled[] = [];
+  #nextAssociation = 1;
+  /** Association handle → the other end and its handle. */
+  readonly #links = new Map<AssociationRef, { from: Peer; to: Peer; other: AssociationRef }>();
+
+  constructor(seed: number, count: number, vi: ViConfig = testVi()) {
+    this.rng = seededRng(seed);
+    this.peers = Array.from({ length: count }, (_, index) => new Peer(index, vi));
+    for (const peer of this.peers) this.start(peer);
+  }
+
+  start(peer: Peer): void {
+    peer.plans.clear();
+    peer.told.length = 0;
+    peer.image = undefined;
+    peer.core = new RdCore({ key: peer.key, self: peer.endpoint, families: [4, 6] });
+    const setup = { ...peer.setup, incarnation: peer.incarnation, pairs: peer.saved, leaseMsLeft: 3_600_000 };
+    this.input(peer, { kind: 'node.open', node: NODE, setup });
+    const hello = { version: 1, vi: setup.vi.id, node: peer.id, instance: peer.id, generation: 0 };
+    this.say(peer, { t: 'hello', ...hello });
+  }
+
+  /** The daemon dies and is there again at once, knowing only its leases. Its associations are replaced at their other ends. */
+  restart(peer: Peer): void {
+    for (const [association, link] of this.#links) {
+      if (link.from === peer) {
+        this.#links.delete(association);
+        this.#links.delete(link.other);
+        this.#later(() => this.#down(link.to, link.other, 'replaced'));
+      }
+    }
+    peer.incarnation += 1;
+    this.start(peer);
+  }
+
+  /** Both ends lose their associations with each other, not at the same time. */
+  cut(a: Peer, b: Peer): void {
+    for (const [association, link] of this.#links) {
+      if (link.from !== a || link.to !== b) continue;
+      this.#links.delete(association);
+      this.#links.delete(link.other);
+      this.#later(() => this.#down(a, association, 'lost'));
+      this.#later(() => this.#down(b, link.other, 'lost'));
+    }
+  }
+
+  say(peer: Peer, message: ToRd): void {
+    this.input(peer, { kind: 'p2pd', node: NODE, session: SESSION, message });
+  }
+
+  add(peer: Peer, to: Peer, role: 'neighbour' | 'answer' = 'neighbour'): void {
+    this.say(peer, { t: 'tunnel.add', key: to.id, contact: to.setup.contact, role });
+  }
+
+  release(peer: Peer, to: Peer): void {
+    this.say(peer, { t: 'tunnel.release', key: to.id });
+  }
+
+  input(peer: Peer, input: Input): void {
+    peer.core.handle(input, this.now);
+    for (let output = peer.core.poll(); output !== undefined; output = peer.core.poll()) this.#do(peer, output);
+  }
+
+  run(ms: number): void {
+    const end = this.now + ms;
+    for (;;) {
+      const queued = this.#queue.reduce((least, item) => Math.min(least, item.at), Number.POSITIVE_INFINITY);
+      const timers = this.peers.map((peer) => peer.core.deadline() ?? Number.POSITIVE_INFINITY);
+      const next = Math.min(queued, ...timers);
+      if (next > end) break;
+      this.now = Math.max(this.now, next) as Millis;
+      const due = this.#queue.filter((item) => item.at <= this.now).sort((a, b) => a.at - b.at || a.order - b.order);
+      this.#queue = this.#queue.filter((item) => item.at > this.now);
+      for (const item of due) item.run();
+      for (const peer of this.peers) {
+        const deadline = peer.core.deadline();
+        if (deadline !== undefined && deadline <= this.now) this.input(peer, { kind: 'timer' });
+      }
+    }
+    this.now = end as Millis;
+  }
+
+  views(peer: Peer): ReturnType<RdCore['tunnels']> {
+    return peer.core.tunnels(NODE);
+  }
+
+  pairs(peer: Peer): number[] {
+    return peer.core.pairs(NODE);
+  }
+
+  #later(run: () => void, extraMs = 0): void {
+    const at = this.now + extraMs + 1 + below(this.rng, this.faults.delayMsMax + 1);
+    this.#queue.push({ at, order: this.#order++, run });
+  }
+
+  #do(peer: Peer, output: Output): void {
+    switch (output.kind) {
+      case 'p2pd.send':
+        peer.told.push(output.message);
+        return;
+      case 'associate':
+        this.#associate(peer, output.endpoint);
+        return;
+      case 'control.send':
+        this.#transmit(output.association, output.message);
+        return;
+      case 'leases.request':
+        this.#lease(peer, output.request, output.count);
+        return;
+      case 'leases.keep':
+        this.#keep(peer, output.pairs);
+        return;
+      case 'leases.changed':
+        peer.saved = output.pairs;
+        return;
+      case 'tunnel.set':
+        peer.plans.set(output.plan.peer, output.plan);
+        return;
+      case 'tunnel.unset':
+        peer.plans.delete(output.peer);
+        return;
+      case 'publish':
+        peer.image = output.image;
+        peer.published += 1;
+        return;
+      case 'association.close':
+      case 'bootstrap.get':
+      case 'left':
+      case 'lookup.answer':
+      case 'measure':
+      case 'p2pd.close':
+      case 'peer':
+      case 'ring':
+        return;
+    }
+  }
+
+  #associate(peer: Peer, endpoint: Endpoint): void {
+    const other = this.peers.find((candidate) => candidate.endpoint.address === endpoint.address);
+    const [mine, theirs] = [this.#nextAssociation++, this.#nextAssociation++] as AssociationRef[] as [
+      AssociationRef,
+      AssociationRef,
+    ];
+    this.#later(() => this.input(peer, { kind: 'association.started', endpoint, association: mine }));
+    if (other === undefined) {
+      this.#later(() => this.#down(peer, mine, 'timeout'), 3000);
+      return;
+    }
+    this.#later(() => {
+      this.#links.set(mine, { from: peer, to: other, other: theirs });
+      this.#links.set(theirs, { from: other, to: peer, other: mine });
+      this.input(peer, { kind: 'association.up', association: mine, endpoint, key: other.key });
+      this.input(other, { kind: 'association.up', association: theirs, endpoint: peer.endpoint, key: peer.key });
+    }, 10);
+  }
+
+  #transmit(association: AssociationRef, message: RdMessage): void {
+    const copies = fraction(this.rng) < this.faults.loss ? 0 : fraction(this.rng) < this.faults.duplicate ? 2 : 1;
+    const bytes = rdCodec.encode(message);
+    for (let copy = 0; copy < copies; copy++) {
+      this.#later(() => {
+        const link = this.#links.get(association);
+        const decoded = rdCodec.decode(bytes);
+        if (link === undefined || !decoded.ok) return;
+        const { vi } = link.from.setup;
+        const { id, name, ipv4 } = link.from.setup;
+        const check = ok({ vi: vi.id, id: formatId(id), name, ipv4, groups: [] });
+        this.input(link.to, { kind: 'control', association: link.other, message: decoded.value, check });
+      });
+    }
+  }
+
+  #down(peer: Peer, association: AssociationRef, reason: 'lost' | 'replaced' | 'timeout'): void {
+    this.input(peer, { kind: 'association.down', association, reason });
+  }
+
+  #lease(peer: Peer, request: string, count: number): void {
+    const { core } = peer;
+    this.#later(() => {
+      if (peer.core !== core) return;
+      const msLeft = 24 * 3_600_000;
+      if (!this.server.answers) {
+        this.input(peer, { kind: 'leases', node: NODE, request, pairs: undefined, msLeft: 0 });
+        return;
+      }
+      const pairs = Array.from({ length: count }, () => this.server.next++);
+      for (const pair of pairs) this.server.owner.set(pair, peer.key);
+      this.input(peer, { kind: 'leases', node: NODE, request, pairs, msLeft });
+    });
+  }
+
+  #keep(peer: Peer, pairs: readonly number[]): void {
+    const { core } = peer;
+    this.#later(() => {
+      if (peer.core !== core) return;
+      if (!this.server.answers) {
+        this.input(peer, { kind: 'leases.kept', node: NODE, pairs: undefined, msLeft: 0 });
+        return;
+      }
+      const kept = new Set(pairs);
+      for (const [pair, owner] of this.server.owner) {
+        if (owner === peer.key && !kept.has(pair)) this.server.owner.delete(pair);
+      }
+      this.input(peer, {
+        kind: 'leases.kept',
+        node: NODE,
+        pairs: [...kept].filter((pair) => this.server.owner.get(pair) === peer.key),
+        msLeft: 24 * 3_600_000,
+      });
+    });
+  }
+}
