@@ -1,0 +1,31 @@
+import type { NodeSummary } from '../../overlay/om-api.ts';
+import { valueOf } from '../command.ts';
+import { type AdminOptions, withOm } from '../om-admin.ts';
+import { print, printJson, table } from '../output.ts';
+
+export async function list(vi: string, options: AdminOptions): Promise<void> {
+  const nodes = valueOf(await withOm(options, (om) => om.listNodes(vi)));
+  if (options.json) return printJson({ vi, nodes });
+  print(nodes.length === 0 ? `VI ${vi} has no nodes. Invite one with: p2pxbone invite ${vi}` : nodeTable(nodes));
+}
+
+export async function remove(vi: string, node: string, options: AdminOptions): Promise<void> {
+  valueOf(await withOm(options, (om) => om.deleteNode(vi, node)));
+  if (options.json) printJson({ vi, deleted: node });
+  else print(`Deleted node ${node} of VI ${vi}.`);
+}
+
+export function nodeTable(nodes: readonly NodeSummary[]): string {
+  return table(
+    ['NODE', 'ID', 'IPV4', 'IPV6', 'MEMBER', 'HEARD', 'GROUPS'],
+    nodes.map((node) => [
+      node.name,
+      node.id,
+      node.ipv4,
+      node.ipv6,
+      node.member ? 'yes' : 'no',
+      node.heardAt === null ? 'never' : new Date(node.heardAt).toISOString(),
+      node.groups.join(','),
+    ]),
+  );
+}

@@ -1,0 +1,38 @@
+import { EXIT } from '../../overlay/errors.ts';
+import { createLog, type LogLevel } from '../../overlay/lib/log.ts';
+import { parseRdConfig, type RdConfig } from '../../overlay/rd-config.ts';
+import { startRd } from '../../rd/driver/daemon.ts';
+import { valueOf } from '../command.ts';
+import { readYaml } from '../config-file.ts';
+import { untilStopped } from '../signals.ts';
+
+export type DaemonOptions = {
+  readonly config?: string;
+  readonly run?: string;
+  readonly data?: string;
+  readonly listen?: string;
+};
+
+/** The configuration file with the options of the command line over it. */
+export function daemonConfig(options: DaemonOptions): RdConfig {
+  const { config, run, data, listen } = options;
+  return valueOf(
+    parseRdConfig({
+      ...(config === undefined ? {} : readYaml(config)),
+      ...(run === undefined ? {} : { run }),
+      ...(data === undefined ? {} : { data }),
+      ...(listen === undefined ? {} : { listen }),
+    }),
+  );
+}
+
+export async function start(options: DaemonOptions): Promise<void> {
+  const config = daemonConfig(options);
+  const rd = valueOf(await startRd(config, createLog('rd', config.logLevel as LogLevel)));
+  await untilStopped();
+  // A second signal does not want to wait; the next start takes back what is left.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(EXIT.failed));
+  await rd.stop();
+  // What the system's libraries may still hold open does not keep a daemon that has stopped.
+  process.exit(EXIT.done);
+}

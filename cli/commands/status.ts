@@ -1,0 +1,67 @@
+import { formatId } from '../../overlay/id.ts';
+import { systemClock } from '../../overlay/lib/clock.ts';
+import type { NodeStatus, RdStatus } from '../../overlay/messages/control.ts';
+import { type RdOptions, statusOf } from '../command.ts';
+import { fields, formatDuration, paint, print, printJson } from '../output.ts';
+
+export async function run(options: RdOptions): Promise<void> {
+  const status = await statusOf(options);
+  if (options.json) return printJson(withoutTag(status));
+  print(summary(status));
+}
+
+/** Its JSON is RdStatus. */
+export function withoutTag(status: RdStatus & { readonly t?: string }): RdStatus {
+  const { t: _, ...rest } = status;
+  return rest;
+}
+
+function summary(status: RdStatus): string {
+  const age = formatDuration(Math.max(0, systemClock.wall() - status.startedAt));
+  const daemon = fields([
+    ['daemon', `process ${status.pid}, version ${status.version}, up ${age}`],
+    ['underlay', `UDP ${endpoint(status.underlay)}`],
+    ['drops', dropsText(status.drops)],
+  ]);
+  if (status.nodes.length === 0) {
+    return `${daemon}\n\nNo virtual node. Join a VI with: p2pxbone join INVITATION`;
+  }
+  return [daemon, ...status.nodes.map(nodeText)].join('\n\n');
+}
+
+function nodeText(node: NodeStatus): string {
+  const rows: [string, string][] = [
+    ['node', `${paint('bold', node.name)} in VI ${node.vi.name} (${node.vi.id})`],
+    ['id', formatId(node.id)],
+    ['addresses', `${node.ipv4}, ${node.ipv6}`],
+    ['interface', node.interface + (node.netns === null ? '' : ` in network namespace ${node.netns}`)],
+    ['ring', ringText(node)],
+    ['tunnels', String(node.tunnels)],
+    ['P2P daemon', daemonText(node)],
+    ['certificate', `valid until ${new Date(node.certificateExpiresAt).toISOString()}`],
+  ];
+  if (node.groups.length > 0) rows.push(['groups', node.groups.join(', ')]);
+  if (node.problem !== null) rows.push(['problem', paint('red', node.problem)]);
+  return fields(rows);
+}
+
+function ringText(node: NodeStatus): string {
+  const phase = node.phase === 'formed' ? paint('green', node.phase) : paint('yellow', node.phase);
+  const predecessor = node.predecessor === null ? 'none' : formatId(node.predecessor);
+  const successors = node.successors.map((id) => formatId(id)).join(' ') || 'none';
+  return `${phase}; predecessor ${predecessor}; successors ${successors}`;
+}
+
+function daemonText(node: NodeStatus): string {
+  const running = node.p2pdPid === null ? 'not running' : `process ${node.p2pdPid}`;
+  return node.p2pdRestarts === 0 ? running : `${running}, restarted ${node.p2pdRestarts} times`;
+}
+
+function dropsText(drops: RdStatus['drops']): string {
+  const counted = Object.entries(drops).filter(([, count]) => count > 0);
+  return counted.length === 0 ? 'none' : counted.map(([reason, count]) => `${reason} ${count}`).join(', ');
+}
+
+export function endpoint(at: { readonly address: string; readonly port: number }): string {
+  return at.address.includes(':') ? `[${at.address}]:${at.port}` : `${at.address}:${at.port}`;
+}

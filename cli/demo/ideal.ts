@@ -1,0 +1,58 @@
+/** What the ring should be, computed from nothing but the list of its members, and where it differs. */
+import { fingerTarget, formatId, type Id, ID_BITS } from '../../overlay/id.ts';
+import type { NodeStatus } from '../../overlay/messages/control.ts';
+import { ownerOf, ringOrder } from '../ring-picture.ts';
+
+/** The part of a node's status that says how it sees the ring. */
+export type RingState = Pick<NodeStatus, 'name' | 'id' | 'phase' | 'predecessor' | 'successors' | 'fingers'>;
+
+/** One sentence for each thing that is not as it should be; empty where the ring is ideal. `r`: length of the successor list. */
+export function ringFaults(nodes: readonly RingState[], r: number): string[] {
+  const ordered = ringOrder(nodes);
+  const count = ordered.length;
+  return ordered.flatMap((node, i) => {
+    const at = (offset: number): Id => (ordered[(i + offset + count) % count] ?? node).id;
+    const successors = Array.from({ length: Math.min(r, count - 1) }, (_, k) => at(k + 1));
+    const predecessor = count === 1 ? null : at(-1);
+    return nodeFaults(node, nodes, successors, predecessor);
+  });
+}
+
+function nodeFaults(
+  node: RingState,
+  nodes: readonly RingState[],
+  successors: readonly Id[],
+  predecessor: Id | null,
+): string[] {
+  const faults: string[] = [];
+  if (node.phase !== 'formed' && node.phase !== 'forming') faults.push(`${node.name} is ${node.phase}`);
+  if (node.successors.join() !== successors.join()) {
+    faults.push(`${node.name} has successors ${idsText(node.successors)} instead of ${idsText(successors)}`);
+  }
+  if (node.predecessor !== predecessor) {
+    faults.push(`${node.name} has predecessor ${idsText([node.predecessor])} instead of ${idsText([predecessor])}`);
+  }
+  for (const { bit, node: finger } of node.fingers) {
+    const owner = ownerOf(nodes, fingerTarget(node.id, bit))?.id;
+    if (finger !== owner) {
+      faults.push(`${node.name} has finger ${bit} at ${formatId(finger)} instead of ${idsText([owner ?? null])}`);
+    }
+  }
+  for (const missing of missingFingers(node, nodes)) faults.push(`${node.name} lacks a finger to ${formatId(missing)}`);
+  return faults;
+}
+
+/** Nodes that a finger should point to and that are no neighbour otherwise. */
+function missingFingers(node: RingState, nodes: readonly RingState[]): Id[] {
+  const known = new Set<Id>([node.id, ...node.successors, ...node.fingers.map((finger) => finger.node)]);
+  const missing = new Set<Id>();
+  for (let bit = 0; bit < ID_BITS; bit++) {
+    const owner = ownerOf(nodes, fingerTarget(node.id, bit))?.id;
+    if (owner !== undefined && !known.has(owner)) missing.add(owner);
+  }
+  return [...missing];
+}
+
+function idsText(ids: readonly (Id | null)[]): string {
+  return ids.length === 0 ? 'none' : ids.map((id) => (id === null ? 'none' : formatId(id))).join(' ');
+}

@@ -1,0 +1,261 @@
+/** The commands and their options. */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { ERRORS, EXIT, OverlayError } from '../overlay/errors.ts';
+import { parseDuration, printJson } from './output.ts';
+
+const ADMIN_HELP =
+  'The overlay manager is found by --om, --data or P2PXBONE_OM_DATA (default /var/lib/p2pxbone/om);\n' +
+  'from another machine give --om HOST:PORT --token-file FILE --ca FILE.';
+
+export async function runCommandLine(argv: readonly string[]): Promise<void> {
+  try {
+    await createProgram().parseAsync(argv);
+  } catch (error) {
+    report(error, argv.includes('--json'));
+  }
+}
+
+function report(error: unknown, json: boolean): void {
+  if (error instanceof CommanderError) {
+    // Commander has said what is wrong; help and version end here too, with 0.
+    process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    if (json && process.exitCode !== EXIT.done) {
+      printJson({ error: { code: 'BAD_ARGUMENT', message: error.message.replace(/^error: /, '') } });
+    }
+    return;
+  }
+  const known = error instanceof OverlayError;
+  const code = known ? error.code : 'INTERNAL';
+  const message = error instanceof Error ? error.message : String(error);
+  if (json) printJson({ error: { code, message } });
+  process.stderr.write(`p2pxbone: ${known ? message : `${ERRORS.INTERNAL.text} (${message})`}\n`);
+  if (!known && process.env['P2PXBONE_DEBUG'] === '1' && error instanceof Error) {
+    process.stderr.write(`${error.stack ?? ''}\n`);
+  }
+  process.exitCode = ERRORS[code].exit;
+}
+
+export function version(): string {
+  const file = new URL('../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}
+
+export function createProgram(): Command {
+  const program = new Command('p2pxbone')
+    .description('An overlay virtual network whose tunnels and routes are driven by a distributed hash table.')
+    .version(version(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+    .helpCommand('help [command]', 'print help')
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(`p2pxbone: ${text.replace(/^error: /, '')}`) });
+  addManagerCommands(program);
+  addDaemonCommands(program);
+  addLookingCommands(program);
+  addOtherCommands(program);
+  return program;
+}
+
+function addManagerCommands(program: Command): void {
+  const om = program.command('om').description('the overlay manager');
+  command(om, 'start', 'run the overlay manager in the foreground', [
+    'om start --data /var/lib/p2pxbone/om --listen 0.0.0.0:4781',
+  ])
+    .option('--config <file>', 'configuration file, YAML')
+    .option('--data <dir>', 'directory of its database, keys and admin token')
+    .option('--listen <addr:port>', 'address and port of the HTTPS API')
+    .action(async (options) => (await import('./commands/om.ts')).start(options));
+
+  const vi = program.command('vi').description('virtual Internets');
+  admin(command(vi, 'create <name>', 'create a VI', ['vi create lab', 'vi create lab --file vi.yaml']))
+    .option('--file <file>', 'definition of the VI, YAML; everything has a default')
+    .action(async (name, options) => (await import('./commands/vi.ts')).create(name, options));
+  admin(command(vi, 'list', 'list the VIs', ['vi list'])).action(async (options) =>
+    (await import('./commands/vi.ts')).list(options),
+  );
+  admin(command(vi, 'show <name>', 'show a VI and its nodes', ['vi show lab'])).action(async (name, options) =>
+    (await import('./commands/vi.ts')).show(name, options),
+  );
+  admin(command(vi, 'delete <name>', 'delete a VI; its nodes can renew nothing afterwards', ['vi delete lab']))
+    .option('--force', 'also while it has nodes')
+    .action(async (name, options) => (await import('./commands/vi.ts')).remove(name, options));
+
+  admin(
+    command(program, 'invite <vi>', 'make an invitation to a VI and print it', [
+      'invite lab',
+      'invite lab --expires 1d --uses 10',
+      'invite lab --list',
+    ]),
+  )
+    .option('--expires <time>', 'lifetime: 90s, 15m, 1h, 7d', durationOf, 3600)
+    .option('--uses <n>', 'number of nodes that may join by it', integerOf(1, 1_000_000), 1)
+    .option('--groups <a,b>', 'security groups of the nodes that join by it', listOf)
+    .option('--list', 'list the invitations instead')
+    .option('--revoke <id>', 'revoke an invitation instead')
+    .action(async (name, options) => (await import('./commands/invite.ts')).run(name, options));
+
+  const node = program.command('node').description('nodes, as the overlay manager knows them');
+  admin(command(node, 'list <vi>', 'list the nodes of a VI', ['node list lab'])).action(async (name, options) =>
+    (await import('./commands/node.ts')).list(name, options),
+  );
+  admin(
+    command(node, 'delete <vi> <node>', 'remove a node from a VI and free its address', ['node delete lab n7']),
+  ).action(async (name, node, options) => (await import('./commands/node.ts')).remove(name, node, options));
+}
+
+function addDaemonCommands(program: Command): void {
+  const rd = program.command('rd').description('the resource daemon');
+  daemon(
+    command(rd, 'start', 'run the resource daemon in the foreground, as root', ['rd start --config rd.yaml']),
+  ).action(async (options) => (await import('./commands/rd.ts')).start(options));
+  json(
+    daemon(
+      command(program, 'join <invitation>', 'join a VI; starts the resource daemon where none runs', [
+        'join pxb1_AXk0… --name web1',
+        'join pxb1_AXk0… --netns blue',
+      ]),
+    ),
+  )
+    .option('--name <name>', 'name of the node; default: the name of the host')
+    .option('--netns <ns>', 'network namespace for the node; default: that of the daemon')
+    .option('--groups <a,b>', 'those of the invitation’s security groups to take; default: all', listOf)
+    .option('--wait <seconds>', 'how long to wait for a place on the ring', integerOf(0, 3600), 60)
+    .action(async (invitation, options) => (await import('./commands/join.ts')).run(invitation, options));
+  json(
+    run(command(program, 'leave <vi>', 'leave a VI; what the node answered for is handed over first', ['leave lab'])),
+  )
+    .option('--netns <ns>', 'the node in this network namespace')
+    .action(async (name, options) => (await import('./commands/leave.ts')).run(name, options));
+}
+
+function addLookingCommands(program: Command): void {
+  json(run(command(program, 'status', 'show the daemon and its virtual nodes', ['status', 'status --json']))).action(
+    async (options) => (await import('./commands/status.ts')).run(options),
+  );
+  node(
+    command(program, 'ring', 'show the ring, as the overlay manager lists it and this node sees it', ['ring']),
+  ).action(async (options) => (await import('./commands/ring.ts')).run(options));
+  node(command(program, 'tunnels', 'list the tunnels', ['tunnels', 'tunnels --vi lab --json'])).action(
+    async (options) => (await import('./commands/tunnels.ts')).run(options),
+  );
+  node(command(program, 'routes', 'list the range routes', ['routes'])).action(async (options) =>
+    (await import('./commands/routes.ts')).run(options),
+  );
+  node(
+    command(program, 'key <string>', 'show a key’s id, its address and the node now responsible', ['key hello']),
+  ).action(async (key, options) => (await import('./commands/key.ts')).run(key, options));
+  families(
+    node(
+      command(program, 'ping <target>', 'ping a node’s name, an address, or key:STRING', [
+        'ping web1',
+        'ping key:hello -c 1',
+      ]),
+    ),
+  )
+    .option('-c, --count <n>', 'number of requests', integerOf(1, 1_000_000), 4)
+    .option('-i, --interval <seconds>', 'time between requests', numberOf)
+    .action(async (target, options) => (await import('./commands/ping.ts')).run(target, options));
+  families(
+    node(
+      command(program, 'trace <target>', 'show the nodes on the way to a name, an address, or key:STRING', [
+        'trace web1',
+        'trace key:hello',
+      ]),
+    ),
+  )
+    .option('-m, --hops <n>', 'largest number of hops', integerOf(1, 64), 32)
+    .action(async (target, options) => (await import('./commands/trace.ts')).run(target, options));
+}
+
+function addOtherCommands(program: Command): void {
+  json(
+    command(program, 'demo', 'bring up a whole VI in network namespaces on this machine, as root', [
+      'demo',
+      'demo --nodes 5 --check',
+      'demo --keep',
+    ]),
+  )
+    .option('--nodes <n>', 'number of virtual nodes', integerOf(2, 64), 8)
+    .option('--check', 'verify everything; the exit code tells')
+    .option('--keep', 'leave it up and print commands to try')
+    .option('--remove <id>', 'remove a demo that was kept')
+    .action(async (options) => (await import('./commands/demo.ts')).run(options));
+  run(
+    command(program, 'bugreport', 'collect versions, configuration without secrets and state in one file', [
+      'bugreport',
+    ]),
+  )
+    .option('--output <file>', 'the file; default: p2pxbone-bugreport-TIME.json here')
+    .option('--config <file>', 'configuration file of the daemon, to be included')
+    .action(async (options) => (await import('./commands/bugreport.ts')).run(options));
+}
+
+function command(parent: Command, nameAndArguments: string, text: string, examples: readonly string[]): Command {
+  return parent
+    .command(nameAndArguments)
+    .description(text)
+    .addHelpText('after', `\nExample:\n${examples.map((example) => `  p2pxbone ${example}`).join('\n')}`);
+}
+
+function json(command: Command): Command {
+  return command.option('--json', 'print JSON');
+}
+
+function run(command: Command): Command {
+  return command.addOption(
+    new Option('--run <dir>', 'directory of the daemon’s control socket (default: /run/p2pxbone)').env('P2PXBONE_RUN'),
+  );
+}
+
+function node(command: Command): Command {
+  return json(run(command))
+    .option('--vi <name>', 'the VI, where the daemon serves several')
+    .option('--netns <ns>', 'the network namespace, where a VI has several nodes here');
+}
+
+function families(command: Command): Command {
+  return command.option('-4, --ipv4', 'use the IPv4 address').option('-6, --ipv6', 'use the IPv6 address');
+}
+
+function daemon(command: Command): Command {
+  return run(command)
+    .option('--config <file>', 'configuration file, YAML')
+    .option('--data <dir>', 'directory of keys, certificates and memberships')
+    .option('--listen <addr:port>', 'UDP address and port of the base network for tunnels');
+}
+
+function admin(command: Command): Command {
+  return json(command)
+    .option('--om <host:port>', 'address of the overlay manager')
+    .addOption(
+      new Option('--data <dir>', 'data directory of the overlay manager on this machine').env('P2PXBONE_OM_DATA'),
+    )
+    .option('--token-file <file>', 'file with the admin token')
+    .option('--ca <file>', 'file with the overlay manager’s CA certificate')
+    .addHelpText('after', `\n${ADMIN_HELP}`);
+}
+
+function integerOf(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d{1,9}$/.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`Give a whole number from ${min} to ${max}.`);
+  };
+}
+
+function numberOf(text: string): number {
+  const value = Number(text);
+  if (text !== '' && Number.isFinite(value) && value > 0) return value;
+  throw new InvalidArgumentError('Give a number above 0.');
+}
+
+function durationOf(text: string): number {
+  const seconds = parseDuration(text);
+  if (seconds === undefined || seconds < 1) throw new InvalidArgumentError('Give a time such as 90s, 15m, 1h or 7d.');
+  return seconds;
+}
+
+function listOf(text: string): string[] {
+  return text.split(',').map((item) => item.trim());
+}

@@ -1,0 +1,296 @@
+/** The command as a user runs it: exit codes, sentences, and JSON. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { idAddress, parseCidr } from '../../overlay/addresses.ts';
+import { formatId, idOfKey, toId } from '../../overlay/id.ts';
+import { formatInvitation } from '../../overlay/invitation.ts';
+import type { FromControl, NodeStatus, ToControl } from '../../overlay/messages/control.ts';
+import { parseViDefinition } from '../../overlay/vi.ts';
+import { COMMAND_FILE } from '../rd-launch.ts';
+import { type ControlServer, controlServer } from './control-server.ts';
+
+type Ran = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
+
+function p2pxbone(...args: string[]): Promise<Ran> {
+  const { promise, resolve } = Promise.withResolvers<Ran>();
+  const { P2PXBONE_RUN: _run, P2PXBONE_OM_DATA: _data, ...env } = process.env;
+  const child = spawn(process.execPath, [COMMAND_FILE, ...args], { env });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  child.on('close', (code) => resolve({ code, stdout, stderr }));
+  return promise;
+}
+
+const definition = parseViDefinition({});
+assert.ok(definition.ok);
+const vi = {
+  id: 'vi-0123456789abcdef',
+  name: 'lab',
+  prefix: 'fd12:3456:789a:1::/64',
+  linkPrefix: 'fd12:3456:789a:2::/64',
+  vni: 7,
+  definition: definition.value,
+};
+const self = toId(1n << 60n);
+const other = toId(1n << 63n);
+const prefix = parseCidr(vi.prefix) ?? assert.fail();
+const known = [
+  { id: self, name: 'n1', ipv4: '10.77.0.1', ipv6: idAddress(prefix, self) },
+  { id: other, name: 'n2', ipv4: '10.77.0.2', ipv6: idAddress(prefix, other) },
+];
+const node: NodeStatus = {
+  vi,
+  name: 'n1',
+  id: self,
+  incarnation: 1,
+  ipv4: '10.77.0.1',
+  ipv6: idAddress(prefix, self),
+  groups: [],
+  netns: null,
+  interface: 'pxb0',
+  phase: 'forming',
+  predecessor: other,
+  successors: [other],
+  fingers: [],
+  p2pdPid: 12,
+  p2pdRestarts: 0,
+  generation: 3,
+  tunnels: 1,
+  problem: null,
+  certificateExpiresAt: 4_000_000_000_000,
+  leasedPairs: 8,
+};
+
+// oxlint-disable-next-line typescript/consistent-return -- the switch is exhaustive
+function answer(question: ToControl): FromControl[] {
+  switch (question.t) {
+    case 'status':
+      return [
+        {
+          t: 'status',
+          pid: process.pid,
+          version: '0.1.0',
+          underlay: { address: '::', port: 4780 },
+          startedAt: 0,
+          nodes: [node],
+          drops: { noTunnel: 3 },
+        },
+      ];
+    case 'nodes':
+      return [{ t: 'nodes', vi, complete: true, nodes: known }];
+    case 'lookup':
+      return [{ t: 'found', owner: known[1] ?? assert.fail(), hops: 1 }];
+    case 'routes':
+      return [
+        {
+          t: 'routes',
+          nodes: [
+            {
+              vi: 'lab',
+              id: self,
+              generation: 3,
+              routes: [
+                { after: other, until: self, to: self },
+                { after: self, until: other, to: other },
+              ],
+            },
+          ],
+        },
+      ];
+    case 'tunnels':
+      return [{ t: 'tunnels', nodes: [{ vi: 'lab', id: self, tunnels: [] }] }];
+    case 'leave':
+      return [{ t: 'failed', code: 'NOT_FOUND', message: `No node of ${question.vi} is here.` }];
+    case 'join':
+      return [
+        { t: 'progress', step: 'asking the overlay manager' },
+        { t: 'joined', node },
+      ];
+  }
+}
+
+let server: ControlServer;
+let scratch: string;
+before(async () => {
+  server = await controlServer(answer);
+  scratch = mkdtempSync(join(tmpdir(), 'pxc-'));
+});
+after(() => {
+  server.close();
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+const at = (...args: string[]): Promise<Ran> => p2pxbone(...args, '--run', server.run);
+
+test('help shows an example and ends with 0', async () => {
+  for (const command of [['join'], ['vi', 'create'], ['invite'], ['ring'], ['trace'], ['demo'], ['om', 'start']]) {
+    const { code, stdout } = await p2pxbone(...command, '--help');
+    assert.equal(code, 0, command.join(' '));
+    assert.match(stdout, /Example:\n {2}p2pxbone /, command.join(' '));
+  }
+});
+
+test('a wrong use ends with 2 and one sentence', async () => {
+  for (const args of [['nonsense'], ['join'], ['status', '--nonsense'], ['invite', 'lab', '--expires', 'soon']]) {
+    const { code, stdout, stderr } = await p2pxbone(...args);
+    assert.equal(code, 2, args.join(' '));
+    assert.equal(stdout, '');
+    assert.match(stderr, /^p2pxbone: /);
+  }
+});
+
+test('a wrong use in JSON mode says so in JSON', async () => {
+  const { code, stdout } = await p2pxbone('ring', 'superfluous', '--json');
+  assert.equal(code, 2);
+  assert.equal((JSON.parse(stdout) as { error: { code: string } }).error.code, 'BAD_ARGUMENT');
+});
+
+test('without a daemon a command ends with 4 and says what to do', async () => {
+  for (const command of [
+    ['status'],
+    ['ring'],
+    ['tunnels'],
+    ['routes'],
+    ['key', 'x'],
+    ['ping', 'n2'],
+    ['leave', 'lab'],
+  ]) {
+    const { code, stdout, stderr } = await p2pxbone(...command, '--run', scratch);
+    assert.equal(code, 4, command.join(' '));
+    assert.equal(stdout, '');
+    assert.match(stderr.trim().split('\n').at(-1) ?? '', /^p2pxbone: No resource daemon answers at .*rd start/);
+  }
+});
+
+test('errors in JSON mode are on both streams', async () => {
+  const { code, stdout, stderr } = await p2pxbone('status', '--json', '--run', scratch);
+  assert.equal(code, 4);
+  assert.equal((JSON.parse(stdout) as { error: { code: string } }).error.code, 'RD_UNREACHABLE');
+  assert.match(stderr, /^p2pxbone: /);
+});
+
+test('without an overlay manager an admin command says where it looked', async () => {
+  const { code, stderr } = await p2pxbone('vi', 'list', '--data', scratch);
+  assert.notEqual(code, 0);
+  assert.match(stderr, /^p2pxbone: .*om start/);
+});
+
+test('status tells the ring and the drops', async () => {
+  const { code, stdout } = await at('status');
+  assert.equal(code, 0);
+  assert.match(stdout, /n1 in VI lab/);
+  assert.match(stdout, /noTunnel 3/);
+  assert.ok(!stdout.includes('\u001b'), 'colour without a terminal');
+});
+
+test('status as JSON has ids as text', async () => {
+  const { stdout } = await at('status', '--json');
+  const status = JSON.parse(stdout) as { nodes: { id: string; successors: string[] }[] };
+  assert.equal(status.nodes[0]?.id, formatId(self));
+  assert.deepEqual(status.nodes[0]?.successors, [formatId(other)]);
+});
+
+test('ring lists the nodes with ranges and roles', async () => {
+  const { stdout } = await at('ring', '--json');
+  const ring = JSON.parse(stdout) as { nodes: { name: string; range: { after: string }; roles: string[] }[] };
+  assert.deepEqual(
+    ring.nodes.map(({ name, range, roles }) => [name, range.after, roles]),
+    [
+      ['n1', formatId(other), ['this node']],
+      ['n2', formatId(self), ['predecessor', 'successor 1']],
+    ],
+  );
+  const picture = (await at('ring')).stdout;
+  assert.match(picture, /● n1|n1/);
+  assert.match(picture, /predecessor, successor 1/);
+});
+
+test('key says id, address and owner', async () => {
+  const { stdout } = await at('key', 'hello', '--json');
+  const key = JSON.parse(stdout) as { id: string; address: string; owner: { name: string } };
+  assert.equal(key.id, formatId(idOfKey('hello')));
+  assert.equal(key.address, idAddress(prefix, idOfKey('hello')));
+  assert.equal(key.owner.name, 'n2');
+});
+
+test('routes and tunnels are tables', async () => {
+  const routes = (await at('routes')).stdout;
+  assert.match(routes, /this node +n1/);
+  assert.match(routes, new RegExp(`${formatId(other)} +n2`));
+  assert.match((await at('tunnels')).stdout, /^PEER/);
+});
+
+test('a failure of the daemon is shown with its exit code', async () => {
+  const { code, stderr } = await at('leave', 'lab');
+  assert.equal(code, 1);
+  assert.equal(stderr.trim().split('\n').at(-1), 'p2pxbone: No node of lab is here.');
+});
+
+const invitationOf = (expires: number): string =>
+  formatInvitation({
+    host: '127.0.0.1',
+    port: 4781,
+    caFingerprint: new Uint8Array(32),
+    vi: 'lab',
+    secret: new Uint8Array(16),
+    expires,
+  });
+
+test('join waits until the node is on the ring and tells its addresses', async () => {
+  const { code, stdout, stderr } = await at('join', invitationOf(4_000_000_000));
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /joined +VI lab as n1/);
+  assert.match(stderr, /asking the overlay manager/);
+});
+
+test('a mangled or stale invitation is refused before anything is asked', async () => {
+  const whole = invitationOf(4_000_000_000);
+  for (const text of [whole.slice(0, -1), whole.slice(1), `${whole.slice(0, 40)}B${whole.slice(41)}`, 'x']) {
+    const { code, stderr } = await p2pxbone('join', text, '--run', scratch);
+    assert.equal(code, 2, text);
+    assert.match(stderr, /not a whole invitation/);
+  }
+  const stale = await p2pxbone('join', invitationOf(1_000_000_000), '--run', scratch);
+  assert.equal(stale.code, 3);
+  assert.match(stale.stderr, /has expired/);
+});
+
+test('a name that the VI has not is an error that says what there is', async () => {
+  const { code, stderr } = await at('ping', 'n9');
+  assert.equal(code, 1);
+  assert.match(stderr, /no node 'n9'/);
+  const family = await at('ping', '10.77.0.2', '-6');
+  assert.equal(family.code, 2);
+});
+
+test('a bug report has no secrets and is for its owner only', async () => {
+  const config = join(scratch, 'rd.yaml');
+  writeFileSync(config, 'listen: "[::]:4780"\nadminToken: hush\n');
+  const output = join(scratch, 'report.json');
+  const { code, stdout } = await at('bugreport', '--output', output, '--config', config);
+  assert.equal(code, 0);
+  assert.equal(stdout.trim(), output);
+  assert.equal(statSync(output).mode & 0o777, 0o600);
+  const text = readFileSync(output, 'utf8');
+  assert.ok(!text.includes('hush'));
+  assert.match(text, /"listen": "\[::\]:4780"/);
+});
+
+test('the demo without root says what it needs', {
+  skip: process.getuid?.() !== 0 && 'needs root to drop it',
+}, async () => {
+  const { promise, resolve } = Promise.withResolvers<Ran>();
+  const child = spawn(process.execPath, [COMMAND_FILE, 'demo'], { uid: 65_534, gid: 65_534 });
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  child.on('close', (code) => resolve({ code, stdout: '', stderr }));
+  const ran = await promise;
+  assert.equal(ran.code, 3);
+  assert.match(ran.stderr, /takes root/);
+});
