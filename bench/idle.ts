@@ -1,0 +1,87 @@
+/** What an idle VI costs: processor time and memory of resource and P2P daemons. */
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { World } from '../cli/demo/world.ts';
+import { systemClock } from '../overlay/lib/clock.ts';
+import type { Benchmark, Figure } from './benchmark.ts';
+
+const NODES = 8;
+/** After this the tunnels by which answers travelled are gone and the fingers have been looked up. */
+const SETTLE_MS = 15_000;
+const WINDOW_MS = 20_000;
+/** USER_HZ, in which /proc counts; the same on every Linux that we run on. */
+const TICKS_PER_SECOND = 100;
+
+type Sample = { readonly pid: number; readonly corePercent: number; readonly residentMb: number };
+
+function cpuSeconds(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
+function residentMb(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1000;
+}
+
+async function measure(pids: readonly number[]): Promise<Sample[]> {
+  const before = pids.map(cpuSeconds);
+  const started = systemClock.now();
+  await sleep(WINDOW_MS);
+  const seconds = (systemClock.now() - started) / 1000;
+  return pids.map((pid, i) => ({
+    pid,
+    corePercent: ((cpuSeconds(pid) - (before[i] ?? 0)) / seconds) * 100,
+    residentMb: residentMb(pid),
+  }));
+}
+
+function figuresOf(daemon: string, samples: readonly Sample[]): Figure[] {
+  const mean = samples.reduce((sum, { corePercent }) => sum + corePercent, 0) / samples.length;
+  return [
+    { name: `${daemon}: processor time, mean`, value: Number(mean.toFixed(2)), unit: '% of a core' },
+    {
+      name: `${daemon}: processor time, worst`,
+      value: Number(Math.max(...samples.map(({ corePercent }) => corePercent)).toFixed(2)),
+      unit: '% of a core',
+    },
+    {
+      name: `${daemon}: resident memory, worst`,
+      value: Number(Math.max(...samples.map(({ residentMb }) => residentMb)).toFixed(1)),
+      unit: 'MB',
+    },
+  ];
+}
+
+async function run(say: (line: string) => void): Promise<{ rd: Sample[]; p2pd: Sample[] }> {
+  const world = new World({ kind: 'pxb' });
+  try {
+    await world.create();
+    const machines = await world.addMachines(NODES);
+    await world.startOm();
+    await world.createVi('idle');
+    const invitation = await world.invite('idle', ['--uses', String(NODES)]);
+    await Promise.all(machines.map((machine) => machine.mustJoin(invitation)));
+    await world.untilIdeal();
+    say(`${NODES} nodes are up; measuring for ${WINDOW_MS / 1000} s after ${SETTLE_MS / 1000} s of rest`);
+    await sleep(SETTLE_MS);
+    const states = await Promise.all(machines.map((machine) => machine.status()));
+    const p2pds = states.flatMap(({ nodes }) => nodes.flatMap(({ p2pdPid }) => (p2pdPid === null ? [] : [p2pdPid])));
+    const [rd, p2pd] = await Promise.all([measure(states.map(({ pid }) => pid)), measure(p2pds)]);
+    return { rd, p2pd };
+  } finally {
+    await world.remove();
+  }
+}
+
+export const idle: Benchmark = {
+  name: 'idle',
+  about: `processor time and memory of the daemons of ${NODES} idle nodes, over ${WINDOW_MS / 1000} s`,
+  async run(say) {
+    const samples = await run(say);
+    return {
+      name: 'idle',
+      figures: [...figuresOf('resource daemon', samples.rd), ...figuresOf('P2P daemon', samples.p2pd)],
+      samples,
+    };
+  },
+};
