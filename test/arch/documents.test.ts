@@ -1,0 +1,39 @@
+/** Documents that would drift are generated, or checked here. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { glob } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { reference } from '../../scripts/generate-reference.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+test('docs/reference.md is what the code says; else run npm run docs', () => {
+  assert.equal(readFileSync(join(root, 'docs/reference.md'), 'utf8'), reference());
+});
+
+test('relative links in documents lead somewhere', async () => {
+  const broken: string[] = [];
+  for await (const file of glob('{*.md,docs/**/*.md}', { cwd: root })) {
+    const text = readFileSync(join(root, file), 'utf8');
+    for (const [, target] of text.matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g)) {
+      if (!existsSync(join(root, dirname(file), target as string))) broken.push(`${file}: ${target}`);
+    }
+  }
+  assert.deepEqual(broken, []);
+});
+
+test('file and folder names in ARCHITECTURE.md exist', () => {
+  const text = readFileSync(join(root, 'ARCHITECTURE.md'), 'utf8');
+  const named = [...text.matchAll(/`((?:overlay|p2pd|rd|native|om-server|cli|test|bench|scripts|docs)\/[\w./-]*)`/g)];
+  assert.ok(named.length > 10);
+  assert.deepEqual(
+    named.map(([, path]) => path as string).filter((path) => !existsSync(join(root, path))),
+    [],
+  );
+});
+
+test('the lock file names no registry', () => {
+  assert.doesNotMatch(readFileSync(join(root, 'package-lock.json'), 'utf8'), /"resolved"/);
+});
