@@ -1,6 +1,6 @@
 /** Runs the system's ping, in a namespace where one is given, and reads what it prints. */
 import { spawn } from 'node:child_process';
-import { OverlayError } from '../overlay/errors.ts';
+import { type ErrorCode, OverlayError } from '../overlay/errors.ts';
 import { type Family, inNamespace } from './target.ts';
 
 export type Reply = { readonly seq: number; readonly from: string; readonly hopLimit: number; readonly ms: number };
@@ -80,11 +80,14 @@ function runLines(command: readonly string[], onLine: (line: string) => void): P
     const text = missing ? `${program} is not installed; install it and try again.` : `${program}: ${error.message}.`;
     reject(new OverlayError('SYSTEM', text));
   });
+  const codeOf = (text: string): ErrorCode => {
+    if (/permitted|permission/i.test(text)) return 'NOT_PERMITTED';
+    return /unreachable|no route/i.test(text) ? 'PEER_UNREACHABLE' : 'SYSTEM';
+  };
   // ping ends with 1 where nothing answered, which its output says; 2 and more are its own troubles.
   child.on('close', (code) => {
     if (code === 0 || code === 1) resolve();
-    else
-      reject(new OverlayError(/permitted|permission/i.test(complaints) ? 'NOT_PERMITTED' : 'SYSTEM', said(complaints)));
+    else reject(new OverlayError(codeOf(complaints), said(complaints)));
   });
   return promise;
 }

@@ -1,6 +1,6 @@
 /** Starts an overlay manager: data directory, authority, store, HTTPS. */
 import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { type ErrorCode, fail } from '../overlay/errors.ts';
@@ -48,6 +48,8 @@ const FLUSH_MS = 5000;
 const SWEEP_MS = 60_000;
 /** How often the server looks whether its own certificate ends soon, milliseconds. */
 const RENEWAL_MS = 86_400_000;
+/** How long requests under way may take when the server ends; then who is silent does not hold it up. */
+const CLOSE_MS = 2000;
 const LOOPBACK = '127.0.0.1';
 
 /** Fails with CONFLICT where port or data directory are in use, NOT_PERMITTED, or SYSTEM. Nothing is left open then. */
@@ -86,6 +88,7 @@ async function serve(options: OmOptions, database: Database): Promise<Result<Run
   const names = serverNames(options.listen.host, advertisedHost);
   const tls = async (): Promise<Tls> => ({ ...(await authority.server(data, names, clock.wall())), ca: authority.pem });
   const app = await createApp(services, await tls());
+  const connections = openConnections(app);
   const address = await listen(app, options.listen);
   if (!address.ok) return address;
   port = address.value.port;
@@ -95,7 +98,9 @@ async function serve(options: OmOptions, database: Database): Promise<Result<Run
   const stopChores = startChores(services, renew);
   const stop = async (): Promise<void> => {
     stopChores();
+    const cutOff = setTimeout(() => connections.forEach((socket) => socket.destroy()), CLOSE_MS);
     await app.close();
+    clearTimeout(cutOff);
     services.presences.flush(clock.wall());
     database.close();
     log.info('stopped');
@@ -152,6 +157,16 @@ function startChores(services: Services, renewServer: () => Promise<void>): () =
     every(RENEWAL_MS, 'renewal', renewServer),
   ];
   return () => timers.forEach((timer) => clearInterval(timer));
+}
+
+/** The connections that are open at any time. */
+function openConnections(app: App): ReadonlySet<Socket> {
+  const open = new Set<Socket>();
+  app.server.on('connection', (socket: Socket) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+  });
+  return open;
 }
 
 const NO_IPV6 = /^(EAFNOSUPPORT|EADDRNOTAVAIL)$/;

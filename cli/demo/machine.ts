@@ -22,6 +22,8 @@ export type MachineOptions = {
   readonly ipv6: string;
 };
 
+/** Where `join` has the daemon log too, in a machine's directory. */
+export const RD_LOG: string = join('data', 'rd.log');
 const POLL_MS = 20;
 const START_MS = 30_000;
 
@@ -73,9 +75,9 @@ export class Machine {
 
   /** `rd start`; resolves when the daemon answers. */
   async startRd(args: readonly string[] = []): Promise<void> {
-    const child = this.start(['rd', 'start', '--run', this.run, '--data', this.data, ...args], 'rd.log');
+    const child = this.start(['rd', 'start', '--run', this.run, '--data', this.data, ...args], RD_LOG);
     await this.until('the resource daemon to answer', START_MS, async () => {
-      if (child.exitCode !== null) throw new OverlayError('SYSTEM', `rd start ended: ${this.logTail('rd.log')}`);
+      if (child.exitCode !== null) throw new OverlayError('SYSTEM', `rd start ended: ${this.logTail(RD_LOG)}`);
       return existsSync(join(this.run, 'rd.sock')) && (await rdAnswers(this.run));
     });
   }

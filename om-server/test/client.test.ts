@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer, type ServerOptions } from 'node:https';
-import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net';
+import { type AddressInfo, connect, createServer as createTcpServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
 import { createOmClient, type OmClientOptions } from '../../overlay/om-client.ts';
 import { Authority } from '../ca.ts';
 import { FILES, readIfExists } from '../files.ts';
@@ -139,4 +141,16 @@ test('a client outlives a restart of the server', async (t) => {
   const again = valueOf(await startOm({ data: om.data, listen: { host, port }, logLevel: 'silent' }));
   t.after(() => again.close());
   valueOf(await om.admin.listVis());
+});
+
+test('silent and half-said connections do not hold up the end', { timeout: 10_000 }, async (t) => {
+  const om = await startTestOm(t);
+  const silent = connect(om.om.address);
+  const slow = connectTls({ ...om.om.address, rejectUnauthorized: false });
+  for (const socket of [silent, slow]) socket.on('error', () => undefined);
+  t.after(() => [silent, slow].forEach((socket) => socket.destroy()));
+  await once(slow, 'secureConnect');
+  slow.write('GET /api/v1/health HTTP/1.1\r\n');
+  valueOf(await om.admin.health());
+  await om.om.close();
 });

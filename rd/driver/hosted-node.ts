@@ -230,6 +230,8 @@ export class HostedNode implements NodeActions {
 
   disconnected(): void {
     this.#isConnected = false;
+    // One that ended while it was leaving will not say that it has left.
+    if (this.#closing !== undefined) this.#left.resolve();
     this.p2pd.disconnected();
   }
 

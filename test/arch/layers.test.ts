@@ -20,7 +20,7 @@ async function sources(): Promise<string[]> {
   return files.sort();
 }
 
-const isTest = (file: string): boolean => /(^|\/)test\//.test(file);
+const isTest = (file: string): boolean => /(^|\/)(test|fuzz)\//.test(file);
 
 function layerOf(file: string): Layer | undefined {
   return LAYERS.find((layer) => file.startsWith(`${layer.folder}/`));

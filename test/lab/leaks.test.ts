@@ -41,6 +41,10 @@ test('start, stop and kill leave nothing behind, ten times over', { skip, timeou
   const { world } = await ringFor(context, 2, { order: 'at once' });
   const [machine] = await world.addMachines(1);
   assert.ok(machine);
+  await untilTrue('the kernel to have looked for duplicate addresses', 10_000, 100, async () => {
+    const tentative = await run(within(machine.namespace, ['ip', '-6', 'addr', 'show', 'tentative']));
+    return tentative.stdout.trim() === '';
+  });
   const clean = await traces(machine);
   const invitation = await world.invite(VI);
   await machine.mustJoin(invitation);

@@ -2,7 +2,7 @@
 import { accessSync, constants } from 'node:fs';
 import type { TestContext } from 'node:test';
 import { type KeyCheck, type Member, requestKeys } from '../../cli/demo/check.ts';
-import { Machine, untilTrue } from '../../cli/demo/machine.ts';
+import { type Machine, RD_LOG, untilTrue } from '../../cli/demo/machine.ts';
 import { World, type WorldOptions } from '../../cli/demo/world.ts';
 import { askRd } from '../../cli/rd-client.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
@@ -49,7 +49,7 @@ export async function worldFor(context: TestContext, options: Partial<WorldOptio
 
 function showLogs(context: TestContext, world: World): void {
   for (const machine of world.machines) {
-    context.diagnostic(`${machine.name} rd.log: ${machine.logTail('rd.log', LOG_LINES)}`);
+    context.diagnostic(`${machine.name} ${RD_LOG}: ${machine.logTail(RD_LOG, LOG_LINES)}`);
   }
   context.diagnostic(`om.log: ${world.om.logTail('om.log', LOG_LINES)}`);
 }

@@ -67,6 +67,8 @@ test('two VIs with the same addresses on the same machines do not mix', { skip, 
     }
   }
   const [redOne, blueTwo] = [red[0] ?? assert.fail(), blue[1] ?? assert.fail()];
+  // With a route into its own VI for the other one's prefix, a node gets no further than that VI.
+  await ip(redOne.netns, [`route add ${blueTwo.node.vi.prefix} dev ${redOne.node.interface}`]);
   const across = await ping({
     namespace: `/run/netns/${redOne.netns}`,
     address: blueTwo.node.ipv6,
