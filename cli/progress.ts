@@ -3,6 +3,8 @@ import { coloured } from './output.ts';
 
 const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 const FRAME_MS = 100;
+/** Where the terminal does not say. */
+const COLUMNS = 80;
 
 export class Progress {
   readonly #stream = process.stderr;
@@ -50,7 +52,7 @@ export class Progress {
 
   #draw(): void {
     this.#frame = (this.#frame + 1) % FRAMES.length;
-    const room = Math.max(10, (this.#stream.columns ?? 80) - 3);
+    const room = Math.max(10, (this.#stream.columns || COLUMNS) - 3);
     this.#stream.write(`\r\u001b[K${FRAMES[this.#frame] ?? ''} ${this.#text.slice(0, room)}`);
   }
 }

@@ -1,5 +1,5 @@
 /** Draws the identifier circle in characters. */
-import { distance, formatId, type Id, rangeSize } from '../overlay/id.ts';
+import { between, distance, formatId, type Id, rangeSize } from '../overlay/id.ts';
 import { padEnd, paint, widthOf } from './output.ts';
 
 export type RingNode = { readonly id: Id; readonly name: string };
@@ -21,6 +21,25 @@ const CELL_ASPECT = 2;
 /** Clockwise from the lowest id. */
 export function ringOrder<Node extends { readonly id: Id }>(nodes: readonly Node[]): Node[] {
   return [...nodes].sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
+}
+
+type Pointers = { readonly id: Id; readonly predecessor: Id | null; readonly successors: readonly Id[] };
+
+/**
+ * Tells nodes that a node knows not to be on the ring: those between two neighbours of its pointers, next to which
+ * nobody else can be. Of the rest of the circle it knows nothing.
+ */
+export function presentOf<Node extends { readonly id: Id }>(
+  nodes: readonly Node[],
+  { id: self, predecessor, successors }: Pointers,
+): { readonly present: Node[]; readonly absent: Node[] } {
+  const chain = [...(predecessor === null ? [] : [predecessor]), self, ...successors];
+  const isAbsent = (id: Id): boolean =>
+    chain.some((from, i) => {
+      const to = chain[i + 1];
+      return to !== undefined && from !== to && between(from, id, to);
+    }) && !chain.includes(id);
+  return { present: nodes.filter(({ id }) => !isAbsent(id)), absent: nodes.filter(({ id }) => isAbsent(id)) };
 }
 
 /** What the looking node uses another one for: self, predecessor, successor 1.., finger; empty for none. */

@@ -85,7 +85,7 @@ export function loadAddon(): Result<Addon> {
     return ok(createRequire(import.meta.url)(ADDON) as Addon);
   } catch (error) {
     const cause = error instanceof Error ? error.message : String(error);
-    return fail('SYSTEM', `The native part could not be loaded; build it with \`npm run build\`. ${cause}`);
+    return fail('SYSTEM', `The native part could not be loaded; build it with \`npm run setup\`. ${cause}`);
   }
 }
 

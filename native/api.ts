@@ -113,6 +113,7 @@ export type AssociationDownReason =
   /** A newer association with the same endpoint took its place. */
   | 'replaced';
 
+/** Inner IP packets, and their bytes without the Ethernet header. */
 export type TunnelCounters = {
   readonly tunnel: TunnelHandle;
   readonly packetsOut: bigint;

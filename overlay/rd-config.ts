@@ -33,7 +33,7 @@ export const RdConfig = closed({
   nodesMax: Type.Integer({
     default: 64,
     minimum: 1,
-    maximum: 1024,
+    maximum: 256,
     description: 'Virtual nodes that this base node may host.',
   }),
   logLevel: Type.Union(

@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { parseOmConfig } from '../../om-server/config.ts';
 import { FILES } from '../../om-server/files.ts';
@@ -20,6 +21,8 @@ export async function start(options: OmStartOptions): Promise<void> {
   );
   const om = valueOf(await startOm(settings));
   print(`overlay manager at ${om.url}, admin token in ${join(settings.data, FILES.token)}`);
+  // The next start profits from it, also if this process does not end in good order.
+  flushCompileCache();
   await untilStopped();
   await om.close();
 }

@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { EXIT } from '../../overlay/errors.ts';
 import { createLog, type LogLevel } from '../../overlay/lib/log.ts';
 import { parseRdConfig, type RdConfig } from '../../overlay/rd-config.ts';
@@ -29,6 +30,8 @@ export function daemonConfig(options: DaemonOptions): RdConfig {
 export async function start(options: DaemonOptions): Promise<void> {
   const config = daemonConfig(options);
   const rd = valueOf(await startRd(config, createLog('rd', config.logLevel as LogLevel)));
+  // The next daemon starts from it, also if this one does not end in good order.
+  flushCompileCache();
   await untilStopped();
   // A second signal does not want to wait; the next start takes back what is left.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(EXIT.failed));

@@ -9,7 +9,7 @@ import { type KnownNode, knownNodes } from '../target.ts';
 export async function run(options: RdOptions): Promise<void> {
   const node = chooseNode(await statusOf(options), options);
   const known = await knownNodes(runDirectory(options.run), node);
-  const nodes = withNeighbours(known.nodes, node);
+  const { present: nodes, absent } = picture.presentOf(withNeighbours(known.nodes, node), node);
   const view: picture.RingView = {
     nodes,
     self: node.id,
@@ -33,6 +33,8 @@ export async function run(options: RdOptions): Promise<void> {
         range: { after, until },
         roles: picture.rolesOf(view, other.id),
       })),
+      /** Members of the VI that this node knows not to be on the ring now. */
+      absent,
     });
     return;
   }
@@ -52,6 +54,7 @@ export async function run(options: RdOptions): Promise<void> {
       ]),
     ),
   );
+  if (absent.length > 0) print(`\nNot on the ring now: ${absent.map((other) => other.name).join(', ')}.`);
   if (!known.complete) print('\nThe overlay manager does not answer: only this node and its neighbours are shown.');
 }
 

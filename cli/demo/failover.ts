@@ -17,10 +17,16 @@ export async function untilAnsweredBy(agent: Agent, address: string, by: string,
   const pending: Promise<void>[] = [];
   while (result.answeredMs === undefined && systemClock.now() - started < timeoutMs) {
     pending.push(
-      agent.fetchOne(address, REQUEST_MS).then((fetched) => {
-        result.last = fetched.by ?? `nobody (${fetched.error ?? ''})`;
-        if (fetched.by === by) result.answeredMs ??= systemClock.now() - started;
-      }),
+      agent.fetchOne(address, REQUEST_MS).then(
+        (fetched) => {
+          result.last = fetched.by ?? `nobody (${fetched.error ?? ''})`;
+          if (fetched.by === by) result.answeredMs ??= systemClock.now() - started;
+        },
+        // The requests still under way when the answer has come outlive this call, and perhaps the client.
+        (error: Error) => {
+          result.last = `nobody (${error.message})`;
+        },
+      ),
     );
     await sleep(REQUEST_EVERY_MS);
   }

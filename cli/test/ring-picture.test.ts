@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { inRange, rangeSize, toId } from '../../overlay/id.ts';
-import { drawRing, ownerOf, rangesOf, rolesOf, shareOf } from '../ring-picture.ts';
+import { drawRing, ownerOf, presentOf, rangesOf, rolesOf, shareOf } from '../ring-picture.ts';
 
 const nodes = [1n, 1n << 62n, 3n << 62n].map((value, i) => ({ id: toId(value), name: `n${i + 1}` }));
 const [first, second, third] = [1n, 1n << 62n, 3n << 62n];
@@ -49,6 +49,23 @@ test('ranges cover the circle once and the owner of an id is the node in whose r
       );
     }),
   );
+});
+
+test('a node between two neighbours of the pointers is not on the ring', () => {
+  const ring = [10n, 20n, 25n, 30n, 40n, 50n].map((id) => ({ id: toId(id) }));
+  const pointers = { id: toId(20n), predecessor: toId(10n), successors: [toId(30n), toId(40n)] };
+  assert.deepEqual(
+    presentOf(ring, pointers).absent.map(({ id }) => id),
+    [25n],
+  );
+  // With a successor list that goes round, the predecessor is in it too.
+  const two = { id: toId(20n), predecessor: toId(40n), successors: [toId(40n)] };
+  assert.deepEqual(
+    presentOf(ring, two).present.map(({ id }) => id),
+    [20n, 40n],
+  );
+  const alone = { id: toId(20n), predecessor: null, successors: [] };
+  assert.equal(presentOf(ring, alone).absent.length, 0);
 });
 
 test('the share of a single node is the whole circle', () => {

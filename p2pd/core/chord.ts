@@ -4,6 +4,7 @@
  */
 import type { NodeRecord } from '../../overlay/fields.ts';
 import { between, distance, type Id } from '../../overlay/id.ts';
+import { FORMERS_MAX } from './limits.ts';
 
 /** `take r (head :: list)`: the list of a node whose first successor is `head`, from the list that `head` told. */
 export function adoptSuccessors(head: NodeRecord, list: readonly NodeRecord[], r: number): NodeRecord[] {
@@ -37,7 +38,7 @@ export class Chord {
   readonly #r: number;
   #successors: readonly NodeRecord[] = [];
   #predecessor: NodeRecord | undefined;
-  #before: Id | undefined;
+  #formers: readonly Id[] = [];
   #assumed: Id | undefined;
   #version = 0;
 
@@ -64,15 +65,15 @@ export class Chord {
   }
 
   /**
-   * Who was our predecessor before the present one came between: until it has heard of that, what lies in
-   * (before, predecessor] comes to us and must be sent back to the predecessor.
+   * Former predecessors, oldest first, each replaced by one between it and us. Until they have heard of one another,
+   * what lies between two of them comes to us and must be sent back.
    */
-  get before(): Id | undefined {
-    return this.#predecessor === undefined ? undefined : this.#before;
+  get formers(): readonly Id[] {
+    return this.#predecessor === undefined ? [] : this.#formers;
   }
 
-  forgetBefore(): void {
-    this.#before = undefined;
+  forgetFormers(): void {
+    this.#formers = [];
   }
 
   /** Where our own range is assumed to begin while no predecessor has made itself known. */
@@ -95,14 +96,21 @@ export class Chord {
     this.setPredecessor(others.at(-1));
   }
 
-  setPredecessor(record: NodeRecord | undefined, before?: Id): void {
+  setPredecessor(record: NodeRecord | undefined): void {
     if (record?.id === this.#self) throw new Error('a node is not its own predecessor');
     if (record !== undefined) this.#assumed = undefined;
     if (record?.id !== this.#predecessor?.id) {
-      this.#before = before;
+      this.#formers = [];
       this.#version++;
     }
     this.#predecessor = record;
+  }
+
+  /** A nearer node has made itself known; `known` are those before us up to now, the nearest last. */
+  replacePredecessor(record: NodeRecord, known: readonly Id[]): void {
+    const formers = [...this.#formers, ...known].filter((id) => between(id, record.id, this.#self));
+    this.setPredecessor(record);
+    this.#formers = formers.slice(-FORMERS_MAX);
   }
 
   assume(after: Id | undefined): void {
@@ -120,6 +128,7 @@ export class Chord {
   /** Takes a dead or departed node out. */
   remove(id: Id): void {
     if (this.#predecessor?.id === id) this.setPredecessor(undefined);
+    this.#formers = this.#formers.filter((former) => former !== id);
     if (this.#assumed === id) this.#assumed = undefined;
     if (this.#successors.some((record) => record.id === id)) {
       this.#setSuccessors(this.#successors.filter((record) => record.id !== id));

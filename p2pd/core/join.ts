@@ -186,7 +186,7 @@ export class Join {
     this.#formed = formed;
     if (formed) {
       this.#ring.adopt(owner, successors);
-      this.#ring.chord.assume(predecessor?.id);
+      this.#ring.chord.assume(predecessor?.id === this.#ring.ctx.id ? undefined : predecessor?.id);
     } else {
       this.#ring.formation.merge([owner, ...successors].filter((record) => this.#ring.alive(record)));
     }

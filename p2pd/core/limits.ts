@@ -78,8 +78,9 @@ export const DRAIN_MS = 2000;
 /** Without its resource daemon for so long, the P2P daemon gives up, milliseconds. */
 export const RD_GONE_MS = 60_000;
 
-/** A former predecessor learns of a new one in so many stabilisation periods. */
-export const BEFORE_PERIODS = 5;
+/** Former predecessors learn of new ones in so many stabilisation periods; so many of them are remembered. */
+export const FORMER_PERIODS = 5;
+export const FORMERS_MAX = 32;
 
 /** Records of the largest size that fit into one datagram beside everything else, by message. */
 export const RECORDS_PER_STATE = 8;

@@ -33,6 +33,8 @@ export class Neighbours {
   readonly #fingers: Fingers;
   readonly #errands = new Map<Id, { readonly record: NodeRecord; readonly until: Millis }>();
 
+  #due: Millis | undefined;
+
   constructor(ring: Ring, fingers: Fingers) {
     this.#ring = ring;
     this.#fingers = fingers;
@@ -81,6 +83,7 @@ export class Neighbours {
       peer.unwantedAt ??= ctx.now;
       if (ctx.now >= this.#releaseAt(peer) && !routed(peer.id)) this.#release(peer);
     }
+    this.#due = this.#nextDue();
   }
 
   onUp(tunnel: RdTunnel): Peer | undefined {
@@ -137,12 +140,19 @@ export class Neighbours {
   }
 
   due(): Millis | undefined {
+    return this.#due;
+  }
+
+  #nextDue(): Millis | undefined {
+    const { ctx, peers } = this.#ring;
     let due: Millis | undefined;
     for (const errand of this.#errands.values()) due = earlier(due, errand.until);
-    for (const peer of this.#ring.peers.all()) {
+    for (const peer of peers.all()) {
       if (peer.hold === 'asked') due = earlier(due, after(peer.askedAt, TUNNEL_MS));
-      else if (peer.unwantedAt !== undefined) due = earlier(due, this.#releaseAt(peer));
-      else if (peer.retryAt > this.#ring.ctx.now) due = earlier(due, peer.retryAt);
+      else if (peer.retryAt > ctx.now) due = earlier(due, peer.retryAt);
+      // One whose time has come and that still carries a route waits for the commit, not for a time.
+      const releaseAt = peer.unwantedAt === undefined ? ctx.now : this.#releaseAt(peer);
+      if (releaseAt > ctx.now) due = earlier(due, releaseAt);
     }
     return due;
   }

@@ -20,12 +20,9 @@ export function nextHop(ring: Ring, target: Id, origin?: Id, sender?: Id): Peer 
     }
     low = id;
   }
-  const { predecessor } = chord;
-  if (predecessor !== undefined) {
-    const back = chord.before !== undefined && inRange({ after: chord.before, until: predecessor.id }, target);
-    const peer = back ? usable(predecessor.id) : undefined;
-    if (peer !== undefined) return peer;
-  }
+  const back = ring.backRanges().find((range) => inRange(range, target));
+  const peer = back === undefined ? undefined : usable(back.until);
+  if (peer !== undefined) return peer;
   let best: Peer | undefined;
   for (const peer of ring.peers.all()) {
     if (!between(ctx.id, peer.id, target) || usable(peer.id) === undefined || !ring.isMember(peer)) continue;

@@ -12,7 +12,7 @@ import type { Context } from './context.ts';
 import { Formation } from './formation.ts';
 import { type Cause, Graves } from './graves.ts';
 import type { Message } from './io.ts';
-import { BEFORE_PERIODS, RECORDS_PER_STATE } from './limits.ts';
+import { FORMER_PERIODS, RECORDS_PER_STATE } from './limits.ts';
 import { type Peer, Peers } from './peers.ts';
 
 export type Phase = RingReportMessage['phase'];
@@ -33,7 +33,7 @@ export class Ring {
   readonly graves: Graves = new Graves();
   phase: Phase = 'starting';
   readonly #gone: (id: Id) => void;
-  #beforeUntil: Millis | undefined;
+  #formersUntil: Millis | undefined;
 
   /** `gone` is told of every node that is taken out of the ring's state. */
   constructor(ctx: Context, gone: (id: Id) => void) {
@@ -99,21 +99,34 @@ export class Ring {
     this.chord.adopt(head, rest);
   }
 
-  /** A nearer predecessor; `old` may not know of it yet. */
-  setPredecessor(record: NodeRecord, old: Id | undefined): void {
+  /** A nearer predecessor; the old one may not know of it yet. */
+  replacePredecessor(record: NodeRecord): void {
     const { ctx, chord } = this;
-    chord.setPredecessor(record, old);
-    this.#beforeUntil = old === undefined ? undefined : after(ctx.now, BEFORE_PERIODS * ctx.timers.stabiliseMs);
+    const known = chord.predecessor === undefined ? chord.assumed : chord.predecessor.id;
+    const { after: last } = this.ownRange();
+    chord.replacePredecessor(record, known === undefined || known === last ? [last] : [known, last]);
+    this.#formersUntil = after(ctx.now, FORMER_PERIODS * ctx.timers.stabiliseMs);
+  }
+
+  /** Stretches before our own range that former predecessors may still send here, in order, and whose they are. */
+  backRanges(): IdRange[] {
+    const { assumed, formers, predecessor } = this.chord;
+    const last = this.ownRange().after;
+    if (predecessor === undefined) {
+      return assumed === undefined || assumed === last ? [] : [{ after: assumed, until: last }];
+    }
+    const ends = [...formers, last];
+    return formers.map((former, i) => ({ after: former, until: ends[i + 1] as Id }));
   }
 
   tick(): void {
-    if (this.#beforeUntil === undefined || this.#beforeUntil > this.ctx.now) return;
-    this.#beforeUntil = undefined;
-    this.chord.forgetBefore();
+    if (this.#formersUntil === undefined || this.#formersUntil > this.ctx.now) return;
+    this.#formersUntil = undefined;
+    this.chord.forgetFormers();
   }
 
   due(): Millis | undefined {
-    return this.#beforeUntil;
+    return this.#formersUntil;
   }
 
   /** Takes in what a member told, while this node has its pointers from the member list. */

@@ -16,8 +16,8 @@ export type RingView = {
   readonly successors: readonly { readonly id: Id; readonly up: boolean }[];
   /** Further neighbours with a tunnel, in any order. */
   readonly others: readonly Id[];
-  /** (before, predecessor] goes to the predecessor. */
-  readonly predecessor: { readonly id: Id; readonly before: Id } | undefined;
+  /** Stretches up to our own range that go to the node at their end, in order. */
+  readonly back: readonly IdRange[];
 };
 
 /**
@@ -44,8 +44,9 @@ export function ringRoutes(view: RingView): RdRoute[] {
     extend(successor.id, successor.id);
     hop = successor.id;
   }
-  const beyond = view.others.filter((id) => distance(self, id) > distance(self, cursor) && distance(self, id) <= end);
-  beyond.sort((a, b) => (distance(self, a) < distance(self, b) ? -1 : 1));
+  const limit = view.back[0]?.after ?? own.after;
+  const isBeyond = (id: Id): boolean => distance(self, id) > distance(self, cursor) && distance(self, id) <= distance(self, limit);
+  const beyond = view.others.filter(isBeyond).sort((a, b) => (distance(self, a) < distance(self, b) ? -1 : 1));
   for (const id of beyond) {
     extend(id, hop ?? id);
     hop = id;
@@ -55,11 +56,8 @@ export function ringRoutes(view: RingView): RdRoute[] {
     hop = view.successors.find((successor) => successor.up)?.id;
     if (hop === undefined) return [];
   }
-  const { predecessor } = view;
-  if (predecessor?.id === own.after && distance(self, predecessor.before) < end) {
-    extend(predecessor.before, hop);
-    extend(predecessor.id, predecessor.id);
-  } else extend(own.after, hop);
+  extend(limit, hop);
+  for (const { until } of view.back) extend(until, until);
   routes.push({ after: own.after, until: self, to: self });
   return routes;
 }
@@ -126,9 +124,9 @@ export class Routes {
   /** Commits the difference, if there is one and no commit is under way. */
   settle(): void {
     const { ctx } = this.#ring;
-    if (this.#pending !== undefined || !this.#ring.member) return;
     if (this.#retryAt !== undefined && this.#retryAt > ctx.now) return;
     this.#retryAt = undefined;
+    if (this.#pending !== undefined || !this.#ring.member) return;
     const wanted = new Map(this.#wanted().map((route) => [keyOf(route), route]));
     if (wanted.size === 0) return;
     let changed = this.#restage;
@@ -154,16 +152,14 @@ export class Routes {
     const isUp = (id: Id): boolean => this.#ring.up(id) !== undefined;
     const others: Id[] = [];
     for (const [id, record] of this.#neighbours.ofRing()) if (isUp(id) && this.#ring.alive(record)) others.push(id);
-    const { predecessor, before } = chord;
+    const own = this.#ring.ownRange();
+    const back = this.#ring.backRanges();
     const routes = ringRoutes({
       self: ctx.id,
-      own: this.#ring.ownRange(),
+      own,
       successors: chord.successors.map(({ id }) => ({ id, up: isUp(id) })),
       others,
-      predecessor:
-        predecessor !== undefined && before !== undefined && isUp(predecessor.id)
-          ? { id: predecessor.id, before }
-          : undefined,
+      back: back.every(({ until }) => isUp(until)) ? back : [],
     });
     const heir = this.#heir;
     return heir === undefined ? routes : routes.map((route) => (route.to === ctx.id ? { ...route, to: heir } : route));

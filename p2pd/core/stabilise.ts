@@ -260,9 +260,7 @@ export class Stabiliser {
   }
 
   #replacePredecessor(record: NodeRecord): void {
-    const { chord } = this.#ring;
-    const old = chord.predecessor?.id ?? chord.assumed;
-    this.#ring.setPredecessor(record, old);
+    this.#ring.replacePredecessor(record);
     this.#claimant = undefined;
     // The old predecessor would find its new successor at its next round only, and those who have us for a finger
     // would look for the new node in their next pass only.

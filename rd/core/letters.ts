@@ -9,6 +9,9 @@ export type ConReq = RdMessage & { t: 'con_req' };
 export type ConResp = RdMessage & { t: 'con_resp' };
 export type Release = RdMessage & { t: 'release' };
 
+/** Of the names of groups, together, beside the certificate that has them too. */
+const GROUPS_BYTES_MAX = 128;
+
 export class Letters {
   readonly #setup: () => NodeSetup;
   readonly #emit: (output: Output) => void;
@@ -54,8 +57,10 @@ export class Letters {
   }
 
   #ownEnd(): ConReq['from'] {
-    const { id, incarnation, contact, p2pdPort, groups, certificate } = this.#setup();
-    return { node: id, incarnation, contact, p2pdPort, groups: [...groups], certificate };
+    const { id, incarnation, contact, p2pdPort, certificate } = this.#setup();
+    // The certificate names and proves them anyway; a long list would not fit twice.
+    const groups = this.#setup().groups.join().length <= GROUPS_BYTES_MAX ? [...this.#setup().groups] : [];
+    return { node: id, incarnation, contact, p2pdPort, groups, certificate };
   }
 
   #send(association: AssociationRef, message: RdMessage): void {

@@ -149,7 +149,7 @@ export class NodeCore {
       case 'release':
         return this.tunnels.peerReleased(message, association, now);
       case 'released':
-        return this.tunnels.released(message, now);
+        return this.tunnels.released(message, association, now);
     }
   }
 

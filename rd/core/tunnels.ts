@@ -181,14 +181,14 @@ export class Tunnels {
     if (isPeer && gone && carriesPackets(tunnel)) this.#end(tunnel, now);
   }
 
-  released(message: RdMessage & { t: 'released' }, now: Millis): void {
+  released(message: RdMessage & { t: 'released' }, association: AssociationRef, now: Millis): void {
     const tunnel = this.#asked(message.from, 'release', message.request);
-    if (tunnel === undefined) return;
+    if (tunnel === undefined || this.#host.associations.keyOf(association) !== tunnel.contact.key) return;
     const isNews = tunnel.ask?.peerRequest === this.#seen.request(tunnel.peer, tunnel.contact.key);
     tunnel.ask = undefined;
     tunnel.confirmed = false;
-    const { far, association } = tunnel;
-    const stands = isNews && !message.gone && far !== undefined && association !== undefined;
+    const { far } = tunnel;
+    const stands = isNews && !message.gone && far !== undefined;
     if (stands && tunnel.phase !== 'up') {
       // The peer counts on it, and had told us so before.
       tunnel.remoteHold = true;

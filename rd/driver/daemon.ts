@@ -1,6 +1,6 @@
 /** The resource daemon of a base node: everything wired together, started and stopped. */
-import { chmodSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, mkdirSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { createDataPlane, type DataPlane } from '../../native/index.ts';
 import { fail } from '../../overlay/errors.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
@@ -31,6 +31,7 @@ export const P2PD_SOCKET = 'p2pd.sock';
 /** Timers of the data plane where no VI says otherwise, milliseconds. */
 const TIMERS = { keepAliveMs: 500, silenceMs: 2000 };
 const DEFAULT_PORT = 4780;
+const OTHERS_ENTER = 0o001;
 
 export type RunningRd = {
   /** Where tunnels end here, on the base network. */
@@ -235,6 +236,11 @@ function prepareRun(path: string): Result<void> {
   try {
     mkdirSync(path, { recursive: true, mode: 0o755 });
     chmodSync(path, 0o755);
+    for (let at = resolve(path); at !== dirname(at); at = dirname(at)) {
+      if ((statSync(at).mode & OTHERS_ENTER) !== 0) continue;
+      const need = `P2P daemons, which have no privileges, cannot enter ${at}`;
+      return fail('BAD_CONFIG', `Configuration: run: ${need}; choose another directory, or 'chmod o+x' that one.`);
+    }
     return ok();
   } catch (error) {
     return fail('NOT_PERMITTED', `The run directory cannot be used: ${(error as Error).message}.`);

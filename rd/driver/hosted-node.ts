@@ -31,6 +31,8 @@ const LOOKUP_MS = 5000;
 const SAVE_MS = 5000;
 const PID_FILE = 'p2pd.pid';
 const REPAIR_MS = 1000;
+/** Messages of a P2P daemon that wait for the interface. */
+const AWAITING_MAX = 64;
 
 /** What the nodes of a base node share. */
 export type Host = {
@@ -61,6 +63,8 @@ export class HostedNode implements NodeActions {
   #plane: NodePlane | undefined;
   #report = STARTING;
   #isOpen = false;
+  #isReady = false;
+  #awaitingReady: (() => void)[] = [];
   #isConnected = false;
   #problem: string | null = null;
   #saveTimer: NodeJS.Timeout | undefined;
@@ -127,6 +131,17 @@ export class HostedNode implements NodeActions {
     return this.#report;
   }
 
+  /** Whether it has its interface, and its P2P daemon can be served. */
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
+  /** Carries out `task` at once, or when the interface has been made. */
+  whenReady(task: () => void): void {
+    if (this.#isReady) task();
+    else if (this.#awaitingReady.length < AWAITING_MAX) this.#awaitingReady.push(task);
+  }
+
   get isOnRing(): boolean {
     return this.#report.phase === 'forming' || this.#report.phase === 'formed';
   }
@@ -140,7 +155,7 @@ export class HostedNode implements NodeActions {
 
   /** Interface, addresses, credentials, tunnels, P2P daemon. A failure leaves nothing behind. */
   async open(): Promise<Result<void>> {
-    const { kernel, credentials, engine, data } = this.#host;
+    const { kernel, credentials, data } = this.#host;
     const { vi, netns } = this.#membership;
     data.saveMembership(this.#membership);
     const prepared = await kernel.prepareNamespace(netns);
@@ -152,9 +167,8 @@ export class HostedNode implements NodeActions {
       await this.#unplace();
       return credential;
     }
-    engine.add(this.ref, this);
-    engine.input({ kind: 'node.open', node: this.ref, setup: this.#setup() });
     this.#isOpen = true;
+    this.#enter();
     // Others may come by us from now on.
     void this.om.beat(false);
     this.p2pd.start();
@@ -314,13 +328,15 @@ export class HostedNode implements NodeActions {
   }
 
   async #unplace(): Promise<void> {
-    if (this.#plane !== undefined) {
-      this.#plane.close();
-      this.#host.plane().closeNode(this.#plane.handle);
-    }
-    if (this.#attachment !== undefined) await this.#host.kernel.detach(this.#attachment);
+    const [plane, attachment] = [this.#plane, this.#attachment];
+    this.#isReady = false;
     this.#plane = undefined;
     this.#attachment = undefined;
+    if (plane !== undefined) {
+      plane.close();
+      this.#host.plane().closeNode(plane.handle);
+    }
+    if (attachment !== undefined) await this.#host.kernel.detach(attachment);
   }
 
   /** Somebody removed the interface: everything is made anew, and the P2P daemon starts over. */
@@ -329,8 +345,9 @@ export class HostedNode implements NodeActions {
     this.#problem = `The interface was removed or broken (error ${errno}); it is being made anew.`;
     this.#host.log.error({ node: this.#membership.name, errno }, 'the interface is gone; making it anew');
     const { engine } = this.#host;
+    const unplaced = this.#unplace();
     engine.remove(this.ref);
-    await this.#unplace();
+    await unplaced;
     await sleep(REPAIR_MS);
     if (!this.#isOpen) return;
     const prepared = await this.#host.kernel.prepareNamespace(this.#membership.netns);
@@ -342,9 +359,19 @@ export class HostedNode implements NodeActions {
     this.#problem = null;
     this.#membership = { ...this.#membership, incarnation: this.#membership.incarnation + 1 };
     this.#host.data.saveMembership(this.#membership);
+    this.#enter();
+    void this.om.beat();
+  }
+
+  /** Into the core, with an interface. */
+  #enter(): void {
+    const { engine } = this.#host;
     engine.add(this.ref, this);
     engine.input({ kind: 'node.open', node: this.ref, setup: this.#setup() });
-    void this.om.beat();
+    this.#isReady = true;
+    const tasks = this.#awaitingReady;
+    this.#awaitingReady = [];
+    for (const task of tasks) task();
   }
 
   #setup(): NodeSetup {

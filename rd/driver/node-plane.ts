@@ -1,7 +1,7 @@
 /** A virtual node's tunnels in the data plane, and their addresses in the kernel. */
 import type { DataPlane, NextHop, NodeHandle, TunnelCounters, TunnelHandle } from '../../native/index.ts';
 import { macOfNode } from '../../overlay/addresses.ts';
-import type { Id } from '../../overlay/id.ts';
+import { formatId, type Id } from '../../overlay/id.ts';
 import type { Log } from '../../overlay/lib/log.ts';
 import { sameEndpoint } from '../core/contact.ts';
 import type { AssociationRef, Hop, Image, LinkAddresses, TunnelPlan } from '../core/io.ts';
@@ -54,6 +54,7 @@ export class NodePlane {
   set(plan: TunnelPlan, payloadBytesMax: number | undefined): void {
     const placed = this.#tunnels.get(plan.peer) ?? this.#add(plan);
     if (placed === undefined) return;
+    this.#options.log.debug({ peer: formatId(plan.peer), endpoint: plan.endpoint }, 'tunnel set');
     const before = placed.plan;
     placed.plan = plan;
     if (!sameEndpoint(before.endpoint, plan.endpoint)) this.#update(placed, { peer: plan.endpoint });
@@ -65,6 +66,7 @@ export class NodePlane {
     const placed = this.#tunnels.get(peer);
     if (placed === undefined) return;
     this.#tunnels.delete(peer);
+    this.#options.log.debug({ peer: formatId(peer) }, 'tunnel removed');
     this.#options.plane.removeTunnel(placed.handle);
     this.#changeLink(peer, placed.plan.link, null);
   }

@@ -106,18 +106,24 @@ export class P2pdServer implements SessionActions {
     const session = this.#sessions.get(ref);
     if (session === undefined) return;
     if (session.node === undefined && !this.#hello(session, message)) {
-      this.refused += 1;
       session.socket.end();
       return;
     }
     const { node } = session;
-    if (node !== undefined) this.#options.engine.input({ kind: 'p2pd', node: node.ref, session: ref, message });
+    // A hello may come while the interface is being made.
+    node?.whenReady(() => {
+      if (!this.#sessions.has(ref)) return;
+      this.#options.engine.input({ kind: 'p2pd', node: node.ref, session: ref, message });
+    });
   }
 
   /** Only the process that was started for a node may speak for it. */
   #hello(session: Session, message: ToRd): boolean {
     clearTimeout(session.timer);
-    if (message.t !== 'hello') return false;
+    if (message.t !== 'hello') {
+      this.refused += 1;
+      return false;
+    }
     const { pid } = session.credentials;
     const name = formatId(message.node);
     const node = [...this.#options.nodes()].find(({ vi, membership }) => vi === message.vi && membership.id === name);
@@ -125,6 +131,7 @@ export class P2pdServer implements SessionActions {
       const text =
         node === undefined ? 'There is no such virtual node here.' : 'Another process is the P2P daemon of this node.';
       session.socket.send({ t: 'refused', code: node === undefined ? 'NOT_FOUND' : 'NOT_PERMITTED', message: text });
+      this.refused += 1;
       this.#options.log.warn({ pid, vi: message.vi, node: name }, text);
       return false;
     }

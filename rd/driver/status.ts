@@ -38,6 +38,7 @@ export function nodeStatus(node: HostedNode, engine: Engine): NodeStatus {
 }
 
 export function tunnelStatuses(node: HostedNode, engine: Engine, counters: Counters): TunnelStatus[] {
+  if (!node.isReady) return [];
   return engine.tunnels(node.ref).map((view) => {
     const row = node.plane.countersOf(view.peer, counters.tunnels);
     return {

@@ -99,7 +99,8 @@ export class Cluster {
     };
     this.#world = {
       vi: this.vi,
-      port: definition.value.p2pdPort,
+      port: () => this.#port,
+      endpoint: (link, side) => ({ address: addressOf(link, side), port: this.#port }),
       now: () => this.schedule.now,
       after: (ms, run) => this.schedule.after(ms, run),
       delay: () => this.#delay(),
@@ -112,6 +113,10 @@ export class Cluster {
       },
       left: (rd) => this.#left(rd),
     };
+  }
+
+  get #port(): number {
+    return this.vi.definition.p2pdPort;
   }
 
   get now(): number {
@@ -286,7 +291,7 @@ export class Cluster {
     const near = otherEnd(end);
     if (near.rd !== node.rd) return;
     const side = near.link.ends[0] === near ? 0 : 1;
-    const from = { address: addressOf(near.link, side), port: this.#world.port };
+    const from = { address: addressOf(near.link, side), port: this.#port };
     if (this.muted.has(`${node.id}>${end.rd.id}`)) return;
     this.schedule.after(this.#delay(), () => {
       const far = this.nodes.find((other) => other.rd === end.rd);
@@ -302,7 +307,7 @@ export class Cluster {
     if (far === undefined) return;
     const prefix = parseAddress('fd00:0:0:2::') as Uint8Array;
     new DataView(prefix.buffer).setBigUint64(8, node.id);
-    const from = { address: formatAddress(prefix), port: this.#world.port };
+    const from = { address: formatAddress(prefix), port: this.#port };
     this.schedule.after(this.#delay() * 3, () => {
       if (far.rd.alive) this.#input(far, { kind: 'datagram', from, message });
     });

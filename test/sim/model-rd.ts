@@ -31,11 +31,13 @@ export type Link = {
 /** What the model needs of the world around it. */
 export type World = {
   readonly vi: ViConfig;
-  readonly port: number;
   now(): number;
   after(ms: number, run: () => void): void;
   /** One way on the base network, milliseconds. */
   delay(): number;
+  /** Where the P2P daemon at an end of a tunnel listens. */
+  endpoint(link: Link, side: 0 | 1): { address: string; port: number };
+  port(rd: ModelRd): number;
   resolve(contact: Uint8Array): ModelRd | undefined;
   /** Base network between the two is whole. */
   connected(a: ModelRd, b: ModelRd): boolean;
@@ -164,7 +166,8 @@ export class ModelRd {
   }
 
   #hello(): void {
-    const { vi, port } = this.#world;
+    const { vi } = this.#world;
+    const port = this.#world.port(this);
     this.#swept = false;
     for (const end of this.ends.values()) end.stale = end.hold !== 'none';
     const tunnels = [...this.ends.values()].map((end) => this.#describe(end));
@@ -291,16 +294,13 @@ export class ModelRd {
   }
 
   #describe(end: End): RdTunnel {
-    const { port } = this.#world;
-    const [even] = end.link.ends;
-    const side = end === even ? 0 : 1;
-    const address = (which: number): string => `fd00:1::${(end.link.number * 2 + which).toString(16)}`;
+    const side = end === end.link.ends[0] ? 0 : 1;
     const record = { ...end.peer.record, incarnation: end.link.incarnations[1 - side] as number };
     return {
       key: end.peer.id,
       peer: record,
-      local: { address: address(side), port },
-      remote: { address: address(1 - side), port },
+      local: this.#world.endpoint(end.link, side),
+      remote: this.#world.endpoint(end.link, side === 0 ? 1 : 0),
       held: end.hold !== 'none',
     };
   }

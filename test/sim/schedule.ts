@@ -3,6 +3,9 @@ import type { Millis } from '../../overlay/lib/clock.ts';
 
 type Event = { readonly at: Millis; readonly order: number; readonly run: () => void };
 
+/** More events at one instant than this are a loop. */
+const AT_ONCE_MAX = 20_000;
+
 export class Schedule {
   readonly #heap: Event[] = [];
   #order = 0;
@@ -25,8 +28,11 @@ export class Schedule {
 
   /** Runs what is due until `instant`, which is then the present. */
   runUntil(instant: number): void {
+    let atOnce = 0;
     for (let first = this.#heap[0]; first !== undefined && first.at <= instant; first = this.#heap[0]) {
       this.#removeFirst();
+      atOnce = first.at > this.now ? 0 : atOnce + 1;
+      if (atOnce > AT_ONCE_MAX) throw new Error(`time stands still at ${this.now} ms`);
       this.now = first.at;
       first.run();
     }

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import { createPublicKey } from 'node:crypto';
+import { before, describe, test } from 'node:test';
+import { ok } from '../../overlay/lib/result.ts';
+import {
+  formatPem,
+  KEY_ALGORITHM,
+  SIGNING_ALGORITHM,
+  SubjectAlternativeNameExtension,
+  X509CertificateGenerator,
+} from '../../overlay/lib/x509.ts';
+import { type CertificateClaims, formatClaims } from '../../overlay/om-api.ts';
+import { CertificateVerifier } from '../driver/certificates.ts';
+import { fingerprintOf, pemToDer } from '../driver/identity.ts';
+
+const DAY = 86_400_000;
+const NOW = Date.UTC(2030, 0, 1);
+const CLAIMS: CertificateClaims = {
+  vi: 'vi-00000000000000aa',
+  name: 'one',
+  id: '0123456789abcdef',
+  ipv4: '10.77.0.1',
+  groups: ['red', 'blue'],
+};
+
+type Keys = Awaited<ReturnType<typeof makeKeys>>;
+const makeKeys = () => crypto.subtle.generateKey(KEY_ALGORITHM, true, ['sign', 'verify']);
+
+async function makeCa(keys: Keys, name: string): Promise<string> {
+  const certificate = await X509CertificateGenerator.createSelfSigned({
+    name: `CN=${name}`,
+    notBefore: new Date(NOW - DAY),
+    notAfter: new Date(NOW + 100 * DAY),
+    keys,
+    signingAlgorithm: SIGNING_ALGORITHM,
+  });
+  return formatPem('CERTIFICATE', new Uint8Array(certificate.rawData));
+}
+
+async function issue(ca: Keys, issuer: string, keys: Keys, uri: string): Promise<Uint8Array> {
+  const certificate = await X509CertificateGenerator.create({
+    subject: 'CN=node',
+    issuer: `CN=${issuer}`,
+    notBefore: new Date(NOW - DAY),
+    notAfter: new Date(NOW + DAY),
+    publicKey: keys.publicKey,
+    signingKey: ca.privateKey,
+    signingAlgorithm: SIGNING_ALGORITHM,
+    extensions: [new SubjectAlternativeNameExtension([{ type: 'url', value: uri }])],
+  });
+  return new Uint8Array(certificate.rawData);
+}
+
+async function fingerprint(keys: Keys): Promise<string> {
+  const der = Buffer.from(await crypto.subtle.exportKey('spki', keys.publicKey));
+  return fingerprintOf(createPublicKey({ key: der, format: 'der', type: 'spki' }));
+}
+
+describe('a peer’s certificate', () => {
+  let [ca, node, stranger]: Keys[] = [];
+  let caPem: string;
+  let certificate: Uint8Array;
+  let key: string;
+  const refused = (result: ReturnType<CertificateVerifier['check']>, about: RegExp): void => {
+    assert.ok(!result.ok && result.code === 'CERTIFICATE_REFUSED');
+    assert.match(result.message, about);
+  };
+
+  before(async () => {
+    [ca, node, stranger] = await Promise.all([makeKeys(), makeKeys(), makeKeys()]);
+    caPem = await makeCa(ca as Keys, 'ca');
+    certificate = await issue(ca as Keys, 'ca', node as Keys, formatClaims(CLAIMS));
+    key = await fingerprint(node as Keys);
+  });
+
+  test('gives the claims, the second time too', () => {
+    const verifier = new CertificateVerifier();
+    assert.deepEqual(verifier.check(certificate, caPem, key, NOW), ok(CLAIMS));
+    assert.deepEqual(verifier.check(certificate, caPem, key, NOW), ok(CLAIMS));
+  });
+
+  test('of another authority is refused, even of the same name', async () => {
+    const verifier = new CertificateVerifier();
+    const forged = await issue(stranger as Keys, 'ca', node as Keys, formatClaims(CLAIMS));
+    refused(verifier.check(forged, caPem, key, NOW), /authority/);
+    refused(verifier.check(pemToDer(await makeCa(stranger as Keys, 'ca')), caPem, key, NOW), /authority/);
+  });
+
+  test('is refused before and after its time, also from the cache', () => {
+    const verifier = new CertificateVerifier();
+    assert.ok(verifier.check(certificate, caPem, key, NOW).ok);
+    refused(verifier.check(certificate, caPem, key, NOW + 2 * DAY), /time/);
+    refused(verifier.check(certificate, caPem, key, NOW - 2 * DAY), /time/);
+  });
+
+  test('with another key than the association has proven is refused', async () => {
+    const verifier = new CertificateVerifier();
+    assert.ok(verifier.check(certificate, caPem, key, NOW).ok);
+    refused(verifier.check(certificate, caPem, await fingerprint(stranger as Keys), NOW), /another key/);
+  });
+
+  test('that names no node, or is none, is refused', async () => {
+    const verifier = new CertificateVerifier();
+    const other = await issue(ca as Keys, 'ca', node as Keys, 'https://example.net/');
+    refused(verifier.check(other, caPem, key, NOW), /names no node/);
+    refused(verifier.check(Uint8Array.of(1, 2, 3), caPem, key, NOW), /cannot be read/);
+    refused(verifier.check(certificate.subarray(0, 200), caPem, key, NOW), /cannot be read/);
+  });
+});

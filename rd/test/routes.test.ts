@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { type Id, inRange, toId } from '../../overlay/id.ts';
+import type { RdRoute } from '../../overlay/messages/p2pd-rd.ts';
+import { compileImage, sameImage } from '../core/image.ts';
+import { ROUTES_MAX, STAGED_MAX } from '../core/limits.ts';
+import { RouteTable, tilesCircle } from '../core/routes.ts';
+
+const id = (value: number): Id => toId(BigInt(value));
+const route = (after: number, until: number, to: number): RdRoute => ({ after: id(after), until: id(until), to: id(to) });
+
+/** Routes between neighbouring ones of these ids, each to the id where it ends. */
+function ringOf(ids: readonly bigint[]): RdRoute[] {
+  const sorted = ids.map(toId).toSorted((a, b) => (a < b ? -1 : 1));
+  return sorted.map((until, index) => ({ after: sorted.at(index - 1) as Id, until, to: until }));
+}
+
+const ids = fc.uniqueArray(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), { minLength: 1, maxLength: 20 });
+
+function staged(routes: readonly RdRoute[]): RouteTable {
+  const table = new RouteTable();
+  for (const item of routes) table.add(item);
+  return table;
+}
+
+describe('committing routes', () => {
+  test('takes every ring, and none with a hole', () => {
+    fc.assert(
+      fc.property(ids, fc.nat(), (list, which) => {
+        const routes = ringOf(list);
+        assert.ok(staged(routes).commit(1, routes.length).ok);
+        const holed = routes.filter((_, index) => index !== which % routes.length);
+        if (holed.length > 0) assert.equal(staged(holed).commit(1, holed.length).ok, false);
+      }),
+    );
+  });
+
+  test('agrees with a slow look at who covers what', () => {
+    const small = fc.integer({ min: 0, max: 7 });
+    const routes = fc.uniqueArray(fc.record({ after: small, until: small }), {
+      selector: ({ until }) => until,
+      maxLength: 5,
+    });
+    fc.assert(
+      fc.property(routes, (list) => {
+        const table = list.map(({ after, until }) => route(after, until, 0)).toSorted((a, b) => (a.until < b.until ? -1 : 1));
+        // Range ends are among 0..7, so these ids stand for all others.
+        const probes = [0, 1, 2, 3, 4, 5, 6, 7, 8, 1000].map(id);
+        const covers = probes.map((probe) => table.filter((item) => inRange(item, probe)).length);
+        assert.equal(tilesCircle(table), table.length === 0 || covers.every((count) => count === 1));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test('refuses what overlaps, what is miscounted and what is old', () => {
+    const overlapping = staged([route(0, 10, 10), route(5, 0, 0)]);
+    assert.equal(overlapping.commit(1, 2).ok, false);
+    const miscounted = staged([route(0, 10, 10), route(10, 0, 0)]);
+    assert.equal(miscounted.commit(1, 3).ok, false);
+    assert.equal(miscounted.commit(1, 0).ok, true, 'a refused commit forgets what was staged');
+    const table = staged([route(0, 0, 0)]);
+    assert.ok(table.commit(5, 1).ok);
+    assert.ok(table.commit(5, 1).ok, 'the same again is in effect already');
+    table.delete(id(0), id(0));
+    assert.equal(table.commit(5, 0).ok, false);
+    table.delete(id(0), id(0));
+    assert.equal(table.commit(4, 0).ok, false);
+    assert.equal(table.routes.length, 1);
+    table.delete(id(0), id(0));
+    assert.ok(table.commit(6, 0).ok);
+  });
+
+  test('changes only what is named', () => {
+    const table = staged([route(0, 10, 10), route(10, 0, 0)]);
+    assert.ok(table.commit(1, 2).ok);
+    table.delete(id(10), id(0));
+    table.add(route(10, 20, 20));
+    table.add(route(20, 0, 0));
+    assert.ok(table.commit(2, 3).ok);
+    assert.deepEqual(
+      table.routes.map((item) => item.until),
+      [0n, 10n, 20n],
+    );
+  });
+
+  test('stops at its limits', () => {
+    const many = new RouteTable();
+    for (let n = 0; n <= ROUTES_MAX; n++) many.add(route(n, n + 1, 0));
+    const refused = many.commit(1, ROUTES_MAX + 1);
+    assert.ok(!refused.ok && refused.code === 'LIMIT_REACHED');
+    for (let n = 0; n <= STAGED_MAX; n++) many.add(route(0, 0, 0));
+    const overflown = many.commit(1, 1);
+    assert.ok(!overflown.ok && overflown.code === 'LIMIT_REACHED');
+  });
+});
+
+describe('the forwarding image', () => {
+  const link = {
+    local: { ipv4: '10.78.0.0', ipv6: 'fd00::10' },
+    remote: { ipv4: '10.78.0.1', ipv6: 'fd00::11' },
+  };
+  const stable = { ipv4: '10.77.0.9', ipv6: 'fd00:1::9' };
+  const self = { id: id(5), ipv4: '10.77.0.5', ipv6: 'fd00:1::5', prefixes: ['fd00:1::/64', '10.77.0.0/16'] };
+
+  test('before the first commit has exact entries only', () => {
+    const image = compileImage({ ...self, routes: [], tunnels: [{ peer: id(9), link, stable }] });
+    assert.deepEqual(image.prefixes, []);
+    assert.deepEqual(image.ranges, []);
+    const hops = new Map(image.exact.map((entry) => [entry.address, entry.hop.kind]));
+    assert.equal(hops.get('10.77.0.5'), 'local');
+    assert.equal(hops.get('fd00::10'), 'local');
+    assert.equal(hops.get('fd00::11'), 'tunnel');
+    assert.equal(hops.get('10.77.0.9'), undefined, 'a numbered peer is found by its place on the ring');
+  });
+
+  test('names a peer by its stable addresses where links are unnumbered', () => {
+    const image = compileImage({ ...self, routes: [], tunnels: [{ peer: id(9), link: null, stable }] });
+    assert.ok(image.exact.some((entry) => entry.address === stable.ipv4 && entry.hop.kind === 'tunnel'));
+  });
+
+  test('has a range without its tunnel unreachable, and the others as they are', () => {
+    const routes = [route(9, 5, 5), route(5, 7, 7), route(7, 9, 9)];
+    const image = compileImage({ ...self, routes, tunnels: [{ peer: id(9), link, stable }] });
+    assert.deepEqual(
+      image.ranges.map(({ until, hop }) => [until, hop.kind]),
+      [
+        [5n, 'local'],
+        [7n, 'unreachable'],
+        [9n, 'tunnel'],
+      ],
+    );
+    const again = compileImage({ ...self, routes, tunnels: [{ peer: id(9), link, stable }] });
+    assert.ok(sameImage(image, again));
+    assert.equal(sameImage(image, compileImage({ ...self, routes, tunnels: [] })), false);
+    assert.equal(sameImage(undefined, again), false);
+  });
+});

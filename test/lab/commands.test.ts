@@ -1,0 +1,73 @@
+/** Every command against real daemons. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { longestPath, routeTables } from '../../cli/demo/paths.ts';
+import { ownerOf } from '../../cli/ring-picture.ts';
+import { formatId, idOfKey } from '../../overlay/id.ts';
+import { ringFor, skip, VI } from './topology.ts';
+
+test('the commands show a running ring', { skip, timeout: 90_000 }, async (context) => {
+  const { world, members } = await ringFor(context, 6, { order: 'at once', definition: { successors: 2 } });
+  const { machine, node } = members[0] ?? assert.fail();
+  const here = ['--run', machine.run];
+  const admin = ['--data', world.om.data];
+
+  const plain: [string[], RegExp][] = [
+    [['status'], new RegExp(`${node.name} in VI ${VI}`)],
+    [['ring'], /this node/],
+    [['tunnels'], /successor/],
+    [['routes'], /this node/],
+    [['key', 'hello'], new RegExp(formatId(idOfKey('hello')))],
+    [['ping', 'n2', '-c', '1'], /1 received/],
+    [['ping', 'n2', '-6', '-c', '1'], /1 received/],
+    [['ping', 'key:hello', '-c', '1'], /is responsible for it now/],
+    [['bugreport', '--output', join(machine.directory, 'report.json')], /report\.json/],
+  ];
+  for (const [args, expected] of plain) {
+    const stdout = await machine.mustCommand([...args, ...here]);
+    assert.match(stdout, expected, args.join(' '));
+    assert.doesNotMatch(stdout, /undefined|NaN|\[object/, args.join(' '));
+  }
+  for (const args of [
+    ['vi', 'list'],
+    ['vi', 'show', VI],
+    ['node', 'list', VI],
+    ['invite', VI, '--list'],
+  ]) {
+    const stdout = await world.om.mustCommand([...args, ...admin]);
+    assert.doesNotMatch(stdout, /undefined|NaN|\[object/, args.join(' '));
+    JSON.parse(await world.om.mustCommand([...args, ...admin, '--json']));
+  }
+
+  const key = JSON.parse(await machine.mustCommand(['key', 'hello', '--json', ...here])) as { owner: { name: string } };
+  const nodes = members.map((member) => member.node);
+  assert.equal(key.owner.name, ownerOf(nodes, idOfKey('hello'))?.name);
+
+  const unreachable = await machine.command(['ping', '192.0.2.1', '-c', '1', ...here]);
+  assert.equal(unreachable.code, 4, unreachable.stderr);
+});
+
+test('a trace shows the nodes that the routes say', { skip, timeout: 60_000 }, async (context) => {
+  const { members } = await ringFor(context, 6, { order: 'at once', definition: { successors: 2 } });
+  const nameOf = (id: bigint): string => members.find(({ node }) => node.id === id)?.node.name ?? '?';
+  const path = longestPath(await routeTables(members.map(({ machine }) => machine))).map(nameOf);
+  const from = members.find(({ node }) => node.name === path[0]) ?? assert.fail();
+  for (const family of ['-4', '-6']) {
+    const text = await from.machine.mustCommand([
+      'trace',
+      path.at(-1) ?? '',
+      family,
+      '--json',
+      '--run',
+      from.machine.run,
+    ]);
+    const { reached, hops } = JSON.parse(text) as { reached: boolean; hops: { name: string }[] };
+    assert.equal(reached, true);
+    assert.deepEqual(
+      hops.map(({ name }) => name),
+      path.slice(1),
+    );
+  }
+  context.diagnostic(`trace: ${path.join(' → ')}`);
+});
