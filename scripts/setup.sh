@@ -56,3 +56,8 @@ fi
 [ -f native/build/p2pxbone.node ] || say "building the data plane"
 log=native/build/last-build.log
 cmake --build native/build --target $target >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+
+stamp=node_modules/.cache/p2pxbone.stamp
+if [ ! -f "$stamp" ] || [ -n "$(find cli native/*.ts om-server overlay p2pd rd -name '*.ts' -newer "$stamp" | head -n 1)" ]; then
+  node scripts/warm-cache.ts && touch "$stamp"
+fi

@@ -20,6 +20,8 @@ const ADOPT_MS = 1500;
 const STOP_MS = 1500;
 const STOP_POLL_MS = 20;
 
+/** The one that the command line uses too. It belongs to root, and is read before privileges are dropped. */
+const COMPILE_CACHE = fileURLToPath(new URL('../../node_modules/.cache/p2pxbone', import.meta.url));
 const MAIN_FILE = fileURLToPath(new URL(`../../p2pd/driver/main${extname(import.meta.filename)}`, import.meta.url));
 
 export type P2pdOptions = {
@@ -121,7 +123,8 @@ export class P2pdProcess {
     const [program, ...rest] = enter(netns, [process.execPath, MAIN_FILE, ...args]);
     // It writes to our standard error itself: a pipe to us would break under it when we die. In a session of its own,
     // since Ctrl-C in our terminal must leave it time to hand over.
-    const child = spawn(program as string, rest, { stdio: ['ignore', 2, 2], detached: true, cwd: '/' });
+    const env = { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE };
+    const child = spawn(program as string, rest, { stdio: ['ignore', 2, 2], detached: true, cwd: '/', env });
     this.#child = child;
     this.#pid = child.pid;
     this.#startedAt = systemClock.now();
