@@ -5,12 +5,17 @@ import { glob } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { limits } from '../../scripts/generate-limits.ts';
 import { reference } from '../../scripts/generate-reference.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
 test('docs/reference.md is what the code says; else run npm run docs', () => {
   assert.equal(readFileSync(join(root, 'docs/reference.md'), 'utf8'), reference());
+});
+
+test('docs/limits.md is what the code says; else run npm run docs', () => {
+  assert.equal(readFileSync(join(root, 'docs/limits.md'), 'utf8'), limits());
 });
 
 test('relative links in documents lead somewhere', async () => {
