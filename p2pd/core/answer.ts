@@ -33,11 +33,13 @@ export class Answer {
   onFind(sender: Peer, find: Find): void {
     const { ctx } = this.#ring;
     if (find.origin.id === ctx.id) return ctx.drop('unexpected');
-    if (!this.#ring.serving) return this.#busy(sender, find);
+    if (!this.#ring.member) return this.#busy(sender, find);
     if (find.hops >= HOPS_MAX) return ctx.drop('hops');
     if (find.purpose === 'join' && this.#ring.phase === 'forming') return this.#onJoinWhileForming(sender, find);
-    if (this.#isOurs(find)) this.#answer(find);
-    else this.#pass(sender, find, nextHop(this.#ring, find.target, find.origin.id, sender.id));
+    if (this.#isOurs(find)) {
+      if (this.#ring.serving) this.#answer(find);
+      else this.#busy(sender, find);
+    } else this.#pass(sender, find, nextHop(this.#ring, find.target, find.origin.id, sender.id));
   }
 
   /** `busy` for a question that we passed on goes back the way it came. True if it was one. */

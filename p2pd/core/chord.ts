@@ -21,7 +21,12 @@ export type Sorted = {
  * What of a list told by `head` may follow it in the list of `self`: strictly clockwise, ending before `self`,
  * without nodes known to be dead.
  */
-export function sortOut(self: Id, head: Id, list: readonly NodeRecord[], alive: (record: NodeRecord) => boolean): Sorted {
+export function sortOut(
+  self: Id,
+  head: Id,
+  list: readonly NodeRecord[],
+  alive: (record: NodeRecord) => boolean,
+): Sorted {
   const kept: NodeRecord[] = [];
   let reached = distance(self, head);
   for (const record of list) {
@@ -142,7 +147,8 @@ export class Chord {
   }
 
   #setSuccessors(list: readonly NodeRecord[]): void {
-    const same = list.length === this.#successors.length && list.every((record, i) => record.id === this.#successors[i]?.id);
+    const same =
+      list.length === this.#successors.length && list.every((record, i) => record.id === this.#successors[i]?.id);
     this.#successors = list;
     if (same) return;
     this.#version++;

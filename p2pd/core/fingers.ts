@@ -77,7 +77,7 @@ export class Fingers {
 
   /** The ring's pointers changed: drops what has become superfluous, looks for what is missing. */
   revise(): void {
-    const bits = new Set(this.#ring.phase === 'formed' ? this.bits() : []);
+    const bits = new Set(this.#ring.formation.formed ? this.bits() : []);
     for (const bit of this.#table.keys()) if (!bits.has(bit)) this.#table.delete(bit);
     if (bits.size > this.#table.size) this.hurry();
   }

@@ -23,7 +23,9 @@ export class Formation {
 
   /** The other members, clockwise from this node. */
   get others(): NodeRecord[] {
-    return [...this.#others.values()].sort((a, b) => (distance(this.#self, a.id) < distance(this.#self, b.id) ? -1 : 1));
+    return [...this.#others.values()].sort((a, b) =>
+      distance(this.#self, a.id) < distance(this.#self, b.id) ? -1 : 1,
+    );
   }
 
   has(id: Id): boolean {

@@ -5,7 +5,16 @@
 import type { NodeRecord } from '../../overlay/fields.ts';
 import type { Id } from '../../overlay/id.ts';
 import { after, type Millis } from '../../overlay/lib/clock.ts';
-import { GRAVE_MS, GRAVE_UNREACHABLE_MS, GRAVES_MAX, KNOCK_FOR_MS, KNOCKS_MAX } from './limits.ts';
+import { earlier } from './context.ts';
+import {
+  GRAVE_MS,
+  GRAVE_UNREACHABLE_MS,
+  GRAVES_MAX,
+  KNOCK_FOR_MS,
+  KNOCK_MS,
+  KNOCK_MS_MAX,
+  KNOCKS_MAX,
+} from './limits.ts';
 
 /**
  * `dead`: silent on the base network or inside the VI. `unreachable`: no tunnel could be made. `left`: it said so, and
@@ -13,11 +22,14 @@ import { GRAVE_MS, GRAVE_UNREACHABLE_MS, GRAVES_MAX, KNOCK_FOR_MS, KNOCKS_MAX } 
  */
 export type Cause = 'dead' | 'unreachable' | 'left' | 'returned';
 
+/** A dead node to try again: when next, and the pause after that. */
+type Knock = { readonly record: NodeRecord; readonly until: Millis; readonly at: Millis; readonly pauseMs: number };
+
 type Grave = { readonly incarnation: number; readonly cause: Cause; readonly until: Millis };
 
 export class Graves {
   readonly #graves = new Map<Id, Grave>();
-  readonly #knocks = new Map<Id, { readonly record: NodeRecord; readonly until: Millis }>();
+  readonly #knocks = new Map<Id, Knock>();
 
   bury(record: NodeRecord, cause: Cause, now: Millis): void {
     const old = this.#graves.get(record.id);
@@ -25,11 +37,12 @@ export class Graves {
     if (old?.cause === 'left' && old.incarnation === record.incarnation && old.until > now) return;
     this.#graves.delete(record.id);
     evictOldest(this.#graves, GRAVES_MAX);
-    const until = after(now, cause === 'unreachable' ? GRAVE_UNREACHABLE_MS : GRAVE_MS);
-    this.#graves.set(record.id, { incarnation: record.incarnation, cause, until });
+    const ms = cause === 'unreachable' ? GRAVE_UNREACHABLE_MS : GRAVE_MS;
+    this.#graves.set(record.id, { incarnation: record.incarnation, cause, until: after(now, ms) });
     if (cause !== 'dead') return;
     evictOldest(this.#knocks, KNOCKS_MAX);
-    this.#knocks.set(record.id, { record, until: after(now, KNOCK_FOR_MS) });
+    const until = after(now, KNOCK_FOR_MS);
+    this.#knocks.set(record.id, { record, until, at: after(now, KNOCK_MS), pauseMs: 2 * KNOCK_MS });
   }
 
   has(record: { readonly id: Id; readonly incarnation: number }, now: Millis): boolean {
@@ -47,19 +60,22 @@ export class Graves {
     if (grave?.cause === 'dead' || grave?.cause === 'unreachable') this.#graves.delete(record.id);
   }
 
-  /** The next dead node to try, in turn. */
+  /** A dead node that is to be tried again now. */
   nextKnock(now: Millis): NodeRecord | undefined {
     for (const [id, knock] of this.#knocks) {
-      this.#knocks.delete(id);
-      if (knock.until <= now) continue;
-      this.#knocks.set(id, knock);
+      if (knock.until <= now) this.#knocks.delete(id);
+      if (knock.at > now || knock.until <= now) continue;
+      const pauseMs = Math.min(2 * knock.pauseMs, KNOCK_MS_MAX);
+      this.#knocks.set(id, { ...knock, at: after(now, knock.pauseMs), pauseMs });
       return knock.record;
     }
     return undefined;
   }
 
-  get knocking(): boolean {
-    return this.#knocks.size > 0;
+  knockDue(): Millis | undefined {
+    let due: Millis | undefined;
+    for (const { at } of this.#knocks.values()) due = earlier(due, at);
+    return due;
   }
 }
 

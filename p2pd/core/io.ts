@@ -19,8 +19,8 @@ export type Output =
   | { readonly kind: 'datagram'; readonly to: Endpoint; readonly message: P2pdMessage }
   /** Listen on this UDP port of the VI. */
   | { readonly kind: 'listen'; readonly port: number }
-  /** Nothing more will come; end the process. */
-  | { readonly kind: 'exit'; readonly reason: string };
+  /** Nothing more will come; end the process. `failed`: not because the node has left the ring. */
+  | { readonly kind: 'exit'; readonly reason: string; readonly failed: boolean };
 
 /** Why something that arrived was not acted on. */
 export type Drop =
@@ -37,4 +37,6 @@ export type Drop =
 /** P2PD messages by name. */
 export type Message<Name extends P2pdMessage['t']> = Extract<P2pdMessage, { t: Name }>;
 /** What a sender fills in; its own id and incarnation are added on the way out. */
-export type Unsigned<M extends P2pdMessage = P2pdMessage> = M extends P2pdMessage ? Omit<M, 'id' | 'incarnation'> : never;
+export type Unsigned<M extends P2pdMessage = P2pdMessage> = M extends P2pdMessage
+  ? Omit<M, 'id' | 'incarnation'>
+  : never;

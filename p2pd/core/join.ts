@@ -54,8 +54,6 @@ export class Join {
     this.#entered = entered;
   }
 
-  get step(): string { return this.#step; }
-
   begin(): void {
     const { ctx } = this.#ring;
     if (!this.#ring.serving) this.#ring.phase = 'joining';
@@ -68,8 +66,14 @@ export class Join {
     this.#stop();
   }
 
-  onBootstrap(message: Extract<ToP2pd, { t: 'bootstrap' }>): void {
-    if (this.#step !== 'bootstrap') return;
+  /** True if it was waited for. */
+  onBootstrap(message: Extract<ToP2pd, { t: 'bootstrap' }>): boolean {
+    if (this.#step !== 'bootstrap') return false;
+    this.#onGates(message);
+    return true;
+  }
+
+  #onGates(message: Extract<ToP2pd, { t: 'bootstrap' }>): void {
     const { ctx } = this.#ring;
     this.#gates = message.nodes.filter((record) => record.id !== ctx.id).slice(0, GATES_MAX);
     if (this.#gates.length === 0) {
@@ -183,6 +187,7 @@ export class Join {
   #adopt(found: Message<'found'>): void {
     const { owner, predecessor, successors, formed } = found;
     this.#ring.phase = 'joining';
+    this.#ring.formation.clear();
     this.#formed = formed;
     if (formed) {
       this.#ring.adopt(owner, successors);

@@ -2,7 +2,7 @@
  * Leaving without anybody noticing: first the successor takes our range over, then our own routes lead there and
  * everybody else is told; packets under way are still forwarded for a while; then we are gone.
  */
-import type { Id } from '../../overlay/id.ts';
+import { between, type Id } from '../../overlay/id.ts';
 import { after, type Millis } from '../../overlay/lib/clock.ts';
 import { earlier } from './context.ts';
 import type { Message } from './io.ts';
@@ -56,12 +56,28 @@ export class Leave {
     const wasFirst = chord.first?.id === sender.id;
     if (wasFirst) this.#retryAt = ctx.now;
     const { predecessor, successors } = message;
-    const [head, ...rest] = successors.filter((record) => record.id !== this.#ring.ctx.id && this.#ring.alive(record));
+    const [head, ...rest] = successors.filter((record) => record.id !== ctx.id && this.#ring.alive(record));
     this.#ring.bury(sender.record, 'left');
-    if (phase !== 'formed' && phase !== 'leaving') return;
-    if (wasFirst && head !== undefined && chord.first?.id === head.id) this.#ring.adopt(head, rest);
-    const mine = predecessor !== null && predecessor.id !== this.#ring.ctx.id && this.#ring.alive(predecessor);
-    if (wasPredecessor && mine && chord.predecessor === undefined) chord.setPredecessor(predecessor);
+    // The leaver may know of others beside it that have left before we hear it of them.
+    if (wasFirst && head !== undefined) {
+      this.#clear(sender.id, head.id);
+      if (this.#ring.formation.formed) this.#ring.adopt(head, rest);
+    }
+    if (!wasPredecessor || predecessor === null) return;
+    this.#clear(predecessor.id, sender.id);
+    if (!this.#ring.formation.formed || chord.predecessor !== undefined || predecessor.id === ctx.id) return;
+    if (this.#ring.alive(predecessor)) chord.setPredecessor(predecessor);
+  }
+
+  /** Nobody lies between the two. One that does nevertheless is back as soon as it is heard of. */
+  #clear(low: Id, high: Id): void {
+    const { chord, formation } = this.#ring;
+    for (const record of [...chord.successors, ...formation.others]) {
+      if (!between(low, record.id, high)) continue;
+      // In a forming ring the next member list would bring it back.
+      if (formation.formed) this.#ring.remove(record.id);
+      else this.#ring.bury(record, 'unreachable');
+    }
   }
 
   onHeard(sender: Peer, query: number): void {
@@ -97,7 +113,9 @@ export class Leave {
   }
 
   due(): Millis | undefined {
-    return this.#step === 'telling-heir' || this.#step === 'draining' ? earlier(this.#retryAt, this.#deadline) : undefined;
+    return this.#step === 'telling-heir' || this.#step === 'draining'
+      ? earlier(this.#retryAt, this.#deadline)
+      : undefined;
   }
 
   #bequeath(): void {
@@ -118,7 +136,8 @@ export class Leave {
 
   #tell(id: Id): void {
     const { ctx, chord } = this.#ring;
-    const peer = this.#ring.up(id);
+    // Also over tunnels that may be going: their other ends may still count on us.
+    const peer = this.#ring.peers.get(id);
     if (peer?.remote === undefined) return;
     const query = ctx.query();
     if (!this.#requests.open(query, id, 'leaving', ctx.now)) return;

@@ -12,10 +12,16 @@ export const GRAVE_MS = 30_000;
 export const GRAVE_UNREACHABLE_MS = 10_000;
 export const GRAVES_MAX = 256;
 
-/** Dead nodes that are tried again, in case it was the network that broke: how many, how often, for how long. */
+/** Dead nodes are tried again, in case it was the network that broke: how many, after how long for the first time and at
+ * most between two times, for how long. */
 export const KNOCKS_MAX = 64;
-export const KNOCK_MS = 10_000;
-export const KNOCK_FOR_MS = 15 * 60_000;
+export const KNOCK_MS = 2500;
+export const KNOCK_MS_MAX = 60_000;
+export const KNOCK_FOR_MS = 30 * 60_000;
+
+/** Strangers are asked for our place in their ring so often, milliseconds: at least, and for each node of the ring. */
+export const REUNION_MS = 120_000;
+export const REUNION_MS_PER_NODE = 2000;
 
 /** Shortest time between two rounds of stabilisation, milliseconds. */
 export const STABILISE_GAP_MS = 50;
@@ -47,7 +53,7 @@ export const ASKS_PER_BOOTSTRAP = 5;
 /** One joiner at a time while the ring forms; it has so long to become a member, milliseconds. */
 export const ADMISSION_MS = 3000;
 /** A node alone looks for company so often, milliseconds; the time doubles up to the second value. */
-export const ALONE_MS = 5000;
+export const ALONE_MS = 2000;
 export const ALONE_MS_MAX = 30_000;
 
 /** Tunnels: time for an answer to `tunnel.add`, first and longest pause after a failure, milliseconds. */

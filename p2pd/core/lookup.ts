@@ -69,7 +69,12 @@ export class Lookup {
       target: id,
       done: (outcome) =>
         'found' in outcome
-          ? ctx.toRd({ t: 'lookup.answer', request, owner: outcome.found.owner.id, hops: Math.min(outcome.found.hops, 255) })
+          ? ctx.toRd({
+              t: 'lookup.answer',
+              request,
+              owner: outcome.found.owner.id,
+              hops: Math.min(outcome.found.hops, 255),
+            })
           : ctx.toRd({ t: 'lookup.answer', request, owner: null, hops: 0, error: 'TIMEOUT' }),
     });
   }
@@ -97,7 +102,7 @@ export class Lookup {
   }
 
   tick(): void {
-    for (const [query, ask] of [...this.#asks]) {
+    for (const [query, ask] of this.#asks) {
       if (ask.due > this.#ring.ctx.now || !this.#asks.delete(query)) continue;
       if (ask.attempts > 0) this.#send(ask);
       else ask.done({ failed: 'timeout' });

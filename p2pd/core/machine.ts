@@ -63,7 +63,7 @@ export class Machine {
         if (this.#context?.connected === true) this.#node?.onDatagram(input.from, input.message);
         break;
       case 'leave':
-        if (this.#node === undefined) this.#exit('left before joining');
+        if (this.#node === undefined) this.#exit('left before joining', false);
         else this.#node.leave();
         break;
       case 'tick':
@@ -134,12 +134,12 @@ export class Machine {
 
   #onLeft(): void {
     this.#context?.toRd({ t: 'left' });
-    this.#exit('left the ring');
+    this.#exit('left the ring', false);
   }
 
-  #exit(reason: string): void {
+  #exit(reason: string, failed = true): void {
     if (this.#over) return;
     this.#over = true;
-    this.#outputs.push({ kind: 'exit', reason });
+    this.#outputs.push({ kind: 'exit', reason, failed });
   }
 }

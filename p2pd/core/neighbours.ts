@@ -24,7 +24,13 @@ import type { Peer } from './peers.ts';
 import type { Ring } from './ring.ts';
 
 /** Failures that say nothing about the peer. */
-const OUR_FAULTS: ReadonlySet<ErrorCode> = new Set(['LIMIT_REACHED', 'NO_ADDRESS_PAIR', 'NOT_READY', 'SYSTEM', 'INTERNAL']);
+const OUR_FAULTS: ReadonlySet<ErrorCode> = new Set([
+  'LIMIT_REACHED',
+  'NO_ADDRESS_PAIR',
+  'NOT_READY',
+  'SYSTEM',
+  'INTERNAL',
+]);
 
 export type DownReason = Extract<ToP2pd, { t: 'tunnel.down' }>['reason'];
 
@@ -74,7 +80,7 @@ export class Neighbours {
     const wanted = this.ofRing();
     for (const [id, errand] of this.#errands) if (!wanted.has(id)) wanted.set(id, errand.record);
     for (const record of wanted.values()) this.#ask(record);
-    for (const peer of [...peers.all()]) {
+    for (const peer of peers.all()) {
       if (wanted.has(peer.id)) continue;
       if (peer.hold === 'none') {
         if (peer.remote === undefined) peers.delete(peer.id);
@@ -174,7 +180,9 @@ export class Neighbours {
     peer.hold = 'none';
     peer.failures++;
     peer.retryAt = after(ctx.now, Math.min(TUNNEL_RETRY_MS * 2 ** peer.failures, TUNNEL_RETRY_MS_MAX));
-    if (blame && peer.failures >= TUNNEL_FAILURES_MAX && peer.remote === undefined) this.#ring.bury(peer.record, 'unreachable');
+    // Everything waits for the first successor, and the resource daemon has tried for long already.
+    const failuresMax = this.#ring.chord.first?.id === peer.id ? 1 : TUNNEL_FAILURES_MAX;
+    if (blame && peer.failures >= failuresMax && peer.remote === undefined) this.#ring.bury(peer.record, 'unreachable');
   }
 
   #releaseAt(peer: Peer): Millis {

@@ -1,7 +1,6 @@
 /** One virtual node's part in the ring: wires the parts together and hands each input to the one it concerns. */
 import { between, type Id } from '../../overlay/id.ts';
-import { after, type Millis } from '../../overlay/lib/clock.ts';
-import { jittered } from '../../overlay/lib/rng.ts';
+import type { Millis } from '../../overlay/lib/clock.ts';
 import type { P2pdMessage } from '../../overlay/messages/p2pd-p2pd.ts';
 import type { RingReportMessage, ToP2pd } from '../../overlay/messages/p2pd-rd.ts';
 import { Answer } from './answer.ts';
@@ -10,11 +9,12 @@ import { Fingers } from './fingers.ts';
 import type { Endpoint } from './io.ts';
 import { Join } from './join.ts';
 import { Leave } from './leave.ts';
-import { KNOCK_MS, MISSES_MAX } from './limits.ts';
+import { MISSES_MAX } from './limits.ts';
 import { Lookup } from './lookup.ts';
 import { Neighbours } from './neighbours.ts';
 import type { Peer } from './peers.ts';
 import { Requests } from './requests.ts';
+import { Reunion } from './reunion.ts';
 import { restore } from './restore.ts';
 import { Ring } from './ring.ts';
 import { Routes } from './routes.ts';
@@ -34,10 +34,10 @@ export class VirtualNode {
   readonly #answer: Answer;
   readonly #join: Join;
   readonly #leave: Leave;
+  readonly #reunion: Reunion;
   #version = 0;
   #phase = '';
   #reported = '';
-  #knockAt: Millis | undefined;
 
   /** `left` is told when the node has left the ring. */
   constructor(ctx: Context, left: () => void) {
@@ -50,14 +50,13 @@ export class VirtualNode {
     this.#stabiliser = new Stabiliser(this.#ring, this.#neighbours, this.#requests);
     this.#answer = new Answer(this.#ring, this.#neighbours);
     this.#join = new Join(this.#ring, this.#neighbours, this.#lookup, () => this.#onEntered());
+    this.#reunion = new Reunion(this.#ring, this.#neighbours, this.#lookup, this.#stabiliser);
     this.#leave = new Leave(this.#ring, this.#routes, this.#requests, left);
   }
 
   get generation(): number {
     return this.#routes.generation;
   }
-
-  get joinStep(): string { return this.#join.step; }
 
   get leaving(): boolean {
     return this.#ring.phase === 'leaving';
@@ -109,7 +108,8 @@ export class VirtualNode {
         };
         return;
       case 'bootstrap':
-        return this.#join.onBootstrap(message);
+        if (!this.#join.onBootstrap(message)) this.#reunion.onBootstrap(message);
+        return;
       case 'lookup':
         return this.#lookup.onRdLookup(message.request, message.id);
       case 'leave':
@@ -128,12 +128,14 @@ export class VirtualNode {
     const sender = this.#senderOf(from, message);
     if (sender === undefined) return;
     this.#ring.heard(sender);
+    // One that has left helps others for a while, but is no member any more, whatever it sent before or sends still.
+    const member = this.#ring.alive(sender.record);
     switch (message.t) {
       case 'find_successor':
-        if (message.origin.id !== sender.id || message.purpose !== 'join') sender.member = true;
+        if (member && (message.origin.id !== sender.id || message.purpose !== 'join')) sender.member = true;
         return this.#answer.onFind(sender, message);
       case 'found':
-        if (message.owner.id !== sender.id) return this.#ctx.drop('unexpected');
+        if (message.owner.id !== sender.id || !member) return this.#ctx.drop('unexpected');
         sender.member = true;
         if (!this.#lookup.onFound(message)) this.#ctx.drop('unexpected');
         return;
@@ -142,10 +144,12 @@ export class VirtualNode {
       case 'state.get':
         return this.#stabiliser.onStateGet(sender, message);
       case 'state':
+        if (!member) return this.#ctx.drop('not-member');
         this.#answer.admitted(sender.id);
         if (message.predecessor !== null) this.#fingers.doubt(sender.id, message.predecessor.id);
         return this.#stabiliser.onState(sender, message);
       case 'notify':
+        if (!member) return this.#ctx.drop('not-member');
         this.#answer.admitted(sender.id);
         return this.#stabiliser.onNotify(sender, message);
       case 'ping':
@@ -173,7 +177,7 @@ export class VirtualNode {
     this.#answer.tick();
     this.#lookup.tick();
     this.#join.tick();
-    this.#knock();
+    this.#reunion.tick();
     this.#follow();
     this.#stabiliser.tick();
     this.#fingers.tick();
@@ -187,8 +191,17 @@ export class VirtualNode {
 
   due(): Millis | undefined {
     if (!this.#ctx.connected) return undefined;
-    let due = this.#knockAt;
-    const parts = [this.#ring, this.#answer, this.#lookup, this.#join, this.#stabiliser, this.#fingers, this.#leave];
+    let due: Millis | undefined;
+    const parts = [
+      this.#reunion,
+      this.#ring,
+      this.#answer,
+      this.#lookup,
+      this.#join,
+      this.#stabiliser,
+      this.#fingers,
+      this.#leave,
+    ];
     for (const part of [...parts, this.#requests, this.#neighbours, this.#routes]) due = earlier(due, part.due());
     return due;
   }
@@ -221,8 +234,9 @@ export class VirtualNode {
     this.#answer.onUp(peer);
     this.#join.onUp(peer.id);
     const { first } = this.#ring.chord;
-    if (first !== undefined && (peer.id === first.id || between(this.#ctx.id, peer.id, first.id))) this.#stabiliser.urge();
-    if (wasDead && this.#ring.serving) this.#reunite(peer);
+    if (first !== undefined && (peer.id === first.id || between(this.#ctx.id, peer.id, first.id)))
+      this.#stabiliser.urge();
+    this.#reunion.onUp(peer, wasDead);
   }
 
   #onBusy(sender: Peer, query: number): void {
@@ -266,33 +280,6 @@ export class VirtualNode {
     this.#fingers.revise();
   }
 
-  /** Tries one of the dead again: a network that broke in two may have healed. */
-  #knock(): void {
-    const { ctx, graves, serving } = this.#ring;
-    if (!serving || !graves.knocking || !ctx.connected) {
-      this.#knockAt = undefined;
-      return;
-    }
-    this.#knockAt ??= after(ctx.now, jittered(ctx.rng, KNOCK_MS));
-    if (this.#knockAt > ctx.now) return;
-    this.#knockAt = after(ctx.now, jittered(ctx.rng, KNOCK_MS));
-    const record = graves.nextKnock(ctx.now);
-    if (record === undefined || this.#ring.peers.get(record.id)?.remote !== undefined) return;
-    ctx.toRd({ t: 'tunnel.add', key: record.id, contact: record.contact, role: 'answer' });
-  }
-
-  /** One that was dead is back, perhaps with a ring of its own: ask it for our place there. */
-  #reunite(peer: Peer): void {
-    this.#lookup.ask({
-      purpose: 'join',
-      target: this.#ctx.id,
-      via: peer.id,
-      done: (outcome) => {
-        if ('found' in outcome) this.#stabiliser.onReunion(outcome.found);
-      },
-    });
-  }
-
   #report(): void {
     const { chord, phase } = this.#ring;
     const report: RingReportMessage = {
@@ -301,7 +288,8 @@ export class VirtualNode {
       successors: chord.successors.map(({ id }) => id),
       fingers: this.#fingers.entries.map(([bit, { id }]) => ({ bit, node: id })),
     };
-    const text = `${phase} ${report.predecessor} ${report.successors} ${report.fingers.map((f) => `${f.bit}:${f.node}`)}`;
+    const fingers = report.fingers.map(({ bit, node }) => `${bit}:${node}`);
+    const text = [phase, report.predecessor, ...report.successors, ...fingers].join();
     if (text === this.#reported || !this.#ctx.connected) return;
     this.#reported = text;
     this.#ctx.toRd({ t: 'ring.report', ...report });

@@ -12,6 +12,10 @@ export function restore(ring: Ring, fingers: Fingers, routes: readonly RdRoute[]
   const { chord, ctx, formation, peers } = ring;
   const own = routes.find((route) => route.to === ctx.id && route.until === ctx.id);
   if (own === undefined) return false;
+  if (own.after === own.until) {
+    ring.enter(false);
+    return true;
+  }
   const hops = new Set<Id>(routes.map((route) => route.to));
   hops.delete(ctx.id);
   const neighbours = [...hops]

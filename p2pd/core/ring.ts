@@ -182,8 +182,13 @@ export class Ring {
 
   /** What we tell others of our pointers; fits into one datagram. */
   describe(): { predecessor: NodeRecord | null; successors: NodeRecord[]; formed: boolean; members: NodeRecord[] } {
-    if (this.phase !== 'formed') {
-      return { predecessor: null, successors: [], formed: false, members: this.formation.others.slice(0, SUCCESSORS_MAX) };
+    if (!this.formation.formed) {
+      return {
+        predecessor: null,
+        successors: [],
+        formed: false,
+        members: this.formation.others.slice(0, SUCCESSORS_MAX),
+      };
     }
     // Whoever adopts our list puts us at its head and so has room for one less.
     const count = Math.min(this.ctx.r - 1, RECORDS_PER_STATE - 1);

@@ -45,7 +45,8 @@ export function ringRoutes(view: RingView): RdRoute[] {
     hop = successor.id;
   }
   const limit = view.back[0]?.after ?? own.after;
-  const isBeyond = (id: Id): boolean => distance(self, id) > distance(self, cursor) && distance(self, id) <= distance(self, limit);
+  const isBeyond = (id: Id): boolean =>
+    distance(self, id) > distance(self, cursor) && distance(self, id) <= distance(self, limit);
   const beyond = view.others.filter(isBeyond).sort((a, b) => (distance(self, a) < distance(self, b) ? -1 : 1));
   for (const id of beyond) {
     extend(id, hop ?? id);

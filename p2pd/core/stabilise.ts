@@ -92,8 +92,9 @@ export class Stabiliser {
 
   onStateGet(sender: Peer, message: Message<'state.get'>): void {
     if (sender.remote === undefined) return;
-    const { ctx, serving } = this.#ring;
-    if (serving) ctx.send(sender.remote, { t: 'state', query: message.query, ...this.#ring.describe() });
+    const { ctx, member } = this.#ring;
+    // One that leaves is a member until it has told so: to drop it sooner would leave its keys unanswered.
+    if (member) ctx.send(sender.remote, { t: 'state', query: message.query, ...this.#ring.describe() });
     else ctx.send(sender.remote, { t: 'busy', query: message.query });
   }
 
@@ -139,7 +140,7 @@ export class Stabiliser {
 
   onPing(sender: Peer, message: Message<'ping'>): void {
     if (sender.remote === undefined) return;
-    const t = this.#ring.serving ? 'pong' : 'busy';
+    const t = this.#ring.member ? 'pong' : 'busy';
     this.#ring.ctx.send(sender.remote, { t, query: message.query });
   }
 
@@ -255,7 +256,7 @@ export class Stabiliser {
   /** An unasked `state`: tells a neighbour that we are a member, and what we know. */
   push(id: Id): void {
     const { ctx } = this.#ring;
-    const peer = this.#ring.up(id);
+    const peer = this.#ring.peers.get(id);
     if (peer?.remote !== undefined) ctx.send(peer.remote, { t: 'state', query: ctx.query(), ...this.#ring.describe() });
   }
 

@@ -1,5 +1,6 @@
 /** Sockets and clock around the machine. */
 import { randomBytes } from 'node:crypto';
+import { EXIT, type ExitCode } from '../../overlay/errors.ts';
 import type { Id } from '../../overlay/id.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
 import type { Log } from '../../overlay/lib/log.ts';
@@ -71,9 +72,9 @@ export class Daemon {
       case 'datagram':
         return this.#datagrams.send(output.to, output.message);
       case 'listen':
-        return this.#datagrams.listen(output.port, (reason) => this.#end(1, reason));
+        return this.#datagrams.listen(output.port, (reason) => this.#end(EXIT.failed, reason));
       case 'exit':
-        return this.#end(this.#phase === 'left' || output.reason === 'left the ring' ? 0 : 1, output.reason);
+        return this.#end(output.failed ? EXIT.failed : EXIT.done, output.reason);
     }
   }
 
@@ -85,8 +86,9 @@ export class Daemon {
     this.#timer = setTimeout(() => this.#handle({ kind: 'tick' }), ms);
   }
 
-  #end(code: number, reason: string): void {
-    this.#log.info({ reason }, 'P2P daemon ends');
+  #end(code: ExitCode, reason: string): void {
+    const drops = { ...Object.fromEntries(this.#machine.drops), malformed: this.#datagrams.refused };
+    this.#log.info({ reason, drops }, 'P2P daemon ends');
     this.#rd.close(() => process.exit(code));
   }
 }

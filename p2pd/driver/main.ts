@@ -21,7 +21,9 @@ function end(code: ExitCode, sentence: string): never {
   process.exit(code);
 }
 
-function readArguments(): { socket: string; vi: string; node: string; uid: string; level: string } {
+type Arguments = { socket: string; vi: string; node: string; uid: string; level: string };
+
+function readArguments(): Arguments {
   try {
     const text = { type: 'string' } as const;
     const options = { socket: text, vi: text, node: text, uid: text, 'log-level': text } as const;
@@ -30,9 +32,9 @@ function readArguments(): { socket: string; vi: string; node: string; uid: strin
       return { socket, vi, node, uid, level };
     }
   } catch (error) {
-    end(EXIT.usage, `${(error as Error).message} ${USAGE}`);
+    return end(EXIT.usage, `${(error as Error).message} ${USAGE}`);
   }
-  end(EXIT.usage, USAGE);
+  return end(EXIT.usage, USAGE);
 }
 
 const args = readArguments();

@@ -19,5 +19,8 @@ export function dropPrivileges(uid: number): Result<void> {
     }
   }
   if (getuid() === uid && geteuid() === uid) return ok();
-  return fail('NOT_PERMITTED', `The P2P daemon is not user ${uid} and may not become it; start it as root or as that user.`);
+  return fail(
+    'NOT_PERMITTED',
+    `The P2P daemon is not user ${uid} and may not become it; start it as root or as that user.`,
+  );
 }

@@ -11,7 +11,8 @@ const record = (id: Id): NodeRecord => ({ id, incarnation: 1, contact: Uint8Arra
 const ids = (list: readonly NodeRecord[]): Id[] => list.map(({ id }) => id);
 /** Ids near zero and near the end as well as anywhere. */
 const anId = fc.oneof(fc.bigInt(0n, 2n ** 64n - 1n), fc.bigInt(-20n, 20n)).map(toId);
-const someIds = (minLength: number, maxLength = 20): fc.Arbitrary<Id[]> => fc.uniqueArray(anId, { minLength, maxLength });
+const someIds = (minLength: number, maxLength = 20): fc.Arbitrary<Id[]> =>
+  fc.uniqueArray(anId, { minLength, maxLength });
 const clockwise = (from: Id, list: readonly Id[]): Id[] =>
   [...list].sort((a, b) => (distance(from, a) < distance(from, b) ? -1 : 1));
 
@@ -45,7 +46,11 @@ test('in a right ring adopting the successor list gives the right list', () => {
 });
 
 test('whatever is told, the list stays sorted, without duplicates, without this node, at most r', () => {
-  const told = fc.record({ head: anId, list: fc.array(anId, { maxLength: 10 }), dead: fc.array(anId, { maxLength: 3 }) });
+  const told = fc.record({
+    head: anId,
+    list: fc.array(anId, { maxLength: 10 }),
+    dead: fc.array(anId, { maxLength: 3 }),
+  });
   fc.assert(
     fc.property(anId, fc.integer({ min: 2, max: 8 }), fc.array(told, { maxLength: 10 }), (self, r, tales) => {
       const chord = new Chord(self, r);
@@ -56,7 +61,10 @@ test('whatever is told, the list stays sorted, without duplicates, without this 
         chord.adopt(record(head), sorted.list);
         for (const id of dead) chord.remove(id);
         const away = chord.successors.map(({ id }) => distance(self, id));
-        assert.deepEqual(away, [...new Set(away)].sort((a, b) => (a < b ? -1 : 1)));
+        assert.deepEqual(
+          away,
+          [...new Set(away)].sort((a, b) => (a < b ? -1 : 1)),
+        );
         assert.ok(!away.includes(0n) && away.length <= r);
       }
     }),
@@ -66,9 +74,33 @@ test('whatever is told, the list stays sorted, without duplicates, without this 
 test('a list that has led around the circle is recognised', () => {
   const self = toId(100n);
   const all = () => true;
-  assert.equal(sortOut(self, toId(200n), [300n, 50n].map((n) => record(toId(n))), all).wrapped, false);
-  assert.equal(sortOut(self, toId(200n), [300n, 50n, 100n].map((n) => record(toId(n))), all).wrapped, true);
-  assert.equal(sortOut(self, toId(200n), [300n, 50n, 200n].map((n) => record(toId(n))), all).wrapped, true);
+  assert.equal(
+    sortOut(
+      self,
+      toId(200n),
+      [300n, 50n].map((n) => record(toId(n))),
+      all,
+    ).wrapped,
+    false,
+  );
+  assert.equal(
+    sortOut(
+      self,
+      toId(200n),
+      [300n, 50n, 100n].map((n) => record(toId(n))),
+      all,
+    ).wrapped,
+    true,
+  );
+  assert.equal(
+    sortOut(
+      self,
+      toId(200n),
+      [300n, 50n, 200n].map((n) => record(toId(n))),
+      all,
+    ).wrapped,
+    true,
+  );
 });
 
 test('only a nearer node replaces the predecessor', () => {

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toId } from '../../overlay/id.ts';
-import { invariantsHold, isAnswered, isIdeal, members, ownersAreUnique, randomId, routesAreRight } from '../../test/sim/checks.ts';
+import {
+  invariantsHold,
+  isAnswered,
+  isIdeal,
+  members,
+  ownersAreUnique,
+  randomId,
+  routesAreRight,
+} from '../../test/sim/checks.ts';
 import { Cluster, type ClusterOptions } from '../../test/sim/cluster.ts';
 
 /** All at once; returns the cluster when the ring is ideal, and after how many milliseconds that was. */
@@ -132,5 +140,9 @@ test('what a quiet node does is little', () => {
   const commits = cluster.nodes.reduce((sum, { rd }) => sum + rd.commits, 0);
   cluster.run(60_000);
   assert.ok((cluster.datagrams - before) / 24 / 60 < 10, 'datagrams per second and node');
-  assert.equal(cluster.nodes.reduce((sum, { rd }) => sum + rd.commits, 0), commits, 'no route changes');
+  assert.equal(
+    cluster.nodes.reduce((sum, { rd }) => sum + rd.commits, 0),
+    commits,
+    'no route changes',
+  );
 });

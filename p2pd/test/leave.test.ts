@@ -104,3 +104,20 @@ test('a leaver whose successor dies meanwhile hands over to the next', () => {
     assert.equal(routesAreRight(cluster, 10), true);
   }
 });
+
+test('one or two neighbours leave rings of many sizes, close after one another, with and without loss', () => {
+  for (let seed = 100; seed < 120; seed++) {
+    for (const count of [4, 5, 6, 7, 9, 12]) {
+      const cluster = ideal(count, 100 * seed + count, seed % 3 === 0 ? 0.05 : 0);
+      const sorted = members(cluster);
+      const leavers = sorted.slice(1, 2 + (seed % 2));
+      const pause = [0, 7, 20, 100, 1000, 2030][seed % 6] as number;
+      leavers.forEach((leaver, i) => cluster.schedule.after(i * pause, () => cluster.leave(leaver)));
+      const failures = [...probe(cluster, leavers, 400), ...probe(cluster, leavers, pause + 200)];
+      cluster.run(1600);
+      failures.push(...probe(cluster, leavers, 600));
+      assert.deepEqual(failures, [], `seed ${cluster.seed}: ${count} nodes, ${leavers.length} leave`);
+      cluster.until('the ring is ideal', () => isIdeal(cluster), 15_000);
+    }
+  }
+});

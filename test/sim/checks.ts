@@ -30,7 +30,7 @@ export function isIdeal(cluster: Cluster, withFingers = true): true | string {
     const list = Array.from({ length: count }, (_, k) => sorted[(i + 1 + k) % sorted.length]?.id);
     const actual = ring.chord.successors.map(({ id }) => id);
     if (String(list) !== String(actual)) {
-      return `${short(node.id)} has successors ${actual.map(short)}, should have ${list.map(short)}`;
+      return `${short(node.id)} has successors ${actual.map(short).join()}, should have ${list.map(short).join()}`;
     }
     const predecessor = sorted.length === 1 ? undefined : sorted.at(i - 1)?.id;
     if (ring.chord.predecessor?.id !== predecessor) {
@@ -90,7 +90,8 @@ export function routesAreRight(cluster: Cluster, keys: number): true | string {
       const id = randomId(cluster.rng);
       const { owner, hops } = follow(cluster, node, id);
       const right = ownerOf(sorted, id);
-      if (owner !== right) return `${short(id)} from ${short(node.id)} reaches ${short(owner?.id)}, not ${short(right.id)}`;
+      if (owner !== right)
+        return `${short(id)} from ${short(node.id)} reaches ${short(owner?.id)}, not ${short(right.id)}`;
       if (hops > hopsMax) return `${short(id)} from ${short(node.id)} takes ${hops} hops`;
     }
   }

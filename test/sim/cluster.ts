@@ -78,6 +78,8 @@ export class Cluster {
   readonly #islands = new Map<ModelRd, number>();
   /** Datagrams between two nodes that are thrown away, by `${from}>${to}`. */
   readonly muted = new Set<string>();
+  /** An overlay manager that does not know of some nodes. */
+  hideFromBootstrap: (asker: ModelRd, offered: ModelRd) => boolean = () => false;
   #links = 0;
   #founder: { rd: ModelRd | undefined; until: number } = { rd: undefined, until: Number.NEGATIVE_INFINITY };
 
@@ -213,7 +215,7 @@ export class Cluster {
       for (const node of nodes) this.#islands.set(node.rd, i + 1);
     });
     for (const { rd } of this.nodes) {
-      for (const end of [...rd.ends.values()]) {
+      for (const end of rd.ends.values()) {
         if (end === end.link.ends[0] && !this.#world.connected(end.rd, end.peer)) rd.cut(end);
       }
     }
@@ -323,7 +325,9 @@ export class Cluster {
    * there are none, one node is told to found the ring, and the others are told that node.
    */
   #bootstrap(asker: ModelRd): { nodes: NodeRecord[]; found: boolean } {
-    const members = this.nodes.filter(({ rd }) => rd !== asker && this.#listed(rd)).map(({ rd }) => rd.record);
+    const members = this.nodes
+      .filter(({ rd }) => rd !== asker && this.#listed(rd) && !this.hideFromBootstrap(asker, rd))
+      .map(({ rd }) => rd.record);
     for (let i = members.length - 1; i > 0; i--) {
       const j = below(this.rng, i + 1);
       [members[i], members[j]] = [members[j] as NodeRecord, members[i] as NodeRecord];
@@ -346,7 +350,7 @@ export class Cluster {
     node.machine = undefined;
     rd.alive = false;
     rd.connect(undefined);
-    for (const end of [...rd.ends.values()]) {
+    for (const end of rd.ends.values()) {
       end.link.alive = false;
       this.#world.linkDown(end.link);
       rd.ends.delete(end.peer.id);

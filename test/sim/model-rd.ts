@@ -4,7 +4,14 @@
  */
 import type { NodeRecord } from '../../overlay/fields.ts';
 import type { Id } from '../../overlay/id.ts';
-import { ANSWER_HOLD_MS, P2PD_RD_VERSION, type RdRoute, type RdTunnel, type ToP2pd, type ToRd } from '../../overlay/messages/p2pd-rd.ts';
+import {
+  ANSWER_HOLD_MS,
+  P2PD_RD_VERSION,
+  type RdRoute,
+  type RdTunnel,
+  type ToP2pd,
+  type ToRd,
+} from '../../overlay/messages/p2pd-rd.ts';
 import type { ViConfig } from '../../overlay/vi.ts';
 
 export type Hold = 'none' | 'neighbour' | 'answer';
@@ -128,7 +135,9 @@ export class ModelRd {
         this.report = message;
         return;
       case 'bootstrap.get':
-        return this.#world.after(this.#world.delay(), () => this.tell({ t: 'bootstrap', ...this.#world.bootstrap(this) }));
+        return this.#world.after(this.#world.delay(), () =>
+          this.tell({ t: 'bootstrap', ...this.#world.bootstrap(this) }),
+        );
       case 'lookup.answer':
         this.lookups.set(message.request, message);
         return;
@@ -145,7 +154,7 @@ export class ModelRd {
     this.heardAt = this.#world.now();
     this.#session = undefined;
     this.#making.clear();
-    for (const end of [...this.ends.values()]) this.#fallSilent(end);
+    for (const end of this.ends.values()) this.#fallSilent(end);
   }
 
   /** A new process under the same id: it knows nothing of tunnels and routes. */
@@ -193,16 +202,16 @@ export class ModelRd {
 
   /** An association and a con_req: some round trips. */
   #try(key: Id, contact: Uint8Array, attempt: { hold: Hold; until: number }): void {
-    const { now, after, delay, resolve, connected } = this.#world;
-    const roundTrips = delay() * 6;
-    after(roundTrips, () => {
+    const world = this.#world;
+    const roundTrips = world.delay() * 6;
+    world.after(roundTrips, () => {
       if (!this.alive || this.#making.get(key) !== attempt) return;
-      const peer = resolve(contact);
-      if (peer?.id === key && peer.alive && connected(this, peer)) {
+      const peer = world.resolve(contact);
+      if (peer?.id === key && peer.alive && world.connected(this, peer)) {
         this.#making.delete(key);
         return this.#establish(peer, attempt.hold);
       }
-      if (now() < attempt.until) return this.#try(key, contact, attempt);
+      if (world.now() < attempt.until) return this.#try(key, contact, attempt);
       this.#making.delete(key);
       this.tell({ t: 'failed', key, code: 'PEER_UNREACHABLE' });
     });
@@ -323,7 +332,7 @@ export class ModelRd {
     this.tell({ t: 'routes.committed', generation });
     if (this.#swept) return;
     this.#swept = true;
-    for (const end of [...this.ends.values()]) if (end.stale) this.#dropHold(end);
+    for (const end of this.ends.values()) if (end.stale) this.#dropHold(end);
   }
 }
 

@@ -46,7 +46,8 @@ export class Schedule {
     heap[0] = last;
     for (let i = 0; ; ) {
       let least = i;
-      for (const child of [2 * i + 1, 2 * i + 2]) if (child < heap.length && this.#isBefore(child, least)) least = child;
+      for (const child of [2 * i + 1, 2 * i + 2])
+        if (child < heap.length && this.#isBefore(child, least)) least = child;
       if (least === i) return;
       this.#swap(i, least);
       i = least;

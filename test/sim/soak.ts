@@ -89,7 +89,11 @@ function happen(cluster: Cluster, down: SimNode[], rng: ReturnType<typeof seeded
 
 if (import.meta.main) {
   const text = { type: 'string' } as const;
-  const { seed = '1', runs = '20', steps = '30' } = parseArgs({ options: { seed: text, runs: text, steps: text } }).values;
+  const {
+    seed = '1',
+    runs = '20',
+    steps = '30',
+  } = parseArgs({ options: { seed: text, runs: text, steps: text } }).values;
   let failed = 0;
   for (let i = 0; i < Number(runs); i++) {
     try {
