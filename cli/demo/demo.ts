@@ -7,7 +7,9 @@ import { systemClock } from '../../overlay/lib/clock.ts';
 import type { NodeStatus } from '../../overlay/messages/control.ts';
 import { paint, print, printJson } from '../output.ts';
 import { Progress } from '../progress.ts';
-import { bringUp, requirePrivileges, viDefinition } from './bring-up.ts';
+import { COMMAND_FILE } from '../rd-launch.ts';
+import { HTTP_PORT } from './agent-client.ts';
+import { bringUp, DEMO_VI, requirePrivileges, viDefinition } from './bring-up.ts';
 import { namespacesWithPrefix } from './namespaces.ts';
 import { play } from './play.ts';
 import { type Findings, Tour } from './tour.ts';
@@ -138,17 +140,21 @@ async function keep(world: World, tell: (text: string) => void): Promise<void> {
   writeFileSync(join(world.directory, 'demo.json'), `${JSON.stringify({ id: world.id })}\n`);
   const first = world.machines[0];
   if (first === undefined) return;
+  const command = `${process.execPath} ${COMMAND_FILE}`;
+  const address = `$(p2pxbone key hello --json | grep -m 1 '"address"' | cut -d '"' -f 4)`;
   tell(
     [
       '',
-      `The demo ${paint('bold', world.id)} stays up. Try:`,
-      `  export P2PXBONE_RUN=${first.run}      look from ${first.name}`,
+      `The demo ${paint('bold', world.id)} stays up. To look from ${first.name}:`,
+      `  alias p2pxbone='${command}'`,
+      `  export P2PXBONE_RUN=${first.run}`,
       '  p2pxbone ring',
       '  p2pxbone tunnels',
       '  p2pxbone key hello',
       '  p2pxbone trace n2',
-      `  ip netns exec ${first.namespace} curl -s "http://[$(p2pxbone key hello --json | sed -n 's/.*"address": "\\(.*\\)".*/\\1/p' | head -1)]:8080/"`,
-      `  p2pxbone node list demo --data ${world.om.data} --om ${world.omAddress}      inside: ip netns exec ${world.om.namespace}`,
+      `  ip netns exec ${first.namespace} curl -s "http://[${address}]:${HTTP_PORT}/"`,
+      'As the administrator of the VI:',
+      `  ip netns exec ${world.om.namespace} ${command} node list ${DEMO_VI} --data ${world.om.data}`,
       'Remove it with:',
       `  p2pxbone demo --remove ${world.id}`,
     ].join('\n'),

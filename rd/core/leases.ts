@@ -6,11 +6,12 @@ import type { Millis } from '../../overlay/lib/clock.ts';
 import { after } from '../../overlay/lib/clock.ts';
 import {
   LEASE_BLOCK,
+  LEASE_BLOCK_MIN,
+  LEASE_BLOCK_PART,
   LEASE_EXTEND_AFTER,
-  LEASE_LOW,
   LEASE_RETRY_MS,
   LEASE_RETRY_MS_MAX,
-  LEASE_SPARE_MAX,
+  LEASE_SPARE_BLOCKS,
   PAIR_REST_MS,
 } from './limits.ts';
 
@@ -26,7 +27,14 @@ export type LeaseOptions = {
   readonly msLeft: number;
   /** Begins the ids of requests; unlike any used before for this node. Hexadecimal, 8 to 24 digits. */
   readonly requestPrefix: string;
+  /** See blockOf. */
+  readonly block: number;
 };
+
+/** How many pairs a node of a VI with so many pairs fetches at once. */
+export function blockOf(capacity: number): number {
+  return Math.max(LEASE_BLOCK_MIN, Math.min(LEASE_BLOCK, Math.floor(capacity * LEASE_BLOCK_PART)));
+}
 
 export class Leases {
   /** Oldest first, so that a pair lies still as long as possible before it names another tunnel. */
@@ -34,6 +42,7 @@ export class Leases {
   readonly #used = new Set<number>();
   readonly #orders: LeaseOrder[] = [];
   readonly #prefix: string;
+  readonly #block: number;
   #counter = 0;
   #pending: string | undefined;
   /** While the pairs to keep are being told, no new ones are asked for: they would not be among them. */
@@ -48,6 +57,7 @@ export class Leases {
 
   constructor(options: LeaseOptions | undefined, now: Millis) {
     this.#prefix = options?.requestPrefix ?? '';
+    this.#block = options?.block ?? 0;
     this.#expiresAt = now;
     if (options === undefined) return;
     this.#free = options.msLeft > 0 ? options.pairs.map((pair) => ({ pair, restsUntil: 0 })) : [];
@@ -152,7 +162,7 @@ export class Leases {
     }
     if (this.#retryAt !== undefined && this.#retryAt <= now && this.#pending !== undefined) {
       this.#retryAt = undefined;
-      this.#orders.push({ kind: 'leases.request', request: this.#pending, count: LEASE_BLOCK });
+      this.#orders.push({ kind: 'leases.request', request: this.#pending, count: this.#block });
     }
     if (this.#extendAt !== undefined && this.#extendAt <= now) {
       this.#extendAt = undefined;
@@ -167,16 +177,16 @@ export class Leases {
   }
 
   #keep(): void {
-    this.#free.splice(0, Math.max(0, this.#free.length - LEASE_SPARE_MAX));
+    this.#free.splice(0, Math.max(0, this.#free.length - LEASE_SPARE_BLOCKS * this.#block));
     this.#isKeeping = true;
     this.#orders.push({ kind: 'leases.keep', pairs: this.all() });
   }
 
   #refill(): void {
-    if (this.#free.length >= LEASE_LOW || this.#pending !== undefined || this.#isKeeping) return;
+    if (this.#free.length * 2 >= this.#block || this.#pending !== undefined || this.#isKeeping) return;
     this.#counter += 1;
     this.#pending = this.#prefix + this.#counter.toString(16).padStart(8, '0');
-    this.#orders.push({ kind: 'leases.request', request: this.#pending, count: LEASE_BLOCK });
+    this.#orders.push({ kind: 'leases.request', request: this.#pending, count: this.#block });
   }
 
   #scheduleExtension(now: Millis): void {

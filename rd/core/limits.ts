@@ -19,11 +19,13 @@ export const REBIND_MS = 6000;
 export const SEEN_MS = 60_000;
 export const SEEN_MAX = 8192;
 
+/** Pairs fetched at once, and kept while the node is down; fewer where the VI's pool is small. */
 export const LEASE_BLOCK = 16;
-/** More pairs are fetched when fewer are free. */
-export const LEASE_LOW = 8;
-/** Free pairs beyond this are handed back when leases are extended. */
-export const LEASE_SPARE_MAX = 64;
+export const LEASE_BLOCK_MIN = 2;
+/** A block is at most this part of all pairs of the VI, so that some nodes cannot take them all. */
+export const LEASE_BLOCK_PART = 1 / 64;
+/** So many blocks may be free; more are handed back when leases are extended. */
+export const LEASE_SPARE_BLOCKS = 4;
 /** A pair given back rests so long before it is taken again, where there are others. */
 export const PAIR_REST_MS = 10_000;
 export const LEASE_RETRY_MS = 1000;

@@ -1,5 +1,5 @@
 /** One virtual node: its P2P daemon's session, its tunnels, its routes and the image made of them. */
-import { idAddress, parseCidr } from '../../overlay/addresses.ts';
+import { type Cidr, idAddress, linkCapacity, parseCidr } from '../../overlay/addresses.ts';
 import type { ErrorCode } from '../../overlay/errors.ts';
 import { formatId, type Id } from '../../overlay/id.ts';
 import type { Millis } from '../../overlay/lib/clock.ts';
@@ -20,7 +20,7 @@ import type {
   TunnelPlan,
   TunnelView,
 } from './io.ts';
-import { Leases } from './leases.ts';
+import { blockOf, Leases } from './leases.ts';
 import type { ConReq, ConResp } from './letters.ts';
 import { RouteTable } from './routes.ts';
 import { carriesPackets, type FarEnd, type Tunnel } from './tunnel.ts';
@@ -47,10 +47,11 @@ export class NodeCore {
     this.#setup = setup;
     this.#emit = emit;
     this.#associations = associations;
+    const linkPairs = linkCapacity(parseCidr(setup.vi.definition.linkPool) as Cidr);
     const requestPrefix = setup.incarnation.toString(16).padStart(12, '0');
     this.leases =
       setup.vi.definition.links === 'numbered'
-        ? new Leases({ pairs: setup.pairs, msLeft: setup.leaseMsLeft, requestPrefix }, now)
+        ? new Leases({ pairs: setup.pairs, msLeft: setup.leaseMsLeft, requestPrefix, block: blockOf(linkPairs) }, now)
         : Leases.none(now);
     this.tunnels = new Tunnels({
       setup: () => this.#setup,

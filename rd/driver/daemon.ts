@@ -113,13 +113,15 @@ class Daemon {
       nodes: () => this.#members.all(),
       log,
     });
-    const answer = (question: ToControl, progress: (step: string) => void): Promise<Result<FromControl>> =>
-      answerControl(question, progress, {
+    const answer = async (question: ToControl, progress: (step: string) => void): Promise<Result<FromControl>> => {
+      if (this.#plane === undefined) return fail('NOT_READY', 'The resource daemon is starting or stopping.');
+      return answerControl(question, progress, {
         members: this.#members,
         engine: this.#engine,
         counters: () => this.#openPlane().counters(),
         status: () => this.#status(),
       });
+    };
     this.#control = new ControlServer(join(config.run, CONTROL_SOCKET), answer, log);
   }
 
@@ -190,6 +192,7 @@ class Daemon {
     }
     this.#plane?.close();
     this.#plane = undefined;
+    this.#engine.planeClosed();
     return this.#createPlane({ keepAliveMs, silenceMs });
   }
 

@@ -98,6 +98,14 @@ export class Engine {
     for (const event of events) this.#event(event);
   }
 
+  /** The data plane was closed, and its associations with it, of which it told nothing more. */
+  planeClosed(): void {
+    const associations = [...this.#keys.keys()];
+    this.#keys.clear();
+    this.#payloadBytesMax.clear();
+    for (const association of associations) this.input({ kind: 'association.down', association, reason: 'lost' });
+  }
+
   stop(): void {
     clearTimeout(this.#timer);
   }

@@ -12,6 +12,7 @@ import { LEASE_MS } from '../../overlay/om-api.ts';
 import type { RdConfig } from '../../overlay/rd-config.ts';
 import { type Endpoint, encodeContact } from '../core/contact.ts';
 import type { NodeRef, NodeSetup } from '../core/io.ts';
+import { LEASE_BLOCK } from '../core/limits.ts';
 import type { Credentials } from './credentials.ts';
 import type { Engine, NodeActions, NodeOutput } from './engine.ts';
 import { type DataDirectory, type Membership, REMEMBERED_MAX } from './files.ts';
@@ -161,7 +162,10 @@ export class HostedNode implements NodeActions {
     const prepared = await kernel.prepareNamespace(netns);
     if (!prepared.ok) return prepared;
     const placed = await this.#place();
-    if (!placed.ok) return placed;
+    if (!placed.ok) {
+      await kernel.releaseNamespace(netns);
+      return placed;
+    }
     const credential = credentials.add(this, this.#membership);
     if (!credential.ok) {
       await this.#unplace();
@@ -204,7 +208,9 @@ export class HostedNode implements NodeActions {
       data.removeMembership(this.#membership);
       return told;
     }
-    if (await this.om.farewell(pairs)) this.#membership = { ...this.#membership, pairs: [] };
+    // Some stay leased: the node shall come back also while the overlay manager is down.
+    const kept = pairs.slice(0, LEASE_BLOCK);
+    if (await this.om.farewell(pairs.slice(LEASE_BLOCK))) this.#membership = { ...this.#membership, pairs: kept };
     this.om.close();
     data.saveMembership(this.#membership);
     data.remove(this.#pidFile);

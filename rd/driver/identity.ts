@@ -41,6 +41,11 @@ export async function createRequest(privateKeyPem: string, name: string): Promis
   return createCsr(privateKeyPem, name);
 }
 
+/** SHA-256 of a PEM certificate's DER, hexadecimal, as invitations have it of the CA. */
+export function certificateFingerprint(pem: string): string {
+  return createHash('sha256').update(pemToDer(pem)).digest('hex');
+}
+
 /** The DER inside a PEM certificate. */
 export function pemToDer(pem: string): Uint8Array {
   const base64 = pem.replace(/-----[^-]+-----/g, '');

@@ -102,6 +102,11 @@ export class Kernel {
     const { netns } = attachment;
     this.#attached.delete(attachment);
     await this.#removeRule(attachment);
+    await this.releaseNamespace(netns);
+  }
+
+  /** Gives a namespace back as it was, or removes it if we made it, unless a node is in it. */
+  async releaseNamespace(netns: string | null): Promise<void> {
     if ([...this.#attached].some((other) => other.netns === netns)) return;
     await this.#restoreSettings((setting) => setting.netns === netns);
     if (netns !== null && this.#journal.namespaces.includes(netns)) await this.#removeNamespace(netns);

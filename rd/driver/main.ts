@@ -24,21 +24,23 @@ function readConfig(): Result<RdConfig> {
 async function main(): Promise<void> {
   const config = readConfig();
   const log = createLog('rd', config.ok ? (config.value.logLevel as LogLevel) : 'info');
-  const started = config.ok ? await startRd(config.value, log) : config;
-  if (!started.ok) {
-    log.fatal({ code: started.code }, started.message);
-    process.exitCode = ERRORS[started.code].exit;
-    return;
-  }
+  const starting = config.ok ? startRd(config.value, log) : Promise.resolve(config);
   let isStopping = false;
-  const stop = (): void => {
+  const stop = async (): Promise<void> => {
     // Whoever asks twice does not want to wait; the next start takes back what is left.
     if (isStopping) process.exit(EXIT.failed);
     isStopping = true;
-    void started.value.stop().then(() => process.exit(EXIT.done));
+    const started = await starting;
+    if (!started.ok) return;
+    await started.value.stop();
+    process.exit(EXIT.done);
   };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  process.on('SIGTERM', () => void stop());
+  process.on('SIGINT', () => void stop());
+  const started = await starting;
+  if (started.ok) return;
+  log.fatal({ code: started.code }, started.message);
+  process.exit(ERRORS[started.code].exit);
 }
 
 await main();

@@ -11,7 +11,7 @@ import { createOmClient } from '../../overlay/om-client.ts';
 import { interfaceAddresses } from './endpoints.ts';
 import type { Membership } from './files.ts';
 import { type Host, HostedNode } from './hosted-node.ts';
-import { createRequest } from './identity.ts';
+import { certificateFingerprint, createRequest } from './identity.ts';
 import { udpPortsInUse } from './kernel.ts';
 import { isNamespaceName, nodeNameOf } from './names.ts';
 
@@ -19,6 +19,7 @@ import { isNamespaceName, nodeNameOf } from './names.ts';
 const RING_MS = 60_000;
 const OM_ANSWER_MS = 10_000;
 const PORT_MAX = 65_535;
+const NODE_NAME_MAX = 32;
 
 export type JoinOrder = Omit<ToControl & { t: 'join' }, 't'>;
 
@@ -50,19 +51,17 @@ export class Members {
     const { data, kernel, log } = this.#host;
     const { found, unreadable } = data.memberships();
     for (const directory of unreadable) log.error({ directory }, 'a membership cannot be read; it is left alone');
-    await kernel.cleanLeftovers(new Set(found.flatMap(({ netns }) => netns ?? [])));
-    for (const membership of found) {
-      const opened = await this.#open(membership);
-      if (!opened.ok) log.error({ vi: membership.vi.name, problem: opened.message }, 'a virtual node cannot come up');
-    }
+    await this.#inTurn(async () => {
+      await kernel.cleanLeftovers(new Set(found.flatMap(({ netns }) => netns ?? [])));
+      for (const membership of found) {
+        const opened = await this.#open(membership);
+        if (!opened.ok) log.error({ vi: membership.vi.name, problem: opened.message }, 'a virtual node cannot come up');
+      }
+    });
   }
 
   async join(order: JoinOrder, progress: (step: string) => void): Promise<Result<HostedNode>> {
-    const { promise: turn, resolve: done } = Promise.withResolvers<void>();
-    const before = this.#turn;
-    this.#turn = turn;
-    await before;
-    const opened = await this.#admit(order, progress).finally(done);
+    const opened = await this.#inTurn(() => this.#admit(order, progress));
     if (!opened.ok) return opened;
     const node = opened.value;
     progress('finding the place on the ring');
@@ -111,14 +110,25 @@ export class Members {
     return opened;
   }
 
+  #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(task);
+    this.#turn = result.then(
+      () => undefined,
+      () => undefined,
+    );
+    return result;
+  }
+
   /** From the invitation to a node that is up. */
   async #admit(order: JoinOrder, progress: (step: string) => void): Promise<Result<HostedNode>> {
     const checked = this.#check(order);
     if (!checked.ok) return checked;
     const { invitation, name } = checked.value;
     const { data, identity, log } = this.#host;
-    progress('asking the overlay manager');
     const { host, port, caFingerprint, vi } = invitation;
+    const taken = this.#takenBy(vi, caFingerprint, name, order.netns ?? null);
+    if (!taken.ok) return taken;
+    progress('asking the overlay manager');
     const client = createOmClient({ host, port, caFingerprint, timeoutMs: OM_ANSWER_MS });
     const csr = await createRequest(identity.privateKeyPem, name);
     const secret = Buffer.from(invitation.secret).toString('base64');
@@ -152,7 +162,31 @@ export class Members {
     if (this.#nodes.size >= this.#host.config.nodesMax) {
       return fail('LIMIT_REACHED', `${this.#nodes.size} virtual nodes are here, as many as nodesMax allows; raise it.`);
     }
-    return ok({ invitation: parsed.value, name: order.name ?? nodeNameOf(hostname()) });
+    return ok({ invitation: parsed.value, name: order.name ?? this.#defaultName(parsed.value.vi) });
+  }
+
+  /** The host's name, numbered where several nodes of a VI are on one machine. */
+  #defaultName(vi: string): string {
+    const taken = new Set(this.of(vi).map(({ membership }) => membership.name));
+    const base = nodeNameOf(hostname());
+    for (let number = 1; ; number++) {
+      const suffix = number === 1 ? '' : `-${number}`;
+      const name = base.slice(0, NODE_NAME_MAX - suffix.length) + suffix;
+      if (!taken.has(name)) return name;
+    }
+  }
+
+  /** A node of that VI that is here already and would be in the way: known without using up the invitation. */
+  #takenBy(vi: string, caFingerprint: Uint8Array, name: string, netns: string | null): { ok: true } | Result<never> {
+    const ca = Buffer.from(caFingerprint).toString('hex');
+    for (const { membership } of this.#nodes) {
+      if (membership.vi.name !== vi || certificateFingerprint(membership.ca) !== ca) continue;
+      if (membership.netns === netns) return sameNamespace(vi);
+      if (membership.name === name) {
+        return fail('DUPLICATE_NAME', `A node '${name}' of '${vi}' is on this machine already; choose another name.`);
+      }
+    }
+    return { ok: true };
   }
 
   async #membershipOf(answer: JoinResponse, om: Membership['om'], netns: string | null): Promise<Membership> {
@@ -173,12 +207,7 @@ export class Members {
   #conflictOf(membership: Membership): Result<never> | { ok: true } {
     const { vi, netns } = membership;
     const neighbours = [...this.#nodes].map((node) => node.membership).filter((other) => other.netns === netns);
-    if (neighbours.some((other) => other.vi.id === vi.id)) {
-      return fail(
-        'CONFLICT',
-        `A node of '${vi.name}' is in this network namespace already; join with --netns, or leave first.`,
-      );
-    }
+    if (neighbours.some((other) => other.vi.id === vi.id)) return sameNamespace(vi.name);
     for (const other of neighbours) {
       const overlap = overlapOf(vi, other.vi);
       if (overlap !== undefined) return fail('ADDRESS_OVERLAP', overlap);
@@ -194,6 +223,10 @@ export class Members {
     client.close();
     return told;
   }
+}
+
+function sameNamespace(vi: string): Result<never> {
+  return fail('CONFLICT', `A node of '${vi}' is in this network namespace already; join with --netns, or leave first.`);
 }
 
 /** In our own namespace the VI's pools must not hide addresses of the base network. */

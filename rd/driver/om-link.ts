@@ -96,7 +96,7 @@ export class OmLink {
     return this.#client.nodes();
   }
 
-  /** Says that the node is off the ring, and hands the leases back. Whether that was heard. */
+  /** Says that the node is off the ring, and hands these leases back. Whether that was heard. */
   async farewell(pairs: readonly number[]): Promise<boolean> {
     this.#stopBeating();
     const client = this.#createClient(FAREWELL_MS);

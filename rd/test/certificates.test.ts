@@ -57,7 +57,9 @@ async function fingerprint(keys: Keys): Promise<string> {
 }
 
 describe('a peer’s certificate', () => {
-  let [ca, node, stranger]: Keys[] = [];
+  let ca: Keys;
+  let node: Keys;
+  let stranger: Keys;
   let caPem: string;
   let certificate: Uint8Array;
   let key: string;
@@ -68,9 +70,9 @@ describe('a peer’s certificate', () => {
 
   before(async () => {
     [ca, node, stranger] = await Promise.all([makeKeys(), makeKeys(), makeKeys()]);
-    caPem = await makeCa(ca as Keys, 'ca');
-    certificate = await issue(ca as Keys, 'ca', node as Keys, formatClaims(CLAIMS));
-    key = await fingerprint(node as Keys);
+    caPem = await makeCa(ca, 'ca');
+    certificate = await issue(ca, 'ca', node, formatClaims(CLAIMS));
+    key = await fingerprint(node);
   });
 
   test('gives the claims, the second time too', () => {
@@ -81,9 +83,9 @@ describe('a peer’s certificate', () => {
 
   test('of another authority is refused, even of the same name', async () => {
     const verifier = new CertificateVerifier();
-    const forged = await issue(stranger as Keys, 'ca', node as Keys, formatClaims(CLAIMS));
+    const forged = await issue(stranger, 'ca', node, formatClaims(CLAIMS));
     refused(verifier.check(forged, caPem, key, NOW), /authority/);
-    refused(verifier.check(pemToDer(await makeCa(stranger as Keys, 'ca')), caPem, key, NOW), /authority/);
+    refused(verifier.check(pemToDer(await makeCa(stranger, 'ca')), caPem, key, NOW), /authority/);
   });
 
   test('is refused before and after its time, also from the cache', () => {
@@ -96,12 +98,12 @@ describe('a peer’s certificate', () => {
   test('with another key than the association has proven is refused', async () => {
     const verifier = new CertificateVerifier();
     assert.ok(verifier.check(certificate, caPem, key, NOW).ok);
-    refused(verifier.check(certificate, caPem, await fingerprint(stranger as Keys), NOW), /another key/);
+    refused(verifier.check(certificate, caPem, await fingerprint(stranger), NOW), /another key/);
   });
 
   test('that names no node, or is none, is refused', async () => {
     const verifier = new CertificateVerifier();
-    const other = await issue(ca as Keys, 'ca', node as Keys, 'https://example.net/');
+    const other = await issue(ca, 'ca', node, 'https://example.net/');
     refused(verifier.check(other, caPem, key, NOW), /names no node/);
     refused(verifier.check(Uint8Array.of(1, 2, 3), caPem, key, NOW), /cannot be read/);
     refused(verifier.check(certificate.subarray(0, 200), caPem, key, NOW), /cannot be read/);

@@ -21,9 +21,18 @@ function keyAddress(node: NodeStatus, key: Id): string {
 
 /** What a virtual node leaves on the machine. */
 function traces(lab: Lab, host: string): string[] {
-  const rules = lab.inside(host, '-6', 'rule').split('\n').filter((line) => line.includes('iif'));
-  const links = lab.inside(host, '-br', 'link').split('\n').filter((line) => line.startsWith('pxb-'));
-  const routes = lab.inside(host, '-6', 'route', 'show', 'table', 'all').split('\n').filter((line) => /local fd.*\/64/.test(line));
+  const rules = lab
+    .inside(host, '-6', 'rule')
+    .split('\n')
+    .filter((line) => line.includes('iif'));
+  const links = lab
+    .inside(host, '-br', 'link')
+    .split('\n')
+    .filter((line) => line.startsWith('pxb-'));
+  const routes = lab
+    .inside(host, '-6', 'route', 'show', 'table', 'all')
+    .split('\n')
+    .filter((line) => /local fd.*\/64/.test(line));
   return [...rules, ...links, ...routes];
 }
 
@@ -41,13 +50,14 @@ function feed(path: string, bytes: Uint8Array): Promise<void> {
 describe('two resource daemons', { skip: why ?? false, timeout: 180_000 }, () => {
   let lab: Lab;
   let [first, second] = ['', ''];
+  let invitation = '';
   let daemons: [Started, Started];
   let nodes: [NodeStatus, NodeStatus];
 
   before(async () => {
     lab = new Lab();
     [first, second] = lab.hosts;
-    const invitation = await lab.startOm();
+    invitation = await lab.startOm();
     daemons = [await lab.startRdAndWait(first), await lab.startRdAndWait(second)];
     nodes = [await lab.join(first, invitation, 'one'), await lab.join(second, invitation, 'two')];
     await until('the ring has both', async () => {
@@ -107,6 +117,10 @@ describe('two resource daemons', { skip: why ?? false, timeout: 180_000 }, () =>
   });
 
   test('refuse a second node of the VI in the same namespace, and broken invitations', async () => {
+    const again = await lab.ask(first, { t: 'join', invitation, name: 'three' });
+    assert.ok(again.t === 'failed' && again.code === 'CONFLICT');
+    const twin = await lab.ask(first, { t: 'join', invitation, name: 'one', netns: 'elsewhere' });
+    assert.ok(twin.t === 'failed' && twin.code === 'DUPLICATE_NAME');
     const invalid = await lab.ask(first, { t: 'join', invitation: 'pxb1_nonsense' });
     assert.ok(invalid.t === 'failed' && invalid.code === 'INVITATION_MALFORMED');
     const unknown = await lab.ask(first, { t: 'leave', vi: 'nowhere' });
@@ -124,6 +138,24 @@ describe('two resource daemons', { skip: why ?? false, timeout: 180_000 }, () =>
     assert.ok(status.t === 'status');
     assert.equal(status.drops['p2pdRefused'], 2);
     assert.equal(status.drops['controlRefused'], 2);
+  });
+
+  test('take a second node of the VI into a namespace of its own, and remove that with it', async () => {
+    const netns = `${first}x`;
+    const joined = await lab.ask(first, { t: 'join', invitation, name: 'three', netns });
+    assert.ok(joined.t === 'joined' && joined.node.netns === netns);
+    const { ipv4, interface: name } = joined.node;
+    assert.match(lab.inside(netns, 'addr', 'show', 'dev', name), new RegExp(`inet ${ipv4}/32`));
+    for (const host of lab.hosts) {
+      await until('the third node is reached', async () => (await lab.ping(host, ipv4, 1, 50)) === 1);
+    }
+    const neighbours = await lab.ask(first, { t: 'tunnels' });
+    assert.ok(neighbours.t === 'tunnels' && neighbours.nodes.length === 2);
+    const left = await lab.ask(first, { t: 'leave', vi: 'lab' });
+    assert.ok(left.t === 'failed' && left.code === 'CONFLICT', 'which of the two?');
+    assert.equal((await lab.ask(first, { t: 'leave', vi: 'lab', netns })).t, 'done');
+    assert.ok(!lab.ip('netns', 'list').split(/\s/).includes(netns));
+    await until('the ring has two again', async () => (await lab.node(first)).successors.length === 1);
   });
 
   test('lose no packet when a P2P daemon is killed', async () => {

@@ -30,14 +30,20 @@ export function obstacle(): string | undefined {
   return existsSync(ADDON_FILE) ? undefined : 'needs the native part built';
 }
 
-export type Started = { readonly child: ChildProcess; readonly output: () => string; readonly ended: Promise<number | null> };
+export type Started = {
+  readonly child: ChildProcess;
+  readonly output: () => string;
+  readonly ended: Promise<number | null>;
+};
 
 /** A process of ours in a namespace of this lab. */
 function start(netns: string, args: readonly string[], uid?: number): Started {
   const command = [`--net=/run/netns/${netns}`, '--', process.execPath, ...args];
   const options = { stdio: ['ignore', 'pipe', 'pipe'], cwd: '/' } as const satisfies SpawnOptions;
   const child =
-    uid === undefined ? spawn('nsenter', command, options) : spawn(process.execPath, args, { ...options, uid, gid: uid });
+    uid === undefined
+      ? spawn('nsenter', command, options)
+      : spawn(process.execPath, args, { ...options, uid, gid: uid });
   let text = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding('utf8').on('data', (part: string) => {
@@ -185,7 +191,8 @@ export class Lab {
     }
     for (const host of this.hosts) {
       // P2P daemons whose resource daemon was killed end with their namespace's processes.
-      for (const pid of this.ip('netns', 'pids', host).split('\n').filter(Boolean)) process.kill(Number(pid), 'SIGKILL');
+      for (const pid of this.ip('netns', 'pids', host).split('\n').filter(Boolean))
+        process.kill(Number(pid), 'SIGKILL');
       this.ip('netns', 'del', host);
     }
     rmSync(this.directory, { recursive: true, force: true });

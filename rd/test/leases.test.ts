@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { Millis } from '../../overlay/lib/clock.ts';
-import { type LeaseOrder, Leases } from '../core/leases.ts';
-import { LEASE_BLOCK, LEASE_LOW, LEASE_SPARE_MAX } from '../core/limits.ts';
+import { blockOf, type LeaseOrder, Leases } from '../core/leases.ts';
+import { LEASE_BLOCK, LEASE_BLOCK_MIN, LEASE_SPARE_BLOCKS } from '../core/limits.ts';
 
 const DAY = 86_400_000;
 const at = (ms: number): Millis => ms as Millis;
@@ -13,7 +13,7 @@ const orders = (leases: Leases): LeaseOrder[] => {
   return list;
 };
 const block = (from: number): number[] => Array.from({ length: LEASE_BLOCK }, (_, index) => from + index);
-const empty = { pairs: [], msLeft: 0, requestPrefix: '00' };
+const empty = { pairs: [], msLeft: 0, requestPrefix: '00', block: LEASE_BLOCK };
 
 /** A start: what is held is told, then more is asked for and granted. */
 function started(from = 0): Leases {
@@ -28,7 +28,7 @@ function started(from = 0): Leases {
 
 describe('leases of link pairs', () => {
   test('tell first what they have, then ask for a block', () => {
-    const leases = new Leases({ pairs: [1, 2], msLeft: DAY, requestPrefix: '00' }, at(0));
+    const leases = new Leases({ pairs: [1, 2], msLeft: DAY, requestPrefix: '00', block: LEASE_BLOCK }, at(0));
     assert.deepEqual(orders(leases), [{ kind: 'leases.keep', pairs: [1, 2] }]);
     leases.kept([1], DAY, at(1));
     const [changed, request] = orders(leases);
@@ -38,7 +38,7 @@ describe('leases of link pairs', () => {
 
   test('are fetched again before they run out', () => {
     const leases = started();
-    for (let n = 0; n < LEASE_BLOCK - LEASE_LOW; n++) assert.notEqual(leases.take(at(10)), undefined);
+    for (let n = 0; n < LEASE_BLOCK / 2; n++) assert.notEqual(leases.take(at(10)), undefined);
     assert.deepEqual(orders(leases), []);
     leases.take(at(10));
     assert.equal(orders(leases)[0]?.kind, 'leases.request');
@@ -100,11 +100,17 @@ describe('leases of link pairs', () => {
   test('beyond the spare ones go back', () => {
     const leases = started();
     const all = Array.from({ length: 8 }, (_, index) => block(100 + index * LEASE_BLOCK)).flat();
-    const many = new Leases({ pairs: all, msLeft: DAY, requestPrefix: '01' }, at(0));
+    const many = new Leases({ pairs: all, msLeft: DAY, requestPrefix: '01', block: LEASE_BLOCK }, at(0));
     const [keep] = orders(many);
     assert.ok(keep?.kind === 'leases.keep');
-    assert.equal(keep.pairs.length, LEASE_SPARE_MAX);
+    assert.equal(keep.pairs.length, LEASE_SPARE_BLOCKS * LEASE_BLOCK);
     assert.equal(leases.free, LEASE_BLOCK);
+  });
+
+  test('come in smaller blocks where the pool is small', () => {
+    assert.equal(blockOf(32_768), LEASE_BLOCK);
+    assert.equal(blockOf(256), 4);
+    assert.equal(blockOf(2), LEASE_BLOCK_MIN);
   });
 
   test('never give one pair twice, whatever happens', () => {

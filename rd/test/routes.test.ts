@@ -8,7 +8,11 @@ import { ROUTES_MAX, STAGED_MAX } from '../core/limits.ts';
 import { RouteTable, tilesCircle } from '../core/routes.ts';
 
 const id = (value: number): Id => toId(BigInt(value));
-const route = (after: number, until: number, to: number): RdRoute => ({ after: id(after), until: id(until), to: id(to) });
+const route = (after: number, until: number, to: number): RdRoute => ({
+  after: id(after),
+  until: id(until),
+  to: id(to),
+});
 
 /** Routes between neighbouring ones of these ids, each to the id where it ends. */
 function ringOf(ids: readonly bigint[]): RdRoute[] {
@@ -44,7 +48,9 @@ describe('committing routes', () => {
     });
     fc.assert(
       fc.property(routes, (list) => {
-        const table = list.map(({ after, until }) => route(after, until, 0)).toSorted((a, b) => (a.until < b.until ? -1 : 1));
+        const table = list
+          .map(({ after, until }) => route(after, until, 0))
+          .toSorted((a, b) => (a.until < b.until ? -1 : 1));
         // Range ends are among 0..7, so these ids stand for all others.
         const probes = [0, 1, 2, 3, 4, 5, 6, 7, 8, 1000].map(id);
         const covers = probes.map((probe) => table.filter((item) => inRange(item, probe)).length);
