@@ -10,17 +10,18 @@ import {
   GRAVE_MS,
   GRAVE_UNREACHABLE_MS,
   GRAVES_MAX,
+  KNOCK_DEAD_MS,
   KNOCK_FOR_MS,
-  KNOCK_MS,
   KNOCK_MS_MAX,
+  KNOCK_SILENT_MS,
   KNOCKS_MAX,
 } from './limits.ts';
 
 /**
- * `dead`: silent on the base network or inside the VI. `unreachable`: no tunnel could be made. `left`: it said so, and
+ * `dead`: silent on the base network. `silent`: inside the VI only. `unreachable`: no tunnel could be made. `left`: it said so, and
  * returns with a higher incarnation only. `returned`: a newer incarnation is there.
  */
-export type Cause = 'dead' | 'unreachable' | 'left' | 'returned';
+export type Cause = 'dead' | 'silent' | 'unreachable' | 'left' | 'returned';
 
 /** A dead node to try again: when next, and the pause after that. */
 type Knock = { readonly record: NodeRecord; readonly until: Millis; readonly at: Millis; readonly pauseMs: number };
@@ -39,10 +40,11 @@ export class Graves {
     evictOldest(this.#graves, GRAVES_MAX);
     const ms = cause === 'unreachable' ? GRAVE_UNREACHABLE_MS : GRAVE_MS;
     this.#graves.set(record.id, { incarnation: record.incarnation, cause, until: after(now, ms) });
-    if (cause !== 'dead') return;
+    if (cause !== 'dead' && cause !== 'silent') return;
     evictOldest(this.#knocks, KNOCKS_MAX);
     const until = after(now, KNOCK_FOR_MS);
-    this.#knocks.set(record.id, { record, until, at: after(now, KNOCK_MS), pauseMs: 2 * KNOCK_MS });
+    const pauseMs = cause === 'dead' ? KNOCK_DEAD_MS : KNOCK_SILENT_MS;
+    this.#knocks.set(record.id, { record, until, at: after(now, pauseMs), pauseMs: 2 * pauseMs });
   }
 
   has(record: { readonly id: Id; readonly incarnation: number }, now: Millis): boolean {
@@ -57,7 +59,7 @@ export class Graves {
   lift(record: NodeRecord): void {
     this.#knocks.delete(record.id);
     const grave = this.#graves.get(record.id);
-    if (grave?.cause === 'dead' || grave?.cause === 'unreachable') this.#graves.delete(record.id);
+    if (grave?.cause !== 'left' && grave?.cause !== 'returned') this.#graves.delete(record.id);
   }
 
   /** A dead node that is to be tried again now. */

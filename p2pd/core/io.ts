@@ -31,8 +31,7 @@ export type Drop =
   | 'hops'
   | 'no-next-hop'
   | 'unexpected'
-  | 'table-full'
-  | 'no-tunnel';
+  | 'table-full';
 
 /** P2PD messages by name. */
 export type Message<Name extends P2pdMessage['t']> = Extract<P2pdMessage, { t: Name }>;

@@ -61,11 +61,6 @@ export class Join {
     ctx.toRd({ t: 'bootstrap.get' });
   }
 
-  /** The ring's state was rebuilt from what was in place. */
-  skip(): void {
-    this.#stop();
-  }
-
   /** True if it was waited for. */
   onBootstrap(message: Extract<ToP2pd, { t: 'bootstrap' }>): boolean {
     if (this.#step !== 'bootstrap') return false;

@@ -79,8 +79,7 @@ export class VirtualNode {
     this.#routes.resync(message.generation, message.routes);
     this.#reported = '';
     if (phase === 'starting') {
-      if (restore(this.#ring, this.#fingers, message.routes)) this.#join.skip();
-      else this.#join.begin();
+      if (!restore(this.#ring, this.#fingers, message.routes)) this.#join.begin();
     } else if (phase === 'joining') this.#join.begin();
     this.#stabiliser.reset();
     this.#fingers.hurry();
@@ -265,7 +264,7 @@ export class VirtualNode {
       if (request.kind === 'stabilise') this.#stabiliser.onMiss(request.query);
       if (peer === undefined || request.kind === 'leaving') continue;
       peer.misses++;
-      if (peer.misses >= MISSES_MAX) this.#ring.bury(peer.record, 'dead');
+      if (peer.misses >= MISSES_MAX) this.#ring.bury(peer.record, 'silent');
     }
   }
 

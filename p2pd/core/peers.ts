@@ -45,10 +45,6 @@ export class Peers {
     return this.#peers.values();
   }
 
-  get size(): number {
-    return this.#peers.size;
-  }
-
   /** The peer of that record, new where unknown; undefined when the table is full. */
   ensure(record: NodeRecord): Peer | undefined {
     const known = this.#peers.get(record.id);
