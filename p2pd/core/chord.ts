@@ -122,12 +122,11 @@ export class Chord {
     this.#assumed = after;
   }
 
-  /** Newer words of the same node, such as another contact. */
+  /** A node's own words of itself: they count more than what others told, whatever incarnation those claimed. */
   refresh(record: NodeRecord): void {
-    const newer = (old: NodeRecord): NodeRecord =>
-      old.id === record.id && old.incarnation <= record.incarnation ? record : old;
-    if (this.#predecessor !== undefined) this.#predecessor = newer(this.#predecessor);
-    this.#successors = this.#successors.map(newer);
+    const own = (old: NodeRecord): NodeRecord => (old.id === record.id ? record : old);
+    if (this.#predecessor !== undefined) this.#predecessor = own(this.#predecessor);
+    this.#successors = this.#successors.map(own);
   }
 
   /** Takes a dead or departed node out. */

@@ -63,6 +63,11 @@ export class Formation {
     return changed;
   }
 
+  /** A member's own words of itself, in place of what others told. */
+  refresh(record: NodeRecord): void {
+    if (this.#others.has(record.id)) this.#others.set(record.id, record);
+  }
+
   remove(id: Id): boolean {
     this.#views.delete(id);
     return this.#others.delete(id);

@@ -216,8 +216,8 @@ export class VirtualNode {
       this.#ctx.drop('incarnation');
       return undefined;
     }
-    const known = from.address === peer.remote.address || from.address === this.#ctx.addressOf(peer.id);
-    if (!known || from.port !== peer.remote.port) {
+    // The data plane lets a link address in by its own tunnel only. A stable address proves less: it may come any way.
+    if (from.address !== peer.remote.address || from.port !== peer.remote.port) {
       this.#ctx.drop('address');
       return undefined;
     }

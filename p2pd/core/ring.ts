@@ -174,10 +174,11 @@ export class Ring {
     this.graves.lift(peer.record);
   }
 
-  /** Newer words of a node about itself. */
+  /** A node's own words of itself, from it or from the resource daemon. */
   refresh(peer: Peer, record: NodeRecord): void {
     peer.record = record;
     this.chord.refresh(record);
+    this.formation.refresh(record);
   }
 
   /** What we tell others of our pointers; fits into one datagram. */
