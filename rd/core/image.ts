@@ -17,37 +17,41 @@ export type ImageSource = {
 export type ImageTunnel = {
   readonly peer: Id;
   readonly link: LinkAddresses | null;
-  /** Stable addresses of the peer: how its end is reached where links are unnumbered. */
+  /** Stable addresses of the peer. */
   readonly stable: { readonly ipv4: string; readonly ipv6: string };
+  /** False while the association is lost: the peer may still be reached round the ring. */
+  readonly isUp: boolean;
 };
 
 /**
- * Own and link addresses go by exact entries, everything else of the VI by its place on the circle. A range whose
+ * Own and link addresses go by exact entries, and so do the stable addresses of peers, which are nobody else's; all else
+ * of the VI goes by its place on the circle. A range whose
  * tunnel is missing is unreachable rather than a reason to refuse: tunnels die at any time. Link addresses of others
  * match nothing, and are unreachable too.
  */
 export function compileImage(source: ImageSource): Image {
   const local: Hop = { kind: 'local' };
-  const exact: { address: string; hop: Hop }[] = [
-    { address: source.ipv4, hop: local },
-    { address: source.ipv6, hop: local },
-  ];
+  const exact = new Map<string, Hop>();
+  const add = (addresses: { readonly ipv4: string; readonly ipv6: string }, hop: Hop): void => {
+    for (const address of [addresses.ipv4, addresses.ipv6]) if (!exact.has(address)) exact.set(address, hop);
+  };
+  add(source, local);
   const peers = new Set<Id>();
   for (const tunnel of source.tunnels) {
     peers.add(tunnel.peer);
     const hop: Hop = { kind: 'tunnel', peer: tunnel.peer };
-    const remote = tunnel.link?.remote ?? tunnel.stable;
-    exact.push({ address: remote.ipv4, hop }, { address: remote.ipv6, hop });
-    if (tunnel.link !== null) {
-      exact.push({ address: tunnel.link.local.ipv4, hop: local }, { address: tunnel.link.local.ipv6, hop: local });
-    }
+    const { link, stable } = tunnel;
+    if (link === null || tunnel.isUp) add(stable, hop);
+    if (link === null) continue;
+    add(link.remote, hop);
+    add(link.local, local);
   }
   const hopTo = (to: Id): Hop => {
     if (to === source.id) return local;
     return peers.has(to) ? { kind: 'tunnel', peer: to } : { kind: 'unreachable' };
   };
   return {
-    exact,
+    exact: [...exact].map(([address, hop]) => ({ address, hop })),
     prefixes: source.routes.length > 0 ? source.prefixes : [],
     ranges: source.routes.map((route) => ({ until: route.until, hop: hopTo(route.to) })),
   };

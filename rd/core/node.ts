@@ -23,7 +23,7 @@ import type {
 import { blockOf, Leases } from './leases.ts';
 import type { ConReq, ConResp } from './letters.ts';
 import { RouteTable } from './routes.ts';
-import { carriesPackets, type FarEnd, type Tunnel } from './tunnel.ts';
+import { carriesPackets, describeTunnel, type FarEnd, type Tunnel } from './tunnel.ts';
 import { Tunnels } from './tunnels.ts';
 
 export class NodeCore {
@@ -137,7 +137,7 @@ export class NodeCore {
   conResp(message: ConResp, association: AssociationRef, check: CertificateCheck | undefined, now: Millis): void {
     const introduction = this.#introduce(message, association, check);
     if (typeof introduction === 'string') {
-      return this.tunnels.answeredByStranger(message.from.node, message.request, now);
+      return this.tunnels.answeredByStranger(message.from.node, message.request, association, now);
     }
     this.tunnels.conResp(message, association, introduction.contact, introduction.far, now);
     this.#emit({ kind: 'peer', node: this.#ref, record: introduction.far.record });
@@ -215,7 +215,7 @@ export class NodeCore {
       node: { id, incarnation, contact },
       port: p2pdPort,
       generation: this.#routes.generation,
-      tunnels: [...this.tunnels.all()].flatMap((tunnel) => this.tunnels.describe(tunnel) ?? []),
+      tunnels: [...this.tunnels.all()].flatMap((tunnel) => describeTunnel(tunnel, this.#setup) ?? []),
       routes: [...this.#routes.routes],
     });
   }
@@ -277,7 +277,9 @@ export class NodeCore {
   #compile(): Image {
     const { vi, id, ipv4, ipv6 } = this.#setup;
     const tunnels = [...this.tunnels.all()].flatMap(({ peer, link, far, phase }) =>
-      far !== undefined && (phase === 'up' || phase === 'lost') ? [{ peer, link, stable: far }] : [],
+      far !== undefined && (phase === 'up' || phase === 'lost')
+        ? [{ peer, link, stable: far, isUp: phase === 'up' }]
+        : [],
     );
     const prefixes = [vi.prefix, vi.definition.ipv4Pool];
     return compileImage({ id, ipv4, ipv6, prefixes, routes: this.#routes.routes, tunnels });

@@ -12,14 +12,19 @@ import type { LinkAddresses } from './io.ts';
 import type { Leases } from './leases.ts';
 import type { Tunnel } from './tunnel.ts';
 
+/** So many leases are passed over in search of one that no tunnel has. */
+const PASSED_OVER_MAX = 16;
+
 export class Pairs {
   readonly #id: Id;
   readonly #leases: Leases;
   readonly #pool: Cidr;
   readonly #prefix: Cidr;
   readonly #isNumbered: boolean;
+  readonly #tunnels: () => Iterable<Tunnel>;
 
-  constructor(id: Id, vi: ViConfig, leases: Leases) {
+  /** `tunnels`: all of the node, whose pairs must differ. */
+  constructor(id: Id, vi: ViConfig, leases: Leases, tunnels: () => Iterable<Tunnel>) {
     const [pool, prefix] = [parseCidr(vi.definition.linkPool), parseCidr(vi.linkPrefix)];
     if (pool === undefined || prefix === undefined) throw new Error('a VI has link pools');
     this.#id = id;
@@ -27,11 +32,12 @@ export class Pairs {
     this.#pool = pool;
     this.#prefix = prefix;
     this.#isNumbered = vi.definition.links === 'numbered';
+    this.#tunnels = tunnels;
   }
 
   /** Gives a tunnel that has none a pair, where one is free. Whether it has one then. */
   provide(tunnel: Tunnel, now: Millis): boolean {
-    if (tunnel.pair === undefined) this.#assign(tunnel, this.#isNumbered ? this.#leases.take(now) : null, true);
+    if (tunnel.pair === undefined) this.#assign(tunnel, this.#isNumbered ? this.#takeFree(tunnel, now) : null, true);
     return tunnel.pair !== undefined;
   }
 
@@ -45,10 +51,12 @@ export class Pairs {
     const yields = asks && tunnel.peer < this.#id;
     if (tunnel.pair !== undefined && tunnel.ours && !yields) return undefined;
     this.drop(tunnel, now);
-    const claimed = this.#leases.claim(theirs);
-    if (claimed || !this.#leases.isUsed(theirs)) {
-      this.#assign(tunnel, theirs, claimed);
-      return undefined;
+    if (!this.#isTaken(theirs, tunnel)) {
+      const claimed = this.#leases.claim(theirs);
+      if (claimed || !this.#leases.isUsed(theirs)) {
+        this.#assign(tunnel, theirs, claimed);
+        return undefined;
+      }
     }
     return this.provide(tunnel, now) ? undefined : 'NO_ADDRESS_PAIR';
   }
@@ -58,6 +66,7 @@ export class Pairs {
     const invalid = this.#invalid(answered);
     if (invalid !== undefined) return invalid;
     if (answered === null || answered === tunnel.pair) return undefined;
+    if (this.#isTaken(answered, tunnel)) return 'CONFLICT';
     const claimed = this.#leases.claim(answered);
     if (!claimed && this.#leases.isUsed(answered)) return 'CONFLICT';
     this.drop(tunnel, now);
@@ -78,6 +87,24 @@ export class Pairs {
     const even = { ipv4: ipv4[0], ipv6: ipv6[0] };
     const odd = { ipv4: ipv4[1], ipv6: ipv6[1] };
     return this.#id < tunnel.peer ? { local: even, remote: odd } : { local: odd, remote: even };
+  }
+
+  /** A lease of ours that no tunnel has. Those that one has, by an older lease of its peer, go back in the end. */
+  #takeFree(tunnel: Tunnel, now: Millis): number | undefined {
+    const passed: number[] = [];
+    let pair = this.#leases.take(now);
+    while (pair !== undefined && this.#isTaken(pair, tunnel) && passed.length < PASSED_OVER_MAX) {
+      passed.push(pair);
+      pair = this.#leases.take(now);
+    }
+    for (const other of passed) this.#leases.giveBack(other, now);
+    return pair !== undefined && this.#isTaken(pair, tunnel) ? undefined : pair;
+  }
+
+  /** Another tunnel has that pair, by whoever's lease: a lease may have run out, or a peer may make one up. */
+  #isTaken(pair: number, tunnel: Tunnel): boolean {
+    for (const other of this.#tunnels()) if (other !== tunnel && other.pair === pair) return true;
+    return false;
   }
 
   #invalid(pair: number | null): ErrorCode | undefined {

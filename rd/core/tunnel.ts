@@ -23,8 +23,9 @@
 import type { NodeRecord } from '../../overlay/fields.ts';
 import type { Id } from '../../overlay/id.ts';
 import type { Millis } from '../../overlay/lib/clock.ts';
+import type { RdTunnel } from '../../overlay/messages/p2pd-rd.ts';
 import type { ContactInfo } from './contact.ts';
-import type { AssociationRef, LinkAddresses } from './io.ts';
+import type { AssociationRef, LinkAddresses, NodeSetup } from './io.ts';
 
 export type Phase = 'setting-up' | 'up' | 'lost' | 'releasing';
 
@@ -98,4 +99,29 @@ export function createTunnel(peer: Id, contact: ContactInfo, now: Millis): Tunne
 /** Whether packets go through it. */
 export function carriesPackets(tunnel: Tunnel): boolean {
   return tunnel.phase === 'up' || tunnel.phase === 'lost';
+}
+
+/** As the P2P daemon sees it; undefined before it is up. */
+export function describeTunnel(tunnel: Tunnel, setup: NodeSetup): RdTunnel | undefined {
+  const { far, link } = tunnel;
+  if (far === undefined || !carriesPackets(tunnel)) return undefined;
+  return {
+    key: tunnel.peer,
+    peer: far.record,
+    local: { address: link?.local.ipv6 ?? setup.ipv6, port: setup.p2pdPort },
+    remote: { address: link?.remote.ipv6 ?? far.ipv6, port: far.p2pdPort },
+    held: tunnel.hold !== 'none',
+  };
+}
+
+/** Whether a P2P daemon need not be told of a change. */
+export function sameFarEnd(a: FarEnd | undefined, b: FarEnd): boolean {
+  if (a === undefined) return false;
+  const [contactA, contactB] = [a.record.contact, b.record.contact];
+  return (
+    a.record.incarnation === b.record.incarnation &&
+    a.p2pdPort === b.p2pdPort &&
+    contactA.length === contactB.length &&
+    contactA.every((byte, index) => byte === contactB[index])
+  );
 }

@@ -2,19 +2,17 @@
 import type { ErrorCode } from '../../overlay/errors.ts';
 import type { Id } from '../../overlay/id.ts';
 import { after, type Millis } from '../../overlay/lib/clock.ts';
-import { ANSWER_HOLD_MS, type RdTunnel, type ToP2pd } from '../../overlay/messages/p2pd-rd.ts';
+import { ANSWER_HOLD_MS, type ToP2pd } from '../../overlay/messages/p2pd-rd.ts';
 import type { RdMessage } from '../../overlay/messages/rd-rd.ts';
+import { Asks } from './asks.ts';
 import type { Associations } from './associations.ts';
 import { type ContactInfo, decodeContact } from './contact.ts';
 import type { AssociationRef, NodeSetup, Output, TunnelPlan } from './io.ts';
 import type { Leases } from './leases.ts';
 import { type ConReq, type ConResp, Letters, type Release } from './letters.ts';
-import { GIVE_UP_MS, REBIND_MS, RETRY_MS, RETRY_MS_MAX } from './limits.ts';
+import { GIVE_UP_MS, REBIND_MS } from './limits.ts';
 import { Pairs } from './pairs.ts';
-import { Seen } from './seen.ts';
-import { carriesPackets, createTunnel, type FarEnd, type Tunnel } from './tunnel.ts';
-
-const NEVER = Number.POSITIVE_INFINITY as Millis;
+import { carriesPackets, createTunnel, describeTunnel, type FarEnd, sameFarEnd, type Tunnel } from './tunnel.ts';
 
 export type TunnelHost = {
   readonly setup: () => NodeSetup;
@@ -29,16 +27,16 @@ export type TunnelHost = {
 export class Tunnels {
   readonly #host: TunnelHost;
   readonly #tunnels = new Map<Id, Tunnel>();
-  readonly #seen = new Seen();
   readonly #pairs: Pairs;
   readonly #letters: Letters;
-  #lastRequest = 0;
+  readonly #asks: Asks;
 
   constructor(host: TunnelHost) {
     this.#host = host;
     const { id, vi } = host.setup();
-    this.#pairs = new Pairs(id, vi, host.leases);
+    this.#pairs = new Pairs(id, vi, host.leases, () => this.#tunnels.values());
     this.#letters = new Letters(host.setup, host.emit);
+    this.#asks = new Asks(this.#letters);
   }
 
   all(): IterableIterator<Tunnel> {
@@ -104,7 +102,7 @@ export class Tunnels {
 
   conReq(message: ConReq, association: AssociationRef, contact: ContactInfo, far: FarEnd, now: Millis): void {
     const { from, request } = message;
-    const order = this.#seen.note(from.node, contact.key, from.incarnation, request, now);
+    const order = this.#asks.note(from.node, contact.key, from.incarnation, request, now);
     if (order === 'older') return;
     if (order === 'earlier-life') return this.#letters.refuse(message, 'CONFLICT', association);
     let tunnel = this.#tunnels.get(from.node);
@@ -113,6 +111,9 @@ export class Tunnels {
       tunnel = createTunnel(from.node, contact, now);
       this.#tunnels.set(from.node, tunnel);
     } else if (tunnel.far !== undefined && tunnel.far.record.incarnation > from.incarnation) {
+      return this.#letters.refuse(message, 'CONFLICT', association);
+    } else if (tunnel.phase === 'up' && tunnel.contact.key !== contact.key) {
+      // An id belongs to the key that holds it now; another one with a valid certificate waits until that is gone.
       return this.#letters.refuse(message, 'CONFLICT', association);
     }
     const refusal = this.#pairs.agree(tunnel, message.pair, now);
@@ -139,7 +140,7 @@ export class Tunnels {
     if (known > message.from.incarnation) return;
     const refusal = this.#pairs.adopt(tunnel, message.pair, now);
     if (refusal !== undefined) return this.#fail(tunnel, refusal, now);
-    const isNews = tunnel.ask?.peerRequest === this.#seen.request(tunnel.peer, contact.key);
+    const isNews = tunnel.ask?.peerRequest === this.#asks.latestOf(tunnel.peer, contact.key);
     if (known < message.from.incarnation) tunnel.remoteHold = false;
     else if (tunnel.phase === 'lost' && isNews) tunnel.remoteHold = message.held;
     tunnel.ask = undefined;
@@ -150,9 +151,9 @@ export class Tunnels {
   }
 
   /** Our con_req was answered by somebody whose certificate does not fit. */
-  answeredByStranger(peer: Id, request: number, now: Millis): void {
+  answeredByStranger(peer: Id, request: number, association: AssociationRef, now: Millis): void {
     const tunnel = this.#asked(peer, 'con_req', request);
-    if (tunnel !== undefined) this.#fail(tunnel, 'PEER_MISMATCH', now);
+    if (tunnel?.association === association) this.#fail(tunnel, 'PEER_MISMATCH', now);
   }
 
   refused(peer: Id, request: number, code: ErrorCode, association: AssociationRef, now: Millis): void {
@@ -171,7 +172,7 @@ export class Tunnels {
   peerReleased(message: Release, association: AssociationRef, now: Millis): void {
     const key = this.#host.associations.keyOf(association);
     if (key === undefined) return;
-    const order = this.#seen.note(message.from, key, message.incarnation, message.request, now);
+    const order = this.#asks.note(message.from, key, message.incarnation, message.request, now);
     if (order === 'older' || order === 'earlier-life') return;
     const tunnel = this.#tunnels.get(message.from);
     const isPeer = tunnel !== undefined && tunnel.contact.key === key;
@@ -184,7 +185,7 @@ export class Tunnels {
   released(message: RdMessage & { t: 'released' }, association: AssociationRef, now: Millis): void {
     const tunnel = this.#asked(message.from, 'release', message.request);
     if (tunnel === undefined || this.#host.associations.keyOf(association) !== tunnel.contact.key) return;
-    const isNews = tunnel.ask?.peerRequest === this.#seen.request(tunnel.peer, tunnel.contact.key);
+    const isNews = tunnel.ask?.peerRequest === this.#asks.latestOf(tunnel.peer, tunnel.contact.key);
     tunnel.ask = undefined;
     tunnel.confirmed = false;
     const { far } = tunnel;
@@ -263,7 +264,7 @@ export class Tunnels {
       if (tunnel.until !== undefined && tunnel.until <= now) this.#outOfTime(tunnel, now);
       const { ask } = tunnel;
       if (ask !== undefined && ask.giveUpAt <= now) this.#fail(tunnel, 'PEER_UNREACHABLE', now);
-      else if (ask !== undefined && ask.nextAt <= now) this.#sendAsk(tunnel, ask, now);
+      else if (ask !== undefined && ask.nextAt <= now) this.#asks.send(tunnel, ask, now);
     }
   }
 
@@ -290,7 +291,7 @@ export class Tunnels {
     const holds = tunnel.hold !== 'none';
     const kind = holds ? 'con_req' : 'release';
     if (tunnel.confirmed === holds) tunnel.ask = undefined;
-    else if (tunnel.ask?.kind !== kind) this.#startAsk(tunnel, kind, now);
+    else if (tunnel.ask?.kind !== kind) this.#asks.start(tunnel, kind, now);
   }
 
   // Setting up.
@@ -307,8 +308,8 @@ export class Tunnels {
       return;
     }
     tunnel.until = undefined;
-    if (tunnel.ask?.kind !== 'con_req') this.#startAsk(tunnel, 'con_req', now);
-    else this.#sendAsk(tunnel, tunnel.ask, now);
+    if (tunnel.ask?.kind !== 'con_req') this.#asks.start(tunnel, 'con_req', now);
+    else this.#asks.send(tunnel, tunnel.ask, now);
   }
 
   #becomeUp(tunnel: Tunnel, association: AssociationRef, far: FarEnd): void {
@@ -369,7 +370,7 @@ export class Tunnels {
     tunnel.until = undefined;
     if (tunnel.confirmed === false || tunnel.association === undefined) return this.#forget(tunnel, now);
     tunnel.phase = 'releasing';
-    if (tunnel.ask?.kind !== 'release') this.#startAsk(tunnel, 'release', now);
+    if (tunnel.ask?.kind !== 'release') this.#asks.start(tunnel, 'release', now);
   }
 
   #fail(tunnel: Tunnel, code: ErrorCode, now: Millis): void {
@@ -411,43 +412,9 @@ export class Tunnels {
     return tunnel?.ask?.kind === kind && tunnel.ask.request === request ? tunnel : undefined;
   }
 
-  #startAsk(tunnel: Tunnel, kind: 'con_req' | 'release', now: Millis): void {
-    this.#lastRequest += 1;
-    tunnel.confirmed = undefined;
-    tunnel.ask = {
-      kind,
-      request: this.#lastRequest,
-      peerRequest: this.#seen.request(tunnel.peer, tunnel.contact.key),
-      nextAt: now,
-      intervalMs: RETRY_MS,
-      giveUpAt: tunnel.far === undefined && kind === 'con_req' ? after(now, GIVE_UP_MS) : NEVER,
-    };
-    this.#sendAsk(tunnel, tunnel.ask, now);
-  }
-
-  #sendAsk(tunnel: Tunnel, ask: NonNullable<Tunnel['ask']>, now: Millis): void {
-    ask.nextAt = after(now, ask.intervalMs);
-    ask.intervalMs = Math.min(ask.intervalMs * 2, RETRY_MS_MAX);
-    if (tunnel.association !== undefined) this.#letters.ask(tunnel, ask, tunnel.association);
-  }
-
   #tellUp(tunnel: Tunnel): void {
-    const view = this.describe(tunnel);
+    const view = describeTunnel(tunnel, this.#host.setup());
     if (view !== undefined) this.#host.tell({ t: 'tunnel.up', tunnel: view });
-  }
-
-  /** As the P2P daemon sees it; undefined before it is up. */
-  describe(tunnel: Tunnel): RdTunnel | undefined {
-    const { far, link } = tunnel;
-    if (far === undefined || !carriesPackets(tunnel)) return undefined;
-    const { ipv6, p2pdPort } = this.#host.setup();
-    return {
-      key: tunnel.peer,
-      peer: far.record,
-      local: { address: link?.local.ipv6 ?? ipv6, port: p2pdPort },
-      remote: { address: link?.remote.ipv6 ?? far.ipv6, port: far.p2pdPort },
-      held: tunnel.hold !== 'none',
-    };
   }
 
   #refuse(peer: Id, code: ErrorCode): void {
@@ -457,16 +424,4 @@ export class Tunnels {
   #isFull(): boolean {
     return this.#tunnels.size >= this.#host.setup().vi.definition.tunnelsMax;
   }
-}
-
-function sameFarEnd(a: FarEnd | undefined, b: FarEnd): boolean {
-  if (a === undefined) return false;
-  const contactA = a.record.contact;
-  const contactB = b.record.contact;
-  return (
-    a.record.incarnation === b.record.incarnation &&
-    a.p2pdPort === b.p2pdPort &&
-    contactA.length === contactB.length &&
-    contactA.every((byte, index) => byte === contactB[index])
-  );
 }

@@ -130,6 +130,7 @@ class Daemon {
     const controlled = await this.#control.listen();
     if (!controlled.ok) return controlled;
     const bound = this.#createPlane(TIMERS);
+    this.#members.load();
     const served = bound.ok ? await this.#p2pds.listen() : bound;
     if (!served.ok) {
       await this.stop();

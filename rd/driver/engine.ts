@@ -86,12 +86,15 @@ export class Engine {
     this.#inputs.push(input);
     if (this.#isRunning) return;
     this.#isRunning = true;
-    for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
-      this.#core.handle(next, this.#clock.now());
-      for (let output = this.#core.poll(); output !== undefined; output = this.#core.poll()) this.#carryOut(output);
+    try {
+      for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
+        this.#core.handle(next, this.#clock.now());
+        for (let output = this.#core.poll(); output !== undefined; output = this.#core.poll()) this.#carryOut(output);
+      }
+    } finally {
+      this.#isRunning = false;
+      this.#schedule();
     }
-    this.#isRunning = false;
-    this.#schedule();
   }
 
   events(events: readonly NativeEvent[]): void {

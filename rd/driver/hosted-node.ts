@@ -7,7 +7,7 @@ import { type Id, parseId } from '../../overlay/id.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
 import type { Log } from '../../overlay/lib/log.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
-import type { RingReportMessage, ToP2pd, ToRd } from '../../overlay/messages/p2pd-rd.ts';
+import type { RingReportMessage, ToP2pd } from '../../overlay/messages/p2pd-rd.ts';
 import { LEASE_MS } from '../../overlay/om-api.ts';
 import type { RdConfig } from '../../overlay/rd-config.ts';
 import { type Endpoint, encodeContact } from '../core/contact.ts';
@@ -19,6 +19,7 @@ import { type DataDirectory, type Membership, REMEMBERED_MAX } from './files.ts'
 import { fromBase64, pemToDer, type RdIdentity, toBase64 } from './identity.ts';
 import type { Attachment, Kernel } from './kernel.ts';
 import { birthName } from './names.ts';
+import { Lookups } from './lookups.ts';
 import { NodePlane } from './node-plane.ts';
 import { OmLink } from './om-link.ts';
 import { P2pdProcess } from './p2pd-process.ts';
@@ -27,7 +28,6 @@ import { P2pdProcess } from './p2pd-process.ts';
 const LEAVE_MS = 5000;
 /** Time for the last control messages to go out, milliseconds. */
 const GOODBYE_MS = 20;
-const LOOKUP_MS = 5000;
 /** Peers learnt are written down together after this. */
 const SAVE_MS = 5000;
 const PID_FILE = 'p2pd.pid';
@@ -73,8 +73,7 @@ export class HostedNode implements NodeActions {
   readonly #left = Promise.withResolvers<void>();
   /** Told of every report of the P2P daemon. */
   readonly #watchers = new Set<() => void>();
-  #lookups = 0;
-  readonly #pendingLookups = new Map<number, (answer: ToRd & { t: 'lookup.answer' }) => void>();
+  readonly #lookups = new Lookups();
   /** Messages for the P2P daemon that wait until the kernel has the addresses they speak of. */
   #outbox: (() => void)[] = [];
 
@@ -132,6 +131,11 @@ export class HostedNode implements NodeActions {
     return this.#report;
   }
 
+  /** From a successful `open` to `close`. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
   /** Whether it has its interface, and its P2P daemon can be served. */
   get isReady(): boolean {
     return this.#isReady;
@@ -178,6 +182,12 @@ export class HostedNode implements NodeActions {
     this.p2pd.start();
     this.#host.log.info({ vi: vi.name, node: this.#membership.name, netns }, 'virtual node up');
     return ok();
+  }
+
+  /** It could not be opened: ends what an earlier life left of it. */
+  async abandon(): Promise<void> {
+    await this.p2pd.stop();
+    this.om.close();
   }
 
   /** Leaves the ring, hands over, removes everything. Whether the node is to come back decides what is kept on disk. */
@@ -257,14 +267,7 @@ export class HostedNode implements NodeActions {
 
   async lookup(id: Id): Promise<Result<{ owner: Id; hops: number }>> {
     if (!this.isOnRing) return fail('NOT_READY');
-    const request = ++this.#lookups;
-    const { promise, resolve } = Promise.withResolvers<(ToRd & { t: 'lookup.answer' }) | undefined>();
-    this.#pendingLookups.set(request, resolve);
-    this.send({ t: 'lookup', request, id });
-    const answer = await Promise.race([promise, sleep(LOOKUP_MS, undefined, { ref: false })]);
-    this.#pendingLookups.delete(request);
-    if (answer === undefined) return fail('TIMEOUT', 'The ring did not answer in time.');
-    return answer.owner === null ? fail(answer.error ?? 'NOT_READY') : ok({ owner: answer.owner, hops: answer.hops });
+    return this.#lookups.ask((request) => this.send({ t: 'lookup', request, id }));
   }
 
   act(output: NodeOutput): void {
@@ -293,7 +296,7 @@ export class HostedNode implements NodeActions {
       case 'ring':
         return this.#reported(output.report);
       case 'lookup.answer':
-        return this.#pendingLookups.get(output.answer.request)?.(output.answer);
+        return this.#lookups.answered(output.answer);
       case 'left':
         return this.#left.resolve();
       case 'peer':
@@ -308,7 +311,8 @@ export class HostedNode implements NodeActions {
     const { mtu, ipv4Pool } = vi.definition;
     const tapName = birthName(process.pid, this.ref);
     const mac = macOfNode(this.id);
-    const opened = plane().openNode({ tapName, mtu, id: this.id, viId: vi.id, vni: vi.vni, mac, ipv4, ipv6 });
+    const sources = { prefixes: [vi.prefix, ipv4Pool], linkPrefixes: [vi.linkPrefix, vi.definition.linkPool] };
+    const opened = plane().openNode({ tapName, mtu, id: this.id, viId: vi.id, vni: vi.vni, mac, ipv4, ipv6, sources });
     if (!opened.ok) return opened;
     const network = { name: vi.name, vni: vi.vni, prefix: vi.prefix, ipv4Pool };
     const attached = await kernel.attach({ birthName: tapName, netns, vi: network, mtu, ipv4, ipv6 });

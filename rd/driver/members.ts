@@ -46,16 +46,26 @@ export class Members {
     return [...this.#nodes].filter((node) => vi === undefined || node.membership.vi.name === vi);
   }
 
-  /** Brings back the nodes of an earlier life. What fails is told in the log and does not stop the others. */
-  async resume(): Promise<void> {
-    const { data, kernel, log } = this.#host;
-    const { found, unreadable } = data.memberships();
-    for (const directory of unreadable) log.error({ directory }, 'a membership cannot be read; it is left alone');
-    await this.#inTurn(async () => {
-      await kernel.cleanLeftovers(new Set(found.flatMap(({ netns }) => netns ?? [])));
-      for (const membership of found) {
-        const opened = await this.#open(membership);
-        if (!opened.ok) log.error({ vi: membership.vi.name, problem: opened.message }, 'a virtual node cannot come up');
+  /** Reads the memberships of an earlier life. P2P daemons that outlived it are known from now on. */
+  load(): void {
+    const { found, unreadable } = this.#host.data.memberships();
+    for (const directory of unreadable) {
+      this.#host.log.error({ directory }, 'a membership cannot be read; it is left alone');
+    }
+    for (const membership of found) this.#add(membership);
+  }
+
+  /** Brings back the nodes that were loaded. What fails is told in the log and does not stop the others. */
+  resume(): Promise<void> {
+    const { kernel, log } = this.#host;
+    return this.#inTurn(async () => {
+      const loaded = [...this.#nodes];
+      await kernel.cleanLeftovers(new Set(loaded.flatMap(({ membership }) => membership.netns ?? [])));
+      for (const node of loaded) {
+        const opened = await this.#open(node);
+        if (opened.ok) continue;
+        const { vi, name } = node.membership;
+        log.error({ vi: vi.name, member: name, problem: opened.message }, 'a virtual node cannot come up');
       }
     });
   }
@@ -76,6 +86,8 @@ export class Members {
   }
 
   async leave(vi: string, netns: string | undefined): Promise<Result<void>> {
+    // Nodes that are just coming up are waited for.
+    await this.#turn;
     const matching = this.of(vi).filter((node) => netns === undefined || node.membership.netns === netns);
     const [node, another] = matching;
     if (node === undefined) return fail('NOT_FOUND', `No node of '${vi}' is here; 'p2pxbone status' lists them.`);
@@ -89,7 +101,10 @@ export class Members {
 
   async stop(): Promise<void> {
     this.#isStopping = true;
-    await Promise.all([...this.#nodes].map((node) => this.#close(node, false)));
+    // What was never opened, as when the start failed, is left as it was found.
+    const opened = [...this.#nodes].filter((node) => node.isOpen);
+    await Promise.all(opened.map((node) => this.#close(node, false)));
+    for (const node of this.#nodes) node.om.close();
   }
 
   async #close(node: HostedNode, forGood: boolean): Promise<Result<void>> {
@@ -98,15 +113,19 @@ export class Members {
     return closed;
   }
 
-  async #open(membership: Membership): Promise<Result<HostedNode>> {
-    const prepared = this.#prepare(membership.vi, this.#nodes.size);
-    if (!prepared.ok) return prepared;
+  #add(membership: Membership): HostedNode {
     const node = new HostedNode(this.#host, membership);
     this.#nodes.add(node);
-    const opened = await node.open();
+    return node;
+  }
+
+  async #open(node: HostedNode): Promise<Result<HostedNode>> {
+    const others = [...this.#nodes].filter((other) => other.isReady).length;
+    const prepared = this.#prepare(node.membership.vi, others);
+    const opened = prepared.ok ? await node.open() : prepared;
     if (opened.ok) return ok(node);
     this.#nodes.delete(node);
-    node.om.close();
+    await node.abandon();
     return opened;
   }
 
@@ -139,7 +158,7 @@ export class Members {
     const membership = await this.#membershipOf(answer.value, { host, port }, order.netns ?? null);
     const conflict = this.#conflictOf(membership);
     progress('creating the interface');
-    const opened = conflict.ok ? await this.#open(membership) : conflict;
+    const opened = conflict.ok ? await this.#open(this.#add(membership)) : conflict;
     if (opened.ok) return opened;
     const undone = await this.#forget(membership);
     if (!undone.ok)

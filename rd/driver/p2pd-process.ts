@@ -47,10 +47,14 @@ export class P2pdProcess {
   #backoffMs = BACKOFF_MS;
   #timer: NodeJS.Timeout | undefined;
   #isStopping = false;
+  /** An orphan may come to our socket before we look for it. */
+  #isConnected = false;
   restarts = 0;
 
   constructor(options: P2pdOptions) {
     this.#options = options;
+    const orphan = parseIdentity(options.remembered);
+    if (orphan !== undefined && isRunning(orphan.pid, orphan.startTime)) this.#pid = orphan.pid;
   }
 
   /** The only process that may speak for this node. */
@@ -59,20 +63,20 @@ export class P2pdProcess {
   }
 
   start(): void {
-    const orphan = parseIdentity(this.#options.remembered);
-    if (orphan === undefined || startTime(orphan.pid) !== orphan.startTime) return this.#spawn();
-    this.#pid = orphan.pid;
-    this.#await(ADOPT_MS);
+    if (this.#pid === undefined) this.#spawn();
+    else if (!this.#isConnected) this.#await(ADOPT_MS);
   }
 
   /** It came to our socket and said hello. */
   connected(): void {
+    this.#isConnected = true;
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
   /** Its connection is gone. If it is our child, its end is told; if it is an orphan, it must be looked for. */
   disconnected(): void {
+    this.#isConnected = false;
     if (this.#isStopping || this.#child !== undefined || this.#pid === undefined) return;
     if (startTime(this.#pid) === undefined) this.#respawn();
     else this.#await(ADOPT_MS);

@@ -153,7 +153,7 @@ describe('two resource daemons', { skip: why ?? false, timeout: 180_000 }, () =>
     assert.ok(neighbours.t === 'tunnels' && neighbours.nodes.length === 2);
     const left = await lab.ask(first, { t: 'leave', vi: 'lab' });
     assert.ok(left.t === 'failed' && left.code === 'CONFLICT', 'which of the two?');
-    assert.equal((await lab.ask(first, { t: 'leave', vi: 'lab', netns })).t, 'done');
+    assert.deepEqual(await lab.ask(first, { t: 'leave', vi: 'lab', netns }), { t: 'done' });
     assert.ok(!lab.ip('netns', 'list').split(/\s/).includes(netns));
     await until('the ring has two again', async () => (await lab.node(first)).successors.length === 1);
   });
@@ -183,7 +183,7 @@ describe('two resource daemons', { skip: why ?? false, timeout: 180_000 }, () =>
     await until('packets flow again', async () => (await lab.ping(first, nodes[1].ipv4, 1, 50)) === 1);
     assert.ok(systemClock.now() - killedAt < 5000);
     const node = await lab.node(second);
-    assert.equal(node.p2pdPid, before.p2pdPid);
+    assert.equal(node.p2pdPid, before.p2pdPid, daemons[1].output());
     assert.ok(node.incarnation > before.incarnation);
     const rules = traces(lab, second).filter((line) => line.includes('iif'));
     assert.equal(rules.length, 1);
@@ -206,7 +206,7 @@ describe('two resource daemons', { skip: why ?? false, timeout: 180_000 }, () =>
   });
 
   test('leave for good when told to', async () => {
-    assert.equal((await lab.ask(second, { t: 'leave', vi: 'lab' })).t, 'done');
+    assert.deepEqual(await lab.ask(second, { t: 'leave', vi: 'lab' }), { t: 'done' });
     assert.deepEqual(traces(lab, second), []);
     assert.deepEqual(readdirSync(join(lab.data(second), 'nodes')), []);
     await until('the other one knows', async () => (await lab.node(first)).successors.length === 0);

@@ -111,24 +111,37 @@ describe('the forwarding image', () => {
   const self = { id: id(5), ipv4: '10.77.0.5', ipv6: 'fd00:1::5', prefixes: ['fd00:1::/64', '10.77.0.0/16'] };
 
   test('before the first commit has exact entries only', () => {
-    const image = compileImage({ ...self, routes: [], tunnels: [{ peer: id(9), link, stable }] });
+    const image = compileImage({ ...self, routes: [], tunnels: [{ peer: id(9), link, stable, isUp: true }] });
     assert.deepEqual(image.prefixes, []);
     assert.deepEqual(image.ranges, []);
     const hops = new Map(image.exact.map((entry) => [entry.address, entry.hop.kind]));
     assert.equal(hops.get('10.77.0.5'), 'local');
     assert.equal(hops.get('fd00::10'), 'local');
     assert.equal(hops.get('fd00::11'), 'tunnel');
-    assert.equal(hops.get('10.77.0.9'), undefined, 'a numbered peer is found by its place on the ring');
+    assert.equal(hops.get('10.77.0.9'), 'tunnel', 'a peer is reached by its own tunnel');
+  });
+
+  test('finds a peer whose association is lost by its place on the ring', () => {
+    const image = compileImage({ ...self, routes: [], tunnels: [{ peer: id(9), link, stable, isUp: false }] });
+    const addresses = image.exact.map((entry) => entry.address);
+    assert.ok(addresses.includes('fd00::11') && !addresses.includes('10.77.0.9'));
+  });
+
+  test('has every address once, whatever the tunnels claim', () => {
+    const tunnel = { peer: id(9), link, stable, isUp: true };
+    const image = compileImage({ ...self, routes: [], tunnels: [tunnel, { ...tunnel, peer: id(10) }] });
+    const addresses = image.exact.map((entry) => entry.address);
+    assert.equal(new Set(addresses).size, addresses.length);
   });
 
   test('names a peer by its stable addresses where links are unnumbered', () => {
-    const image = compileImage({ ...self, routes: [], tunnels: [{ peer: id(9), link: null, stable }] });
+    const image = compileImage({ ...self, routes: [], tunnels: [{ peer: id(9), link: null, stable, isUp: true }] });
     assert.ok(image.exact.some((entry) => entry.address === stable.ipv4 && entry.hop.kind === 'tunnel'));
   });
 
   test('has a range without its tunnel unreachable, and the others as they are', () => {
     const routes = [route(9, 5, 5), route(5, 7, 7), route(7, 9, 9)];
-    const image = compileImage({ ...self, routes, tunnels: [{ peer: id(9), link, stable }] });
+    const image = compileImage({ ...self, routes, tunnels: [{ peer: id(9), link, stable, isUp: true }] });
     assert.deepEqual(
       image.ranges.map(({ until, hop }) => [until, hop.kind]),
       [
@@ -137,7 +150,7 @@ describe('the forwarding image', () => {
         [9n, 'tunnel'],
       ],
     );
-    const again = compileImage({ ...self, routes, tunnels: [{ peer: id(9), link, stable }] });
+    const again = compileImage({ ...self, routes, tunnels: [{ peer: id(9), link, stable, isUp: true }] });
     assert.ok(sameImage(image, again));
     assert.equal(sameImage(image, compileImage({ ...self, routes, tunnels: [] })), false);
     assert.equal(sameImage(undefined, again), false);

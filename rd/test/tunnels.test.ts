@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { below } from '../../overlay/lib/rng.ts';
+import { encodeContact } from '../core/contact.ts';
 import { Network, type Peer, QUIET, testVi } from './network.ts';
 
 type Told = Peer['told'][number];
@@ -142,11 +143,11 @@ describe('a tunnel between two nodes', () => {
   });
 
   test('stops at the limit of the VI', () => {
-    const network = new Network(7, 10, testVi('numbered', 8));
+    const network = new Network(7, 12, testVi('numbered', 10));
     const [first, ...others] = network.peers as [Peer, ...Peer[]];
     for (const other of others) network.add(first, other);
     network.run(2000);
-    assert.equal(network.views(first).length, 8);
+    assert.equal(network.views(first).length, 10);
     assert.equal(first.told.filter((message) => message.t === 'failed' && message.code === 'LIMIT_REACHED').length, 1);
     const late = others.find((other) => network.views(other).length === 0) as Peer;
     network.add(late, first);
@@ -154,6 +155,39 @@ describe('a tunnel between two nodes', () => {
     const told = lastAbout(late, first.id);
     assert.ok(told?.t === 'failed' && told.code === 'LIMIT_REACHED');
     checkAgreement(network);
+  });
+
+  test('never has the pair of another tunnel of the node, though two ends lease the same', () => {
+    const network = new Network(9, 4);
+    const [a, b, c, d] = network.peers as [Peer, Peer, Peer, Peer];
+    for (const peer of [a, c, d]) {
+      network.server.next = 0;
+      network.add(peer, b);
+      network.run(2000);
+    }
+    const pairs = network.views(b).map((view) => view.pair);
+    assert.equal(pairs.length, 3);
+    assert.equal(new Set(pairs).size, 3);
+    const addresses = (b.image?.exact ?? []).map((entry) => entry.address);
+    assert.equal(new Set(addresses).size, addresses.length);
+  });
+
+  test('is not handed to another key while the one that has it lives', () => {
+    const network = new Network(10, 3);
+    const [a, b, thief] = network.peers as [Peer, Peer, Peer];
+    network.add(a, b);
+    network.run(1000);
+    const before = network.views(b).find((view) => view.peer === a.id);
+    // The thief has a certificate for a's id, as one who held that place before may have.
+    Object.assign(thief, { id: a.id });
+    Object.assign(thief.setup, { id: a.id, ipv4: a.setup.ipv4, ipv6: a.setup.ipv6, incarnation: 99 });
+    Object.assign(thief.setup, { contact: encodeContact({ node: a.id, key: thief.key, endpoints: [thief.endpoint] }) });
+    network.restart(thief);
+    network.add(thief, b);
+    network.run(3000);
+    const told = lastAbout(thief, b.id);
+    assert.ok(told?.t === 'failed' && told.code === 'CONFLICT', JSON.stringify(told?.t));
+    assert.deepEqual(network.views(b).find((view) => view.peer === a.id)?.endpoint, before?.endpoint);
   });
 
   test('needs no pair where links are unnumbered', () => {
