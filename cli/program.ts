@@ -100,7 +100,7 @@ function addManagerCommands(program: Command): void {
     (await import('./commands/node.ts')).list(name, options),
   );
   admin(
-    command(node, 'delete <vi> <node>', 'remove a node from a VI and free its address', ['node delete lab n7']),
+    command(node, 'delete <vi> <node>', 'remove a node from a VI; its address is free when its certificate has expired', ['node delete lab n7']),
   ).action(async (name, node, options) => (await import('./commands/node.ts')).remove(name, node, options));
 }
 

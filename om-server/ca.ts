@@ -28,7 +28,7 @@ const CA_DAYS = 20 * 365;
 const SERVER_DAYS = 365;
 const SERVER_RENEW_DAYS = 30;
 /** Clocks of nodes may be behind by this much, milliseconds. */
-const BACKDATE_MS = 300_000;
+export const CLOCK_SKEW_MS = 300_000;
 const SERIAL_BYTES = 16;
 /** Largest node certificate, bytes of DER: it must fit into one datagram of a DTLS handshake. */
 export const NODE_CERTIFICATE_BYTES_MAX = 799;
@@ -201,7 +201,7 @@ export async function keyOfCsr(pem: string): Promise<Result<Uint8Array>> {
 }
 
 function validity(wall: number, days: number): { notBefore: Date; notAfter: Date } {
-  return { notBefore: new Date(wall - BACKDATE_MS), notAfter: new Date(wall + days * DAY_MS) };
+  return { notBefore: new Date(wall - CLOCK_SKEW_MS), notAfter: new Date(wall + days * DAY_MS) };
 }
 
 /** Positive, and without a leading zero that the encoding would have to drop. */

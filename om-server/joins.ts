@@ -19,6 +19,8 @@ type Plan = {
   readonly costsUse: boolean;
 };
 
+type Applicant = { readonly name: string; readonly publicKey: Uint8Array; readonly certifiedUntil: number };
+
 /** Plans made for one join while nodes leave at the same time. */
 const ATTEMPTS_MAX = 5;
 
@@ -54,11 +56,13 @@ export class Joins {
     const publicKey = await keyOfCsr(request.csr);
     if (!publicKey.ok) return publicKey;
     for (let attempt = 1; ; attempt++) {
+      this.#nodes.sweep(clock());
       const plan = this.#plan(vi, request, publicKey.value, clock());
       if (!plan.ok) return plan;
       const certificate = await this.#certify(plan.value, request.name, publicKey.value, clock());
       if (!certificate.ok) return certificate;
-      const done = this.#carryOut(plan.value, request, publicKey.value, clock());
+      const applicant = { name: request.name, publicKey: publicKey.value, certifiedUntil: certificate.value.expiresAt };
+      const done = this.#carryOut(plan.value, request, applicant, clock());
       if (done.ok) return ok(this.#responseOf(plan.value, request.name, certificate.value));
       if (done.code !== 'CONFLICT' || attempt === ATTEMPTS_MAX) return done;
     }
@@ -81,7 +85,7 @@ export class Joins {
     const foreign = request.groups?.find((group) => !invitation.groups.includes(group));
     if (foreign !== undefined)
       return fail('NOT_PERMITTED', `The invitation does not give the group ${foreign}; ask for one that does.`);
-    const place = returning === undefined ? this.#nodes.freePlace(vi.config) : ok(returning);
+    const place = returning === undefined ? this.#nodes.placeFor(vi.config, request.name, publicKey) : ok(returning);
     if (!place.ok) return place;
     return ok({ vi, invitation, groups: request.groups ?? invitation.groups, place: place.value, returning, costsUse });
   }
@@ -99,39 +103,32 @@ export class Joins {
    * The invitation may have been revoked, or the VI deleted, while the certificate was signed. CONFLICT if a node left
    * meanwhile, so that another place is the next one now.
    */
-  #carryOut(plan: Plan, request: JoinRequest, publicKey: Uint8Array, now: number): Result<void> {
+  #carryOut(plan: Plan, request: JoinRequest, applicant: Applicant, now: number): Result<void> {
     const { index, id, ipv4, ipv6 } = plan.place;
-    const node = {
-      index,
-      id,
-      ipv4,
-      ipv6,
-      publicKey,
-      vi: plan.vi.config.id,
-      name: request.name,
-      groups: plan.groups,
-      invitation: plan.invitation.id,
-      joinedAt: now,
-    };
-    const done = this.#database.transaction((): Result<void> => {
-      const still = this.#plan(plan.vi, request, publicKey, now);
+    return this.#database.transaction((): Result<void> => {
+      const still = this.#plan(plan.vi, request, applicant.publicKey, now);
       if (!still.ok) return still;
       if (still.value.place.id !== id || still.value.returning?.key !== plan.returning?.key) {
         return fail('CONFLICT', 'The VI changed while the node joined; try again.');
       }
       if (plan.costsUse && !this.#invitations.use(plan.invitation.id)) return fail('INVITATION_USED');
-      if (plan.returning === undefined) this.#nodes.insert(node);
-      else this.#nodes.rejoin(plan.returning.key, plan.groups, plan.invitation.id);
+      const { groups, returning } = plan;
+      const [vi, invitation] = [plan.vi.config.id, plan.invitation.id];
+      if (returning === undefined) {
+        this.#nodes.insert({ ...applicant, index, id, ipv4, ipv6, vi, groups, invitation, joinedAt: now });
+      } else {
+        this.#nodes.rejoin(returning.key, groups, invitation);
+        this.#nodes.certified(returning.key, applicant.certifiedUntil);
+      }
       return ok();
     });
-    if (done.ok && plan.returning === undefined) this.#nodes.inserted(node);
-    return done;
   }
 
   #responseOf(plan: Plan, name: string, certificate: NodeCertificate): JoinResponse {
     const { id, ipv4, ipv6 } = plan.place;
     const common = { vi: plan.vi.config, name, id, ipv4, ipv6, groups: [...plan.groups] };
-    return { ...common, certificate: certificate.pem, ca: this.#authority.pem };
+    const returning = plan.returning !== undefined;
+    return { ...common, certificate: certificate.pem, ca: this.#authority.pem, returning };
   }
 }
 

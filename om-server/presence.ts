@@ -3,7 +3,16 @@
  * written down every few seconds: after a crash the nodes tell it again.
  */
 import { randomInt } from 'node:crypto';
-import { type Bootstrap, FOUNDER_MS, HEARD_OF_MS, HEARTBEAT_MS, type Heartbeat } from '../overlay/om-api.ts';
+import { Value } from '@sinclair/typebox/value';
+import type { Log } from '../overlay/lib/log.ts';
+import {
+  type Bootstrap,
+  ContactText,
+  FOUNDER_MS,
+  HEARD_OF_MS,
+  HEARTBEAT_MS,
+  type Heartbeat,
+} from '../overlay/om-api.ts';
 import type { Database, Row } from './store/database.ts';
 import type { Node } from './store/nodes.ts';
 
@@ -21,23 +30,35 @@ type Presence = {
   readonly incarnation: number;
   readonly contact: string | null;
   readonly member: boolean;
+  /** Whether it has been a member since it joined. */
+  readonly wasMember: boolean;
 };
 
 export class Presences {
   readonly #database: Database;
+  readonly #log: Log;
   readonly #byVi = new Map<string, Map<number, Presence>>();
   readonly #unwritten = new Map<number, Presence>();
 
-  constructor(database: Database, now: number) {
+  constructor(database: Database, log: Log, now: number) {
     this.#database = database;
+    this.#log = log;
+    // Without it, reading a number that is too large for us would fail, and with it the start.
+    const forget = 'UPDATE nodes SET incarnation = 0, contact = NULL, member = 0 WHERE incarnation NOT BETWEEN 0 AND ?';
+    database.run(forget, Number.MAX_SAFE_INTEGER);
     const aliveAt = Number(database.get("SELECT value FROM meta WHERE key = 'alive_at'")?.['value'] ?? now);
     const rows = database.all(
-      'SELECT key, vi, id, heard_at, incarnation, contact, member FROM nodes WHERE heard_at NOT NULL',
+      'SELECT key, vi, id, heard_at, incarnation, contact, member, was_member FROM nodes WHERE heard_at NOT NULL',
     );
     for (const row of rows) this.#of(String(row['vi'])).set(Number(row['key']), presenceOf(row, aliveAt, now));
   }
 
+  /**
+   * A change is written down at once: a node that a crash makes us forget would not be named to newcomers, and one of
+   * them would found a second ring. That a node was heard of again can wait for the next flush.
+   */
   heartbeat(node: Node, { incarnation, contact, member }: Heartbeat, now: number): void {
+    const before = this.#byVi.get(node.vi)?.get(node.key);
     const presence = {
       key: node.key,
       id: node.id,
@@ -46,14 +67,20 @@ export class Presences {
       incarnation,
       contact,
       member,
+      wasMember: member || before?.wasMember === true,
     };
     this.#of(node.vi).set(node.key, presence);
     this.#unwritten.set(node.key, presence);
+    if (before?.member !== member || before.contact !== contact || before.incarnation !== incarnation) this.flush(now);
   }
 
   of(node: Node): { heardAt: number | null; member: boolean } {
     const presence = this.#byVi.get(node.vi)?.get(node.key);
     return { heardAt: presence?.heardAt ?? null, member: presence?.member ?? false };
+  }
+
+  wasMember(node: Node): boolean {
+    return this.#byVi.get(node.vi)?.get(node.key)?.wasMember ?? false;
   }
 
   /** Nodes of the VI that are up, on the ring or not. */
@@ -100,17 +127,25 @@ export class Presences {
     });
   }
 
-  /** Writes down what was heard since the last time. */
+  /** Writes down what was heard since the last time. What one node said and cannot be written does not hold up others. */
   flush(now: number): void {
     if (this.#unwritten.size === 0) return;
     this.#database.transaction(() => {
-      const sql = 'UPDATE nodes SET heard_at = ?, incarnation = ?, contact = ?, member = ? WHERE key = ?';
-      for (const { heardAt, incarnation, contact, member, key } of this.#unwritten.values()) {
-        this.#database.run(sql, heardAt, incarnation, contact, member ? 1 : 0, key);
+      for (const presence of this.#unwritten.values()) {
+        try {
+          this.#write(presence);
+        } catch (error) {
+          this.#log.error({ err: error, node: presence.id }, 'a heartbeat could not be written down');
+        }
       }
       this.#database.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('alive_at', ?)", String(now));
     });
     this.#unwritten.clear();
+  }
+
+  #write({ heardAt, incarnation, contact, member, wasMember, key }: Presence): void {
+    const sql = `UPDATE nodes SET heard_at = ?, incarnation = ?, contact = ?, member = ?, was_member = ? WHERE key = ?`;
+    this.#database.run(sql, heardAt, incarnation, contact, Number(member), Number(wasMember), key);
   }
 
   #of(vi: string): Map<number, Presence> {
@@ -125,6 +160,7 @@ export class Presences {
 
 function presenceOf(row: Row, aliveAt: number, now: number): Presence {
   const heardAt = Number(row['heard_at']);
+  const contact = Value.Check(ContactText, row['contact']) ? row['contact'] : null;
   const wasUp = heardAt + HEARD_OF_MS > aliveAt;
   return {
     key: Number(row['key']),
@@ -132,8 +168,9 @@ function presenceOf(row: Row, aliveAt: number, now: number): Presence {
     heardAt,
     upUntil: wasUp ? Math.max(heardAt + HEARD_OF_MS, now + START_GRACE_MS) : heardAt + HEARD_OF_MS,
     incarnation: Number(row['incarnation']),
-    contact: row['contact'] === null ? null : String(row['contact']),
-    member: row['member'] === 1,
+    contact,
+    member: contact !== null && row['member'] === 1,
+    wasMember: row['was_member'] === 1,
   };
 }
 

@@ -5,15 +5,17 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { type ErrorCode, fail } from '../overlay/errors.ts';
 import { type Clock, systemClock } from '../overlay/lib/clock.ts';
-import { createLog, type LogLevel } from '../overlay/lib/log.ts';
+import { createLog, type Log, type LogLevel } from '../overlay/lib/log.ts';
 import { ok, type Result } from '../overlay/lib/result.ts';
 import { formatEndpoint, type OmEndpoint } from '../overlay/om-transport.ts';
 import { Attempts } from './attempts.ts';
 import { Authority, type ServerName } from './ca.ts';
 import { adminToken, FILES, makeDataDirectory, writeSafely } from './files.ts';
+import { Departures } from './departures.ts';
 import { type App, createApp, type Tls } from './http/app.ts';
 import { Joins } from './joins.ts';
 import { Presences } from './presence.ts';
+import { Refusals } from './refusals.ts';
 import type { Services } from './services.ts';
 import { Database } from './store/database.ts';
 import { Invitations } from './store/invitations.ts';
@@ -76,9 +78,10 @@ async function serve(options: OmOptions, database: Database): Promise<Result<Run
   const advertisedHost = options.advertise?.host ?? defaultHost(options.listen.host);
   let port = options.listen.port;
   const services: Services = {
-    ...storesOf(database, authority, clock.wall()),
+    ...storesOf(database, authority, log, clock.wall()),
     authority,
     attempts: new Attempts(),
+    refusals: new Refusals(),
     clock,
     log,
     token: adminToken(data),
@@ -101,8 +104,11 @@ async function serve(options: OmOptions, database: Database): Promise<Result<Run
     const cutOff = setTimeout(() => connections.forEach((socket) => socket.destroy()), CLOSE_MS);
     await app.close();
     clearTimeout(cutOff);
-    services.presences.flush(clock.wall());
-    database.close();
+    try {
+      services.presences.flush(clock.wall());
+    } finally {
+      database.close();
+    }
     log.info('stopped');
   };
   let closing: Promise<void> | undefined;
@@ -118,15 +124,17 @@ async function serve(options: OmOptions, database: Database): Promise<Result<Run
   });
 }
 
-type Stores = Pick<Services, 'vis' | 'invitations' | 'nodes' | 'leases' | 'presences' | 'joins'>;
+type Stores = Pick<Services, 'vis' | 'invitations' | 'nodes' | 'leases' | 'presences' | 'joins' | 'departures'>;
 
-function storesOf(database: Database, authority: Authority, now: number): Stores {
+function storesOf(database: Database, authority: Authority, log: Log, now: number): Stores {
   const vis = new Vis(database);
   const invitations = new Invitations(database);
   const nodes = new Nodes(database);
   const leases = new Leases(database, now);
-  const presences = new Presences(database, now);
-  return { vis, invitations, nodes, leases, presences, joins: new Joins(database, vis, invitations, nodes, authority) };
+  const presences = new Presences(database, log, now);
+  const joins = new Joins(database, vis, invitations, nodes, authority);
+  const departures = new Departures(database, nodes, leases, invitations, presences);
+  return { vis, invitations, nodes, leases, presences, joins, departures };
 }
 
 /** Nodes trust the CA that they joined with: another one in its place would cut them all off. */
@@ -144,7 +152,7 @@ function rememberAuthority(database: Database, authority: Authority, data: strin
 
 /** Work that is due from time to time; what fails is logged and tried again. Returns what ends it. */
 function startChores(services: Services, renewServer: () => Promise<void>): () => void {
-  const { presences, leases, clock, log } = services;
+  const { leases, nodes, presences, refusals, clock, log } = services;
   const every = (periodMs: number, name: string, work: () => unknown): NodeJS.Timeout =>
     setInterval(() => {
       Promise.resolve()
@@ -153,7 +161,12 @@ function startChores(services: Services, renewServer: () => Promise<void>): () =
     }, periodMs);
   const timers = [
     every(FLUSH_MS, 'flush', () => presences.flush(clock.wall())),
-    every(SWEEP_MS, 'sweep', () => leases.sweep(clock.wall())),
+    every(SWEEP_MS, 'leases', () => leases.sweep(clock.wall())),
+    every(SWEEP_MS, 'places', () => nodes.sweep(clock.wall())),
+    every(SWEEP_MS, 'refusals', () => {
+      const refused = refusals.take();
+      if (refused !== undefined) log.warn({ refused, ms: SWEEP_MS }, 'joins were refused');
+    }),
     every(RENEWAL_MS, 'renewal', renewServer),
   ];
   return () => timers.forEach((timer) => clearInterval(timer));

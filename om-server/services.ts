@@ -5,8 +5,10 @@ import type { NodeSummary, ViSummary } from '../overlay/om-api.ts';
 import type { OmEndpoint } from '../overlay/om-transport.ts';
 import type { Attempts } from './attempts.ts';
 import type { Authority } from './ca.ts';
+import type { Departures } from './departures.ts';
 import type { Joins } from './joins.ts';
 import type { Presences } from './presence.ts';
+import type { Refusals } from './refusals.ts';
 import type { Invitations } from './store/invitations.ts';
 import type { Leases } from './store/leases.ts';
 import type { Node, Nodes } from './store/nodes.ts';
@@ -20,7 +22,9 @@ export type Services = {
   readonly leases: Leases;
   readonly presences: Presences;
   readonly joins: Joins;
+  readonly departures: Departures;
   readonly attempts: Attempts;
+  readonly refusals: Refusals;
   readonly clock: Clock;
   readonly log: Log;
   /** The administrator's. A secret. */
@@ -32,7 +36,8 @@ export type Services = {
 
 export function summaryOfVi({ nodes, presences, leases, clock }: Services, { config, createdAt }: Vi): ViSummary {
   const nodesUp = presences.countUp(config.id, clock.wall());
-  return { config, createdAt, nodes: nodes.count(config.id), nodesUp, ...leases.usage(config) };
+  const places = { nodes: nodes.count(config.id), nodesUp, placesHeldBack: nodes.countHeldPlaces(config.id) };
+  return { config, createdAt, ...places, ...leases.usage(config) };
 }
 
 export function summaryOfNode({ presences }: Services, node: Node): NodeSummary {

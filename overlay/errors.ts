@@ -55,6 +55,11 @@ export const ERRORS = {
     exit: 3,
     http: 403,
   },
+  NODE_REMOVED: {
+    text: 'The node has been removed from the network; join again with a new invitation.',
+    exit: 3,
+    http: 403,
+  },
 
   // Things.
   NOT_FOUND: { text: 'There is no such thing; list what exists and choose from it.', exit: 1, http: 404 },

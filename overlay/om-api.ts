@@ -6,7 +6,7 @@
  * that it got when joining; everything else the administrator, by `Authorization: Bearer TOKEN`.
  */
 import { type Static, Type } from '@sinclair/typebox';
-import { AddressText, closed, ErrorCodeField, Groups, Name, ViId } from './fields.ts';
+import { AddressText, closed, CONTACT_BYTES_MAX, ErrorCodeField, Groups, Incarnation, Name, ViId } from './fields.ts';
 import { ViConfig, ViDefinition } from './vi.ts';
 
 export const API_PREFIX = '/api/v1';
@@ -14,7 +14,15 @@ export const API_PREFIX = '/api/v1';
 const HexId = Type.String({ pattern: '^[0-9a-f]{16}$', description: 'Identifier: 16 hexadecimal digits' });
 const Base64 = Type.String({ pattern: '^[A-Za-z0-9+/]*={0,2}$', maxLength: 256 });
 const Pem = Type.String({ maxLength: 16_384 });
-const Instant = Type.Integer({ description: 'Milliseconds since 1970' });
+const Instant = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'Milliseconds since 1970' });
+const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+/** Whole groups of four characters, so that 4 to 128 of them are 1 to CONTACT_BYTES_MAX bytes. */
+export const ContactText = Type.String({
+  pattern: '^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$',
+  minLength: 4,
+  maxLength: (CONTACT_BYTES_MAX / 3) * 4,
+  description: `base64 of 1 to ${CONTACT_BYTES_MAX} bytes`,
+});
 
 export const ApiError = closed({ error: closed({ code: ErrorCodeField, message: Type.String() }) });
 export type ApiError = Static<typeof ApiError>;
@@ -31,11 +39,13 @@ export type CreateVi = Static<typeof CreateVi>;
 export const ViSummary = closed({
   config: ViConfig,
   createdAt: Instant,
-  nodes: Type.Integer(),
+  nodes: Count,
   /** Nodes heard of within HEARD_OF_MS. */
-  nodesUp: Type.Integer(),
-  linkPairsLeased: Type.Integer(),
-  linkPairsTotal: Type.Integer(),
+  nodesUp: Count,
+  /** Places of nodes that left or were removed, not given again while a certificate for them may be valid. */
+  placesHeldBack: Count,
+  linkPairsLeased: Count,
+  linkPairsTotal: Count,
 });
 export type ViSummary = Static<typeof ViSummary>;
 
@@ -66,11 +76,11 @@ export const CreateInvitation = closed({
 });
 export type CreateInvitation = Static<typeof CreateInvitation>;
 export const InvitationSummary = closed({
-  id: Type.String(),
+  id: Type.String({ maxLength: 32 }),
   vi: Name,
   createdAt: Instant,
   expiresAt: Instant,
-  usesLeft: Type.Integer(),
+  usesLeft: Count,
   groups: Groups,
   state: Type.Union([Type.Literal('open'), Type.Literal('used'), Type.Literal('expired'), Type.Literal('revoked')]),
 });
@@ -102,6 +112,7 @@ export const JoinResponse = closed({
   groups: Groups,
   certificate: Pem,
   ca: Pem,
+  returning: Type.Boolean({ description: 'Whether the VI had the node already: the same name and key' }),
 });
 export type JoinResponse = Static<typeof JoinResponse>;
 
@@ -116,9 +127,8 @@ export const HEARTBEAT_MS = 30_000;
 /** A node not heard of for so long is taken for down. */
 export const HEARD_OF_MS = 75_000;
 export const Heartbeat = closed({
-  incarnation: Type.Integer({ minimum: 0 }),
-  /** base64 of the contact. */
-  contact: Base64,
+  incarnation: Incarnation,
+  contact: ContactText,
   member: Type.Boolean(),
 });
 export type Heartbeat = Static<typeof Heartbeat>;
@@ -130,7 +140,7 @@ export type Heartbeat = Static<typeof Heartbeat>;
  */
 export const FOUNDER_MS = 15_000;
 export const Bootstrap = closed({
-  nodes: Type.Array(closed({ id: HexId, incarnation: Type.Integer({ minimum: 0 }), contact: Base64 }), { maxItems: 8 }),
+  nodes: Type.Array(closed({ id: HexId, incarnation: Incarnation, contact: ContactText }), { maxItems: 8 }),
   found: Type.Boolean(),
 });
 export type Bootstrap = Static<typeof Bootstrap>;
@@ -139,7 +149,12 @@ export type Bootstrap = Static<typeof Bootstrap>;
 export const LEASE_COUNT_MAX = 1024;
 /** Pairs that one node may hold. */
 export const LEASE_PAIRS_MAX = 4096;
-const PairIndexes = Type.Array(Type.Integer({ minimum: 0 }), { maxItems: LEASE_PAIRS_MAX, uniqueItems: true });
+/** That of a link pool /8. */
+const PAIR_INDEX_MAX = 2 ** 23 - 1;
+const PairIndexes = Type.Array(Type.Integer({ minimum: 0, maximum: PAIR_INDEX_MAX }), {
+  maxItems: LEASE_PAIRS_MAX,
+  uniqueItems: true,
+});
 /** `request`: chosen by the node; the same request again returns the same pairs, so a lost answer costs no address. */
 export const LeaseRequest = closed({
   request: Type.String({ pattern: '^[0-9a-f]{16,32}$' }),
@@ -155,6 +170,9 @@ export type LeasePairs = Static<typeof LeasePairs>;
 export const LEASE_MS = 24 * 3_600_000;
 
 // POST /node/renew: a new certificate for the same node and key. DELETE /node: the node leaves the VI for good.
+// Every call of a node that is not in the VI any more fails with NODE_REMOVED.
+/** A node that was never on the ring and leaves within this time of joining gives its use back to the invitation. */
+export const GIVE_BACK_MS = 600_000;
 export const Renewed = closed({ certificate: Pem });
 export type Renewed = Static<typeof Renewed>;
 

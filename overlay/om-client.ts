@@ -65,14 +65,14 @@ export type OmClient = {
   /** CONFLICT while it has nodes, unless forced. */
   deleteVi(vi: string, force?: boolean): Promise<Result<void>>;
   listNodes(vi: string): Promise<Result<NodeList['nodes']>>;
-  /** By name or id. */
+  /** By name or id. It is told NODE_REMOVED when it next asks; other nodes accept its certificate until that expires. */
   deleteNode(vi: string, node: string): Promise<Result<void>>;
   createInvitation(vi: string, request: Partial<CreateInvitation>): Promise<Result<CreatedInvitation>>;
   listInvitations(vi: string): Promise<Result<InvitationList['invitations']>>;
   revokeInvitation(vi: string, id: string): Promise<Result<InvitationSummary>>;
   openApi(): Promise<Result<unknown>>;
 
-  // With a node's certificate.
+  // With a node's certificate. NODE_REMOVED: the node has left or was removed; CERTIFICATE_REFUSED: expired or foreign.
   heartbeat(request: Heartbeat): Promise<Result<void>>;
   bootstrap(): Promise<Result<Bootstrap>>;
   nodes(): Promise<Result<NodeList['nodes']>>;

@@ -1,12 +1,16 @@
 /** What defines a virtual Internet: the part an operator writes (vi.yaml), and the part the overlay manager adds. */
 import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
-import { type Cidr, cidrsOverlap, parseCidr } from './addresses.ts';
+import { type Cidr, cidrsOverlap, linkCapacity, parseCidr, poolCapacity } from './addresses.ts';
 import { fail } from './errors.ts';
-import { Name, Port, ViId } from './fields.ts';
+import { Name, ViId } from './fields.ts';
 import { ok, type Result } from './lib/result.ts';
 
 const strict = { additionalProperties: false } as const;
+
+const DEFAULT_LINK_POOL = '10.112.0.0/12';
+/** Pairs that a link pool should have for each node. Nodes lease in blocks, so most hold some that they do not use. */
+const LINK_PAIRS_PER_NODE = 8;
 
 export const ViTimers = Type.Object(
   {
@@ -46,8 +50,10 @@ export const ViDefinition = Type.Object(
       description: 'Stable node addresses are given from this IPv4 pool (CIDR, /8 to /29).',
     }),
     linkPool: Type.String({
-      default: '10.78.0.0/16',
-      description: 'IPv4 /31 link pairs are given from this pool (CIDR, /8 to /30); it must not overlap ipv4Pool.',
+      default: DEFAULT_LINK_POOL,
+      description:
+        'IPv4 /31 link pairs are given from this pool (CIDR, /8 to /30); it must not overlap ipv4Pool. ' +
+        `Give ${LINK_PAIRS_PER_NODE} pairs, 16 addresses, for each node; the default is enough for an ipv4Pool of /16.`,
     }),
     links: Type.Union([Type.Literal('numbered'), Type.Literal('unnumbered')], {
       default: 'numbered',
@@ -66,7 +72,9 @@ export const ViDefinition = Type.Object(
       default: 4,
       description: 'Length r of the successor list: r-1 neighbouring nodes may die at once.',
     }),
-    p2pdPort: Type.Intersect([Port], {
+    p2pdPort: Type.Integer({
+      minimum: 1024,
+      maximum: 65_535,
       default: 4747,
       description: 'UDP port of the P2P daemon inside the VI; the next free one is taken where it is in use.',
     }),
@@ -74,7 +82,7 @@ export const ViDefinition = Type.Object(
       minimum: 8,
       maximum: 4096,
       default: 512,
-      description: 'Tunnels that one node may have.',
+      description: 'Tunnels that one node may have; at least two for each of `successors`, and two more.',
     }),
     nodesMax: Type.Integer({
       minimum: 1,
@@ -126,10 +134,28 @@ export function parseViDefinition(input: unknown): Result<ViDefinition> {
   if (links === undefined) return fail('BAD_CONFIG', 'VI definition: linkPool: give an IPv4 network /8 to /30.');
   if (cidrsOverlap(pool, links))
     return fail('BAD_CONFIG', 'VI definition: ipv4Pool and linkPool overlap; separate them.');
+  const few = tooFewPairs(definition, pool, links);
+  if (few !== undefined) return fail('BAD_CONFIG', few);
+  const tunnelsMin = 2 * definition.successors + 2;
+  if (definition.tunnelsMax < tunnelsMin) {
+    return fail(
+      'BAD_CONFIG',
+      `VI definition: tunnelsMax: give at least ${tunnelsMin}, with ${definition.successors} successors.`,
+    );
+  }
   if (definition.timers.silenceMs < 3 * definition.timers.keepAliveMs) {
     return fail('BAD_CONFIG', 'VI definition: timers.silenceMs: give at least three times timers.keepAliveMs.');
   }
   return ok(definition);
+}
+
+/** A link pool that the operator chose is not judged; the default is, where the nodes would use it up. */
+function tooFewPairs(definition: ViDefinition, pool: Cidr, links: Cidr): string | undefined {
+  if (definition.links !== 'numbered' || definition.linkPool !== DEFAULT_LINK_POOL) return undefined;
+  const nodes = Math.min(definition.nodesMax, poolCapacity(pool));
+  const needed = nodes * LINK_PAIRS_PER_NODE;
+  if (linkCapacity(links) >= needed) return undefined;
+  return `VI definition: linkPool: ${nodes} nodes need ${needed} pairs, the default has ${linkCapacity(links)}; give a larger one, a lower nodesMax, or links: unnumbered.`;
 }
 
 function poolOf(text: string, lengthMax: number): Cidr | undefined {

@@ -67,7 +67,12 @@ function describe(vi: ViSummary): string {
     ['link pairs', `${vi.linkPairsLeased} of ${vi.linkPairsTotal} leased`],
     ['MTU', String(definition.mtu)],
     ['successors', String(definition.successors)],
-    ['nodes', `${vi.nodes}, ${vi.nodesUp} up`],
+    ['nodes', `${vi.nodes}, ${vi.nodesUp} up${heldBack(vi.placesHeldBack)}`],
     ['created', new Date(vi.createdAt).toISOString()],
   ]);
+}
+
+/** Places of nodes that left stay theirs until their certificates have expired. */
+function heldBack(places: number): string {
+  return places === 0 ? '' : `; ${places} more places held back`;
 }

@@ -26,6 +26,10 @@ const NodePath = Type.Object({ vi: Name, node: Type.String({ maxLength: 32, desc
 const InvitationPath = Type.Object({ vi: Name, invitation: Type.String({ maxLength: 32 }) });
 const Force = Type.Object({ force: Type.Boolean({ default: false, description: 'Delete it with its nodes' }) });
 
+const REMOVAL =
+  'From then on the overlay manager refuses the node with NODE_REMOVED, and the node takes itself down when it next ' +
+  'asks. Other nodes accept its certificate until that expires, and until then its address is given to no other node.';
+
 export function administratorRoutes(scope: App, services: Services): void {
   scope.addHook('onRequest', requireAdministrator(services.token));
   viRoutes(scope, services);
@@ -44,7 +48,7 @@ function viNamed({ vis }: Services, name: string): Vi {
 }
 
 function viRoutes(scope: App, services: Services): void {
-  const { vis, presences, clock, log } = services;
+  const { vis, nodes, leases, presences, clock, log } = services;
   scope.post(
     '/vis',
     { schema: described('createVi', 'Make a VI', { body: CreateVi, response: answers(ViSummary, 201) }) },
@@ -68,7 +72,7 @@ function viRoutes(scope: App, services: Services): void {
   scope.delete('/vis/:vi', { schema: described('deleteVi', 'Delete a VI', deletion) }, ({ params, query }, reply) => {
     const { id, name } = viNamed(services, params.vi).config;
     valueOf(vis.delete(id, query.force));
-    presences.forgetVi(id);
+    for (const part of [nodes, leases, presences]) part.forgetVi(id);
     log.info({ vi: name, id, force: query.force }, 'a VI was deleted');
     reply.code(204);
     return null;
@@ -76,7 +80,7 @@ function viRoutes(scope: App, services: Services): void {
 }
 
 function nodeListRoutes(scope: App, services: Services): void {
-  const { nodes, presences, log } = services;
+  const { departures, nodes, log } = services;
   scope.get(
     '/vis/:vi/nodes',
     { schema: described('listNodes', 'List the nodes of a VI', { params: ViPath, response: answers(NodeList) }) },
@@ -88,11 +92,10 @@ function nodeListRoutes(scope: App, services: Services): void {
   const deletion = { params: NodePath, response: answers(NoContent, 204) };
   scope.delete(
     '/vis/:vi/nodes/:node',
-    { schema: described('deleteNode', 'Remove a node; its certificate is refused from then on', deletion) },
+    { schema: described('deleteNode', 'Remove a node', { description: REMOVAL, ...deletion }) },
     ({ params }, reply) => {
       const node = nodeCalled(services, viNamed(services, params.vi), params.node);
-      nodes.delete(node, false);
-      presences.forget(node);
+      departures.remove(node);
       log.info({ vi: params.vi, node: node.name, id: node.id }, 'a node was removed');
       reply.code(204);
       return null;

@@ -3,7 +3,7 @@ import { createHash, timingSafeEqual, type X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import type { FastifyRequest } from 'fastify';
 import { claimsOfCertificate } from '../../overlay/certificate.ts';
-import { ERRORS, OverlayError } from '../../overlay/errors.ts';
+import { OverlayError } from '../../overlay/errors.ts';
 import type { CertificateClaims } from '../../overlay/om-api.ts';
 import type { Services } from '../services.ts';
 import type { Node } from '../store/nodes.ts';
@@ -31,7 +31,7 @@ type Presented = {
   readonly publicKey: Uint8Array;
 };
 
-/** Names the node that calls, and refuses everybody else; also a node that was removed while its certificate lasts. */
+/** Names the node that calls, and refuses everybody else: CERTIFICATE_REFUSED, or NODE_REMOVED to who was one. */
 export class NodeGuard {
   readonly #services: Services;
   /** A connection carries many requests; its certificate is read once. */
@@ -50,6 +50,8 @@ export class NodeGuard {
   caller(request: FastifyRequest): Caller {
     const caller = this.#callers.get(request);
     if (caller === undefined) throw new Error('the guard of this call is missing');
+    // It may have been removed while the body of its request was on the way.
+    if (!this.#services.nodes.exists(caller.node.key)) throw new OverlayError('NODE_REMOVED');
     return caller;
   }
 
@@ -57,11 +59,14 @@ export class NodeGuard {
     const presented = this.#read(socket);
     const { vis, nodes, clock } = this.#services;
     const { claims, certificate, publicKey } = presented;
-    if (!socket.authorized || claims === undefined || certificate.validToDate.getTime() < clock.wall()) refuse();
+    if (!socket.authorized || claims === undefined || certificate.validToDate.getTime() < clock.wall()) {
+      throw new OverlayError('CERTIFICATE_REFUSED');
+    }
+    // The CA signed it, so there was such a node: where it is not found, it left or was removed, or its VI was.
     const vi = vis.byId(claims.vi);
     const node = vi === undefined ? undefined : nodes.byId(vi.config, claims.id);
-    if (vi === undefined || node === undefined || node.name !== claims.name) refuse('it was removed from its VI');
-    if (Buffer.compare(publicKey, node.publicKey) !== 0) refuse('its place was given to another node');
+    const isSame = node?.name === claims.name && Buffer.compare(publicKey, node.publicKey) === 0;
+    if (vi === undefined || node === undefined || !isSame) throw new OverlayError('NODE_REMOVED');
     return { vi, node };
   }
 
@@ -75,10 +80,4 @@ export class NodeGuard {
     this.#presented.set(socket, presented);
     return presented;
   }
-}
-
-function refuse(why?: string): never {
-  const text =
-    why === undefined ? ERRORS.CERTIFICATE_REFUSED.text : `The node is not known any more: ${why}; join again.`;
-  throw new OverlayError('CERTIFICATE_REFUSED', text);
 }

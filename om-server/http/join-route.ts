@@ -7,7 +7,7 @@ import { answers, valueOf } from './answers.ts';
 import type { App } from './app.ts';
 
 export function joinRoute(api: App, services: Services): void {
-  const { attempts, clock, joins, log } = services;
+  const { attempts, clock, joins, log, refusals } = services;
   const schema = {
     operationId: 'join',
     tags: ['public'],
@@ -26,9 +26,14 @@ export function joinRoute(api: App, services: Services): void {
     }
     const result = await joins.join(request.body, () => clock.wall());
     const about = { vi: request.body.vi, node: request.body.name, from };
-    if (result.ok) log.info({ ...about, ipv4: result.value.ipv4, id: result.value.id }, 'a node joined');
-    else log.warn({ ...about, code: result.code }, 'a join was refused');
-    if (!result.ok && result.code === 'INVITATION_UNKNOWN') attempts.failed(from, clock.now());
+    if (!result.ok) {
+      log.debug({ ...about, code: result.code }, 'a join was refused');
+      refusals.count(result.code);
+      if (result.code === 'INVITATION_UNKNOWN') attempts.failed(from, clock.now());
+    } else {
+      const { ipv4, id, returning } = result.value;
+      log[returning ? 'debug' : 'info']({ ...about, ipv4, id, returning }, 'a node joined');
+    }
     return valueOf(result);
   });
 }

@@ -1,6 +1,5 @@
 /** What a node may do, for itself only. */
 import { OverlayError } from '../../overlay/errors.ts';
-import { CONTACT_BYTES_MAX } from '../../overlay/fields.ts';
 import {
   Bootstrap,
   Heartbeat,
@@ -29,7 +28,7 @@ function described<T>(operationId: string, summary: string, rest: T) {
 }
 
 function selfRoutes(scope: App, services: Services, guard: NodeGuard): void {
-  const { authority, clock, leases, log, nodes, presences } = services;
+  const { authority, clock, departures, log, nodes } = services;
   scope.get('/node', { schema: described('self', 'This node', { response: answers(NodeSummary) }) }, (request) =>
     summaryOfNode(services, guard.caller(request).node),
   );
@@ -41,7 +40,8 @@ function selfRoutes(scope: App, services: Services, guard: NodeGuard): void {
       const { id, name, ipv4, ipv6, groups, publicKey } = node;
       const claims = { vi: vi.config.id, name, id, ipv4, groups };
       const order = { claims, ipv6, publicKey, days: vi.config.definition.certificateDays };
-      const { pem } = valueOf(await authority.issue(order, clock.wall()));
+      const { pem, expiresAt } = valueOf(await authority.issue(order, clock.wall()));
+      if (!nodes.certified(node.key, expiresAt)) throw new OverlayError('NODE_REMOVED');
       log.info({ vi: vi.config.name, node: name }, 'a certificate was renewed');
       return { certificate: pem };
     },
@@ -51,9 +51,7 @@ function selfRoutes(scope: App, services: Services, guard: NodeGuard): void {
     { schema: described('leave', 'Leave the VI for good', { response: answers(NoContent, 204) }) },
     (request, reply) => {
       const { vi, node } = guard.caller(request);
-      nodes.delete(node, true);
-      leases.rescan(vi.config.id);
-      presences.forget(node);
+      departures.leave(node, clock.wall());
       log.info({ vi: vi.config.name, node: node.name, id: node.id }, 'a node left');
       reply.code(204);
       return null;
@@ -68,10 +66,6 @@ function ringRoutes(scope: App, services: Services, guard: NodeGuard): void {
     '/node/heartbeat',
     { schema: described('heartbeat', 'The node is up, and this is its contact', beat) },
     (request, reply) => {
-      const bytes = Buffer.from(request.body.contact, 'base64').length;
-      if (bytes === 0 || bytes > CONTACT_BYTES_MAX) {
-        throw new OverlayError('BAD_ARGUMENT', `contact: give 1 to ${CONTACT_BYTES_MAX} bytes.`);
-      }
       presences.heartbeat(guard.caller(request).node, request.body, clock.wall());
       reply.code(204);
       return null;

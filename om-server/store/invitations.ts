@@ -8,6 +8,8 @@ import type { Vi } from './vis.ts';
 
 const SECRET_BYTES = 16;
 export const INVITATIONS_PER_VI_MAX = 10_000;
+/** Uses that one invitation gets back. Each may cost a place for as long as a certificate lasts. */
+export const GIVEN_BACK_MAX = 16;
 /** Invitations that ended are listed for so long. */
 const KEPT_MS = 30 * 86_400_000;
 
@@ -75,6 +77,13 @@ export class Invitations {
     return (
       this.#database.run('UPDATE invitations SET uses_left = uses_left - 1 WHERE id = ? AND uses_left > 0', id) === 1
     );
+  }
+
+  /** The use of a node that did not come up; not if the invitation has ended or had too many of them back. */
+  giveBack(id: string, now: number): boolean {
+    const sql = `UPDATE invitations SET uses_left = uses_left + 1, given_back = given_back + 1
+      WHERE id = ? AND revoked = 0 AND expires_at > ? AND given_back < ?`;
+    return this.#database.run(sql, id, now, GIVEN_BACK_MAX) === 1;
   }
 }
 

@@ -27,8 +27,7 @@ export class Leases {
   /** The lowest free pairs; for a request seen before, what is still leased by it. */
   lease(vi: ViConfig, node: Node, { request, count }: LeaseRequest, now: number): Result<LeaseResponse> {
     this.sweep(now);
-    let given: readonly number[] = [];
-    const leased = this.#database.transaction((): Result<LeaseResponse> => {
+    return this.#database.transaction((): Result<LeaseResponse> => {
       const sql = 'SELECT pair, expires_at FROM leases WHERE node = ? AND request = ? ORDER BY pair';
       const before = this.#database.all(sql, node.key, request);
       if (before.length > 0) return ok(responseOf(before));
@@ -51,12 +50,8 @@ export class Leases {
         const insert = 'INSERT INTO leases (vi, pair, node, request, expires_at) VALUES (?, ?, ?, ?, ?)';
         this.#database.run(insert, vi.id, pair, node.key, request, expiresAt);
       }
-      given = pairs;
       return ok({ pairs, expiresAt });
     });
-    const last = given.at(-1);
-    if (last !== undefined) this.#free.taken(vi.id, last);
-    return leased;
   }
 
   /** Extends the lease of these and frees all others of the node. A pair that the node does not hold is left out. */
@@ -90,8 +85,13 @@ export class Leases {
     return rows.length;
   }
 
-  /** A node that leaves frees what it holds; this makes the freed pairs be found again. */
-  rescan(vi: string): void {
+  /** A node that says itself that it is gone frees what it holds. */
+  releaseAll(node: Node): void {
+    const rows = this.#database.all('DELETE FROM leases WHERE node = ? RETURNING vi, pair', node.key);
+    for (const row of rows) this.#free.freed(String(row['vi']), pairOf(row));
+  }
+
+  forgetVi(vi: string): void {
     this.#free.forget(vi);
   }
 

@@ -4,6 +4,7 @@ import { fail } from '../../overlay/errors.ts';
 import { formatId, idOfNode } from '../../overlay/id.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
 import type { ViConfig } from '../../overlay/vi.ts';
+import { CLOCK_SKEW_MS } from '../ca.ts';
 import type { Database, Row } from './database.ts';
 import { LowestFree } from './lowest-free.ts';
 
@@ -20,7 +21,21 @@ export type Node = Place & {
   readonly joinedAt: number;
 };
 
-export type NewNode = Omit<Node, 'key'>;
+export type NewNode = Omit<Node, 'key'> & {
+  /** When its last certificate ends. */
+  readonly certifiedUntil: number;
+};
+
+/** Without what presences keep in the same rows. */
+const COLUMNS = 'key, vi, id, name, address_index, public_key, groups, invitation, joined_at';
+
+const AT_PLACE = 'WHERE vi = ?1 AND (address_index = ?2 OR id = ?3)';
+const PLACE_TAKEN = `SELECT 1 FROM nodes ${AT_PLACE} UNION ALL SELECT 1 FROM held_places ${AT_PLACE}`;
+
+/**
+ * The place of a node that left or was removed is held back until nobody accepts its certificate any more, or two nodes
+ * would have one identifier. Only a node of the same name and key, which is the same node, gets it before.
+ */
 
 export class Nodes {
   readonly #database: Database;
@@ -30,31 +45,52 @@ export class Nodes {
     this.#database = database;
   }
 
-  /** The place of the next node, on the lowest free address whose id no other node has. */
-  freePlace(vi: ViConfig): Result<Place> {
+  /** The place that the node had before it left, or the lowest free address whose id no other node has. */
+  placeFor(vi: ViConfig, name: string, publicKey: Uint8Array): Result<Place> {
     const { nodesMax, ipv4Pool } = vi.definition;
     if (this.count(vi.id) >= nodesMax) {
       return fail('LIMIT_REACHED', `The VI has its ${nodesMax} nodes (nodesMax); remove one.`);
     }
+    const own = 'SELECT address_index FROM held_places WHERE vi = ? AND name = ? AND public_key = ?';
+    const held = this.#database.get(own, vi.id, name, publicKey);
+    if (held !== undefined) return ok(placeAt(vi, Number(held['address_index'])));
     const isTaken = (index: number): boolean => {
-      const sql = 'SELECT 1 FROM nodes WHERE vi = ? AND (address_index = ? OR id = ?)';
-      return this.#database.get(sql, vi.id, index, placeAt(vi, index).id) !== undefined;
+      return this.#database.get(PLACE_TAKEN, vi.id, index, placeAt(vi, index).id) !== undefined;
     };
     const [index] = this.#free.find(vi.id, 1, poolCapacity(cidrOf(ipv4Pool)), isTaken);
-    if (index === undefined) {
-      return fail(
-        'POOL_EXHAUSTED',
-        `All addresses of ${ipv4Pool} are in use; remove nodes, or make a VI with a larger pool.`,
-      );
-    }
-    return ok(placeAt(vi, index));
+    return index === undefined ? fail('POOL_EXHAUSTED', this.#whyFull(vi)) : ok(placeAt(vi, index));
+  }
+
+  countHeldPlaces(vi: string): number {
+    return Number(this.#database.get('SELECT count(*) AS n FROM held_places WHERE vi = ?', vi)?.['n']);
+  }
+
+  /** Gives back the places that need not be held any longer. */
+  sweep(now: number): void {
+    const sql = 'DELETE FROM held_places WHERE held_until <= ? RETURNING vi, address_index';
+    for (const row of this.#database.all(sql, now)) this.#free.freed(String(row['vi']), Number(row['address_index']));
+  }
+
+  forgetVi(vi: string): void {
+    this.#free.forget(vi);
+  }
+
+  #whyFull(vi: ViConfig): string {
+    const all = `All addresses of ${vi.definition.ipv4Pool} are`;
+    const sql = 'SELECT count(*) AS n, min(held_until) AS first, max(held_until) AS last FROM held_places WHERE vi = ?';
+    const row = this.#database.get(sql, vi.id);
+    const held = Number(row?.['n']);
+    if (held === 0) return `${all} in use; remove nodes, or make a VI with a larger pool.`;
+    const day = (name: string): string => new Date(Number(row?.[name])).toISOString();
+    return `${all} in use or held back: ${held} of nodes that left, until their certificates have expired, the first on ${day('first')}, the last on ${day('last')}; wait, or make a VI with a larger pool.`;
   }
 
   /** Call it within the transaction that checked the place. */
   insert(node: NewNode): void {
+    this.#database.run('DELETE FROM held_places WHERE vi = ? AND address_index = ?', node.vi, node.index);
     this.#database.run(
-      `INSERT INTO nodes (vi, id, name, address_index, public_key, groups, invitation, joined_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO nodes (vi, id, name, address_index, public_key, groups, invitation, joined_at, certified_until)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       node.vi,
       node.id,
       node.name,
@@ -63,12 +99,8 @@ export class Nodes {
       JSON.stringify(node.groups),
       node.invitation,
       node.joinedAt,
+      node.certifiedUntil,
     );
-  }
-
-  /** After the transaction that inserted it. */
-  inserted(node: NewNode): void {
-    this.#free.taken(node.vi, node.index);
   }
 
   /** The same node and key join again. */
@@ -77,21 +109,32 @@ export class Nodes {
     this.#database.run(sql, JSON.stringify(groups), invitation, key);
   }
 
+  /** Call it before a further certificate is handed out. False if the node is gone: then it must not be. */
+  certified(key: number, until: number): boolean {
+    return (
+      this.#database.run('UPDATE nodes SET certified_until = max(certified_until, ?) WHERE key = ?', until, key) === 1
+    );
+  }
+
+  exists(key: number): boolean {
+    return this.#database.get('SELECT 1 FROM nodes WHERE key = ?', key) !== undefined;
+  }
+
   count(vi: string): number {
     return Number(this.#database.get('SELECT count(*) AS n FROM nodes WHERE vi = ?', vi)?.['n']);
   }
 
   list(vi: ViConfig): Node[] {
-    const rows = this.#database.all('SELECT * FROM nodes WHERE vi = ? ORDER BY address_index', vi.id);
+    const rows = this.#database.all(`SELECT ${COLUMNS} FROM nodes WHERE vi = ? ORDER BY address_index`, vi.id);
     return rows.map((row) => nodeOf(row, vi));
   }
 
   byName(vi: ViConfig, name: string): Node | undefined {
-    return this.#one(vi, 'SELECT * FROM nodes WHERE vi = ? AND name = ?', name);
+    return this.#one(vi, `SELECT ${COLUMNS} FROM nodes WHERE vi = ? AND name = ?`, name);
   }
 
   byId(vi: ViConfig, id: string): Node | undefined {
-    return this.#one(vi, 'SELECT * FROM nodes WHERE vi = ? AND id = ?', id);
+    return this.#one(vi, `SELECT ${COLUMNS} FROM nodes WHERE vi = ? AND id = ?`, id);
   }
 
   #one(vi: ViConfig, sql: string, value: string): Node | undefined {
@@ -99,13 +142,15 @@ export class Nodes {
     return row === undefined ? undefined : nodeOf(row, vi);
   }
 
-  /** Its address may be given to another node from now on. Its leases are freed only if it says itself that it is gone. */
-  delete(node: Node, freeLeases: boolean): void {
-    this.#database.transaction(() => {
-      if (freeLeases) this.#database.run('DELETE FROM leases WHERE node = ?', node.key);
-      this.#database.run('DELETE FROM nodes WHERE key = ?', node.key);
-    });
-    this.#free.freed(node.vi, node.index);
+  /** Frees its name and holds its place back; what it leases stays leased. False if it is gone. Within a transaction. */
+  delete({ key }: Node): boolean {
+    this.#database.run(
+      `INSERT INTO held_places (vi, address_index, id, name, public_key, held_until)
+       SELECT vi, address_index, id, name, public_key, certified_until + ? FROM nodes WHERE key = ?`,
+      CLOCK_SKEW_MS,
+      key,
+    );
+    return this.#database.run('DELETE FROM nodes WHERE key = ?', key) === 1;
   }
 }
 

@@ -65,4 +65,26 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX leases_of_node ON leases (node, request);
   CREATE INDEX leases_by_expiry ON leases (expires_at);
   `,
+  `
+  ALTER TABLE nodes ADD COLUMN certified_until INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE nodes ADD COLUMN was_member INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE invitations ADD COLUMN given_back INTEGER NOT NULL DEFAULT 0;
+
+  -- Nodes renew their certificate with a heartbeat; the day is for one that was not written down.
+  UPDATE nodes SET was_member = 1, certified_until = max(joined_at, coalesce(heard_at, 0))
+    + (SELECT 1 + json_extract(definition, '$.certificateDays') FROM vis WHERE vis.id = nodes.vi) * 86400000;
+
+  CREATE TABLE held_places (
+    vi TEXT NOT NULL REFERENCES vis (id) ON DELETE CASCADE,
+    address_index INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    public_key BLOB NOT NULL,
+    held_until INTEGER NOT NULL,
+    PRIMARY KEY (vi, address_index),
+    UNIQUE (vi, id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX held_places_of_name ON held_places (vi, name);
+  CREATE INDEX held_places_by_end ON held_places (held_until);
+  `,
 ];

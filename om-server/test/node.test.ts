@@ -36,11 +36,14 @@ test('a node is known by a certificate of this CA, for a key and a place that ar
 
   assert.equal(valueOf(await node.client.self()).id, joined.id);
   valueOf(await om.admin.deleteNode('lab', 'alpha'));
-  assertFails(await node.client.self(), 'CERTIFICATE_REFUSED', /join again/);
-  const successor = await joinNode(om, 'alpha');
-  assert.equal(successor.joined.ipv4, joined.ipv4);
-  assertFails(await node.client.self(), 'CERTIFICATE_REFUSED', /another node/);
-  valueOf(await successor.client.self());
+  const beat = { incarnation: 1, contact: contactOf('x'), member: true };
+  assertFails(await node.client.heartbeat(beat), 'NODE_REMOVED', /join again/);
+  const namesake = await joinNode(om, 'alpha');
+  assert.notEqual(namesake.joined.ipv4, joined.ipv4);
+  assertFails(await node.client.self(), 'NODE_REMOVED');
+  valueOf(await namesake.client.self());
+  valueOf(await om.admin.deleteVi('lab', true));
+  assertFails(await namesake.client.heartbeat(beat), 'NODE_REMOVED');
 });
 
 test('a certificate ends, and is renewed before', async (t) => {
@@ -131,12 +134,30 @@ test('a heartbeat carries a contact of the right size', async (t) => {
   const om = await startTestOm(t);
   await createVi(om);
   const { client } = await joinNode(om, 'a');
-  for (const bytes of [0, CONTACT_BYTES_MAX + 1]) {
-    const contact = Buffer.alloc(bytes).toString('base64');
+  const ofBytes = (count: number): string => Buffer.alloc(count).toString('base64');
+  for (const contact of [ofBytes(0), ofBytes(CONTACT_BYTES_MAX + 1), 'AAAAA', 'AA=A', '====', 'AA==AAAA', 'AAA-']) {
     assertFails(await client.heartbeat({ incarnation: 1, contact, member: true }), 'BAD_ARGUMENT', /contact/);
   }
-  const contact = Buffer.alloc(CONTACT_BYTES_MAX).toString('base64');
-  valueOf(await client.heartbeat({ incarnation: 2 ** 50, contact, member: true }));
+  for (let bytes = 1; bytes <= CONTACT_BYTES_MAX; bytes++) {
+    valueOf(await client.heartbeat({ incarnation: 1, contact: ofBytes(bytes), member: true }));
+  }
+});
+
+test('a heartbeat carries an incarnation that can be kept', async (t) => {
+  const data = temporaryDirectory(t);
+  const om = await startTestOm(t, data);
+  await createVi(om);
+  const [a, b] = [await joinNode(om, 'a'), await joinNode(om, 'b')];
+  const beat = (incarnation: number) => a.client.heartbeat({ incarnation, contact: contactOf('x'), member: true });
+  for (const incarnation of [2 ** 53, 2 ** 63, 1e300, -1, 0.5]) {
+    assertFails(await beat(incarnation), 'BAD_ARGUMENT', /incarnation/);
+  }
+  assertFails(await a.client.freeLeases([2 ** 53]), 'BAD_ARGUMENT', /pairs/);
+  valueOf(await beat(Number.MAX_SAFE_INTEGER));
+  await om.om.close();
+  const again = await startTestOm(t, data);
+  const told = valueOf(await nodeClient(again, b.joined, b.key).bootstrap());
+  assert.equal(told.nodes[0]?.incarnation, Number.MAX_SAFE_INTEGER);
 });
 
 test('a restart keeps members on offer until they had time to be heard', async (t) => {
@@ -212,12 +233,12 @@ test('leases outlive an outage of the server', async (t) => {
   assert.deepEqual(valueOf(await other.client.lease({ request: '1'.repeat(16), count: 1 })).pairs, [0]);
 });
 
-test('a node leaves; its certificate is refused and its name is free', async (t) => {
+test('a node leaves; it is told so, and its name is free', async (t) => {
   const om = await startTestOm(t);
   await createVi(om);
   const node = await joinNode(om, 'alpha');
   valueOf(await node.client.leave());
-  assertFails(await node.client.leave(), 'CERTIFICATE_REFUSED');
+  assertFails(await node.client.leave(), 'NODE_REMOVED');
   assert.deepEqual(valueOf(await om.admin.listNodes('lab')), []);
   valueOf(await tryJoin(om, await invite(om), { name: 'alpha' }));
 });

@@ -6,14 +6,20 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { parseInvitation } from '../../overlay/invitation.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
+import { createLog } from '../../overlay/lib/log.ts';
 import { OM_SERVER_NAME } from '../../overlay/om-api.ts';
 import { Attempts, FAILURES_MAX, FAILURES_WINDOW_MS, SOURCES_MAX } from '../attempts.ts';
 import { Authority, type ServerName } from '../ca.ts';
 import { parseEndpoint, parseOmConfig } from '../config.ts';
 import { adminToken, FILES, readLocalAccess } from '../files.ts';
 import { startOm } from '../server.ts';
+import { Presences } from '../presence.ts';
+import { Refusals } from '../refusals.ts';
+import { Database } from '../store/database.ts';
 import { LowestFree } from '../store/lowest-free.ts';
-import { assertFails, startTestOm, temporaryDirectory, valueOf } from './fixture.ts';
+import { Nodes } from '../store/nodes.ts';
+import { Vis } from '../store/vis.ts';
+import { assertFails, contactOf, createVi, joinNode, startTestOm, temporaryDirectory, valueOf } from './fixture.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -68,12 +74,43 @@ test('lowest free: as a linear search would find it', () => {
         const found = free.find('pool', count, capacity, (index) => taken.has(index));
         assert.deepEqual(found, expected.slice(0, count));
         for (const index of found) taken.add(index);
-        const last = found.at(-1);
-        if (last !== undefined) free.taken('pool', last);
-        for (const index of frees) if (taken.delete(index)) free.freed('pool', index);
+        for (const index of frees) {
+          taken.delete(index);
+          free.freed('pool', index);
+        }
       }
     }),
   );
+});
+
+test('lowest free: what is given and freed often is not looked at again and again', () => {
+  const [capacity, block] = [100_000, 16];
+  const free = new LowestFree();
+  const taken = new Set<number>();
+  let looks = 0;
+  const isTaken = (index: number): boolean => {
+    looks++;
+    return taken.has(index);
+  };
+  const take = (): number[] => {
+    const found = free.find('pool', block, capacity, isTaken);
+    for (const index of found) taken.add(index);
+    return found;
+  };
+  while (take().length > 0);
+  assert.equal(taken.size, capacity);
+  looks = 0;
+  for (let round = 0; round < 1000; round++) {
+    const from = (round * 7919) % (capacity - block);
+    const leaving = Array.from({ length: block }, (_, index) => from + index);
+    for (const index of leaving) {
+      taken.delete(index);
+      free.freed('pool', index);
+    }
+    assert.deepEqual(take(), leaving);
+    assert.deepEqual(take(), []);
+  }
+  assert.ok(looks < 1000 * 4 * block, `${looks} looks`);
 });
 
 test('failures are counted by IPv4 address and IPv6 /64, in a table of fixed size', () => {
@@ -89,6 +126,44 @@ test('failures are counted by IPv4 address and IPv6 /64, in a table of fixed siz
   assert.ok(!attempts.isBlocked('192.0.2.1', FAILURES_WINDOW_MS));
   for (let i = 0; i < SOURCES_MAX; i++) attempts.failed(`10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`, 2);
   assert.ok(!attempts.isBlocked('192.0.2.1', 3), 'the oldest makes room');
+});
+
+test('a heartbeat that cannot be written down does not hold up the others', async (t) => {
+  const data = temporaryDirectory(t);
+  const om = await startTestOm(t, data);
+  await createVi(om);
+  const nodes = [await joinNode(om, 'a'), await joinNode(om, 'b'), await joinNode(om, 'c')];
+  await om.om.close();
+  const database = valueOf(Database.open(join(data, FILES.database)));
+  t.after(() => database.close());
+  const vi = new Vis(database).byName('lab')?.config ?? assert.fail();
+  const stored = new Nodes(database);
+  const presences = new Presences(database, createLog('test', 'silent'), 0);
+  const beat = { contact: contactOf('x'), member: true };
+  for (const [name, incarnation] of [
+    ['a', 1],
+    ['b', 1e300],
+    ['c', 3],
+  ] as const) {
+    presences.heartbeat(stored.byName(vi, name) ?? assert.fail(), { ...beat, incarnation }, 1000);
+  }
+  presences.flush(2000);
+  const rows = database.all('SELECT incarnation FROM nodes ORDER BY key');
+  assert.deepEqual(
+    rows.map((row) => row['incarnation']),
+    [1, 0, 3],
+  );
+  const reread = new Presences(database, createLog('test', 'silent'), 2000);
+  const asker = stored.byName(vi, 'b') ?? assert.fail();
+  assert.equal(reread.bootstrap(asker, 2000).nodes.length, nodes.length - 1);
+});
+
+test('refusals are counted by their reason, and told once', () => {
+  const refusals = new Refusals();
+  assert.equal(refusals.take(), undefined);
+  for (const code of ['INVITATION_USED', 'INVITATION_UNKNOWN', 'INVITATION_USED'] as const) refusals.count(code);
+  assert.deepEqual(refusals.take(), { INVITATION_USED: 2, INVITATION_UNKNOWN: 1 });
+  assert.equal(refusals.take(), undefined);
 });
 
 test('the server’s certificate is kept while it serves, and made anew when it does not', async (t) => {

@@ -145,6 +145,30 @@ test('one overlay manager on a data directory, and one on a port', async (t) => 
   await next.close();
 });
 
+test('a member that was told of is named to newcomers after kill -9', async (t) => {
+  const data = temporaryDirectory(t);
+  const om = await startProcess(t, data);
+  const admin = adminOf(t, data);
+  valueOf(await admin.createVi({ name: 'lab' }));
+  const invitation = await inviteMany(admin);
+  const nodeOf = async (name: string): Promise<{ client: OmClient; id: string }> => {
+    const { key, attempt } = await join1(t, invitation, name);
+    const joined = valueOf(await attempt());
+    const { host, port } = invitation;
+    const clientCertificate = { certPem: joined.certificate, keyPem: key.keyPem };
+    const client = createOmClient({ host, port, caPem: joined.ca, clientCertificate });
+    t.after(() => client.close());
+    return { client, id: joined.id };
+  };
+  const [member, newcomer] = [await nodeOf('member'), await nodeOf('newcomer')];
+  const contact = Buffer.from('somewhere').toString('base64');
+  valueOf(await member.client.heartbeat({ incarnation: 1, contact, member: true }));
+  await kill(om, 'SIGKILL');
+  await startProcess(t, data, om.port);
+  const told = valueOf(await newcomer.client.bootstrap());
+  assert.deepEqual(told, { nodes: [{ id: member.id, incarnation: 1, contact }], found: false });
+});
+
 test('SIGTERM ends it cleanly', async (t) => {
   const om = await startProcess(t, temporaryDirectory(t));
   await kill(om, 'SIGTERM');
@@ -180,6 +204,24 @@ test('secrets are in files of mode 0600, and never in the log', async (t) => {
   assert.equal(statSync(data).mode & 0o777, 0o700);
   assert.ok(Buffer.from(token, 'base64url').length === 32);
   for (const file of readdirSync(data)) assert.equal(statSync(join(data, file)).mode & 0o077, 0, file);
+});
+
+test('requests of strangers do not fill the log', async (t) => {
+  const data = temporaryDirectory(t);
+  const om = await startProcess(t, data, 0, 'info');
+  valueOf(await adminOf(t, data).createVi({ name: 'lab' }));
+  const stranger = createOmClient({ ...valueOf(readLocalAccess(data)), token: 'x' });
+  t.after(() => stranger.close());
+  const { csrPem: csr } = await createNodeKey('n');
+  const linesOf = (): number => om.log().split('\n').length;
+  const before = linesOf();
+  for (let i = 0; i < 100; i++) {
+    assert.equal((await stranger.join({ vi: 'lab', secret: 'AAAA', name: 'n', csr })).ok, false);
+    assertFails(await stranger.listVis(), 'UNAUTHENTICATED');
+    assertFails(await stranger.self(), 'UNAUTHENTICATED');
+  }
+  await kill(om, 'SIGTERM');
+  assert.ok(linesOf() - before < 20, om.log());
 });
 
 test('a data directory whose CA was replaced is refused', async (t) => {

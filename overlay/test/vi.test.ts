@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { cidrsOverlap, linkCapacity, parseCidr, poolCapacity } from '../addresses.ts';
+import { parseViDefinition } from '../vi.ts';
+
+test('the default pools are apart, and have pairs for all nodes', () => {
+  const parsed = parseViDefinition(undefined);
+  assert.ok(parsed.ok);
+  const [pool, links] = [parseCidr(parsed.value.ipv4Pool), parseCidr(parsed.value.linkPool)];
+  assert.ok(pool && links && !cidrsOverlap(pool, links));
+  assert.ok(linkCapacity(links) >= 8 * poolCapacity(pool));
+});
+
+test('definitions that stand for themselves', () => {
+  for (const definition of [
+    { ipv4Pool: '10.77.0.0/29', linkPool: '10.78.0.0/24' },
+    { linkPool: '10.78.0.0/27' },
+    { ipv4Pool: '10.0.0.0/10', linkPool: '10.128.0.0/9' },
+    { ipv4Pool: '172.16.0.0/12', nodesMax: 65_536 },
+    { ipv4Pool: '172.16.0.0/12', links: 'unnumbered' },
+    { successors: 8, tunnelsMax: 18 },
+    { p2pdPort: 1024 },
+  ]) {
+    const parsed = parseViDefinition(definition);
+    assert.ok(parsed.ok, parsed.ok ? '' : parsed.message);
+  }
+});
+
+test('definitions that contradict themselves are refused with the field', () => {
+  for (const [definition, text] of [
+    [{ ipv4Pool: '172.16.0.0/12' }, /linkPool: 1000000 nodes need 8000000 pairs/],
+    [{ ipv4Pool: '172.16.0.0/12', nodesMax: 65_537 }, /linkPool: 65537 nodes/],
+    [{ ipv4Pool: '10.112.1.0/24' }, /overlap/],
+    [{ successors: 8, tunnelsMax: 17 }, /tunnelsMax: give at least 18/],
+    [{ p2pdPort: 1023 }, /p2pdPort/],
+    [{ p2pdPort: 65_536 }, /p2pdPort/],
+    [{ timers: { keepAliveMs: 1000 } }, /silenceMs/],
+    [{ nodesMax: 1e300 }, /nodesMax/],
+  ] as const) {
+    const parsed = parseViDefinition(definition);
+    assert.ok(!parsed.ok && parsed.code === 'BAD_CONFIG');
+    assert.match(parsed.message, text);
+  }
+});
