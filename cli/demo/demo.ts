@@ -2,7 +2,7 @@
 import { readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { OverlayError } from '../../overlay/errors.ts';
+import { EXIT, OverlayError } from '../../overlay/errors.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
 import type { NodeStatus } from '../../overlay/messages/control.ts';
 import { paint, print, printJson } from '../output.ts';
@@ -35,13 +35,21 @@ export async function runDemo(options: DemoOptions): Promise<void> {
   const world = new World({ kind: KIND });
   const progress = new Progress(options.json);
   let stopping = false;
-  const stop = (): void => {
+  const removeAndExit = (code: number): void => {
+    if (stopping) return;
     stopping = true;
     progress.end();
     process.stderr.write('\nremoving the demo\n');
-    void world.remove().finally(() => process.exit(SIGNALLED));
+    void world.remove().finally(() => process.exit(code));
   };
-  for (const signal of SIGNALS) process.once(signal, stop);
+  const stop = (): void => removeAndExit(SIGNALLED);
+  // A fault of ours must not leave the machine full of namespaces either.
+  const crash = (error: Error): void => {
+    process.stderr.write(`p2pxbone: ${error.stack ?? error.message}\n`);
+    removeAndExit(EXIT.failed);
+  };
+  for (const signal of SIGNALS) process.on(signal, stop);
+  process.on('uncaughtException', crash);
   let kept = false;
   try {
     kept = await perform(world, options, progress);
@@ -53,6 +61,7 @@ export async function runDemo(options: DemoOptions): Promise<void> {
     progress.end();
     if (!kept) await world.remove();
     for (const signal of SIGNALS) process.off(signal, stop);
+    process.off('uncaughtException', crash);
   }
 }
 

@@ -134,7 +134,7 @@ test('addresses: the lowest free one, until the pool or nodesMax is used up', as
 
 test('a certificate fits into one datagram, and groups that make it too large are refused', async (t) => {
   const om = await startTestOm(t);
-  await createVi(om, 'a-name-of-the-greatest-length-32', { ipv4Pool: '110.112.0.0/10', linkPool: '10.0.0.0/8' });
+  await createVi(om, 'a-name-of-the-greatest-length-32', { ipv4Pool: '110.128.0.0/10', linkPool: '10.0.0.0/8' });
   const vi = 'a-name-of-the-greatest-length-32';
   const name = 'another-name-of-the-full-size-32';
   const sixteen = (length: number): string[] =>

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { pingAllPairs } from '../../cli/demo/check.ts';
-import { requestKeysFromAll, type RingOptions, ringFor, untilTunnelsNeeded } from './topology.ts';
+import { dropsOf, requestKeysFromAll, type RingOptions, ringFor, untilTunnelsNeeded } from './topology.ts';
 
 const TUNNELS_SETTLE_MS = 45_000;
 
@@ -22,6 +22,8 @@ export async function joinAndCheck(
   assert.deepEqual(keys.faults.slice(0, 10), []);
   const slowest = Math.round(keys.slowestMs);
   context.diagnostic(`${keys.requests} random keys answered by the right node, the slowest in ${slowest} ms`);
+
+  context.diagnostic(`drops of all daemons until then: ${JSON.stringify(await dropsOf(ring.members))}`);
 
   const tunnels = await untilTunnelsNeeded(ring, TUNNELS_SETTLE_MS);
   const r = ring.members[0]?.node.vi.definition.successors ?? 0;

@@ -86,7 +86,7 @@ test('a daemon keeps nothing of nodes that have joined and left', { skip, timeou
   await machine.startRd();
   const { pid } = await machine.status();
   const seen: string[] = [];
-  for (let round = 0; round < 6; round++) {
+  for (let round = 0; round < 4; round++) {
     await machine.mustJoin(invitation);
     await machine.mustCommand(['leave', VI, '--run', machine.run]);
     const descriptors = readdirSync(`/proc/${pid}/fd`).length;

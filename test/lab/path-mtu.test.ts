@@ -34,7 +34,11 @@ async function passes(from: Machine, to: string, bytes: number): Promise<boolean
 async function checkNarrow(ring: Ring): Promise<void> {
   const [near, far] = [ring.members[0] ?? assert.fail(), ring.members[2] ?? assert.fail()];
   assert.equal(await passes(far.machine, near.machine.ipv4, LINK_MTU), true, 'a packet that fits');
-  assert.equal(await passes(far.machine, near.machine.ipv4, LINK_MTU + VLAN_TAG_BYTES + 1), false, 'a packet that does not fit');
+  assert.equal(
+    await passes(far.machine, near.machine.ipv4, LINK_MTU + VLAN_TAG_BYTES + 1),
+    false,
+    'a packet that does not fit',
+  );
 }
 
 async function transferBothWays(context: TestContext, ring: Ring): Promise<void> {

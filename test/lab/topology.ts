@@ -158,3 +158,13 @@ export async function untilTunnelsNeeded(ring: Ring, timeoutMs: number): Promise
 export function sum(counts: Readonly<Record<string, number>>): number {
   return Object.values(counts).reduce((total, count) => total + count, 0);
 }
+
+/** Drops of all these daemons by reason, added up. */
+export async function dropsOf(members: readonly Member[]): Promise<Record<string, number>> {
+  const total: Record<string, number> = {};
+  for (const { machine } of members) {
+    const { drops } = await machine.status();
+    for (const [reason, count] of Object.entries(drops)) total[reason] = (total[reason] ?? 0) + count;
+  }
+  return total;
+}
