@@ -10,6 +10,7 @@ import { Progress } from '../progress.ts';
 import { COMMAND_FILE } from '../rd-launch.ts';
 import { HTTP_PORT } from './agent-client.ts';
 import { bringUp, DEMO_VI, requirePrivileges, viDefinition } from './bring-up.ts';
+import type { Member } from './check.ts';
 import { namespacesWithPrefix } from './namespaces.ts';
 import { play } from './play.ts';
 import { type Findings, Tour } from './tour.ts';
@@ -110,7 +111,7 @@ async function perform(world: World, options: DemoOptions, progress: Progress): 
   if (options.json) printJson(findings);
   conclude(findings, options, tell);
   if (options.keep) {
-    await keep(world, tell);
+    await keep(world, tour.survivors, tell);
     return true;
   }
   if (!options.check && !silent && process.stdin.isTTY && process.stdout.isTTY) await play(world, tour.survivors);
@@ -139,7 +140,7 @@ function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(1)} s`;
 }
 
-async function keep(world: World, tell: (text: string) => void): Promise<void> {
+async function keep(world: World, survivors: readonly Member[], tell: (text: string) => void): Promise<void> {
   await Promise.all(
     world.machines.map(async (machine) => {
       await (await machine.agent()).stay();
@@ -147,8 +148,9 @@ async function keep(world: World, tell: (text: string) => void): Promise<void> {
     }),
   );
   writeFileSync(join(world.directory, 'demo.json'), `${JSON.stringify({ id: world.id })}\n`);
-  const first = world.machines[0];
-  if (first === undefined) return;
+  const [first, ...others] = survivors.map(({ machine }) => machine);
+  const last = others.at(-1);
+  if (first === undefined || last === undefined) return;
   const command = `${process.execPath} ${COMMAND_FILE}`;
   const address = `$(p2pxbone key hello --json | grep -m 1 '"address"' | cut -d '"' -f 4)`;
   tell(
@@ -160,7 +162,7 @@ async function keep(world: World, tell: (text: string) => void): Promise<void> {
       '  p2pxbone ring',
       '  p2pxbone tunnels',
       '  p2pxbone key hello',
-      '  p2pxbone trace n2',
+      `  p2pxbone trace ${last.name}`,
       `  ip netns exec ${first.namespace} curl -s "http://[${address}]:${HTTP_PORT}/"`,
       'As the administrator of the VI:',
       `  ip netns exec ${world.om.namespace} ${command} node list ${DEMO_VI} --data ${world.om.data}`,
