@@ -100,7 +100,12 @@ function addManagerCommands(program: Command): void {
     (await import('./commands/node.ts')).list(name, options),
   );
   admin(
-    command(node, 'delete <vi> <node>', 'remove a node from a VI; its address is free when its certificate has expired', ['node delete lab n7']),
+    command(
+      node,
+      'delete <vi> <node>',
+      'remove a node from a VI; its address is free when its certificate has expired',
+      ['node delete lab n7'],
+    ),
   ).action(async (name, node, options) => (await import('./commands/node.ts')).remove(name, node, options));
 }
 
@@ -126,6 +131,7 @@ function addDaemonCommands(program: Command): void {
     run(command(program, 'leave <vi>', 'leave a VI; what the node answered for is handed over first', ['leave lab'])),
   )
     .option('--netns <ns>', 'the node in this network namespace')
+    .option('--host', 'the node in the daemon’s own network namespace')
     .action(async (name, options) => (await import('./commands/leave.ts')).run(name, options));
 }
 

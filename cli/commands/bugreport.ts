@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { release, type, version as systemVersion } from 'node:os';
+import { release, version as systemVersion, type } from 'node:os';
 import { join, resolve } from 'node:path';
 import { systemClock } from '../../overlay/lib/clock.ts';
 import type { ToControl } from '../../overlay/messages/control.ts';

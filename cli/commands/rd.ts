@@ -29,12 +29,15 @@ export function daemonConfig(options: DaemonOptions): RdConfig {
 
 export async function start(options: DaemonOptions): Promise<void> {
   const config = daemonConfig(options);
+  // A signal during the start counts as soon as there is a daemon to stop.
+  const stopped = untilStopped().then(() => {
+    // A second signal does not want to wait; the next start takes back what is left.
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(EXIT.failed));
+  });
   const rd = valueOf(await startRd(config, createLog('rd', config.logLevel as LogLevel)));
   // The next daemon starts from it, also if this one does not end in good order.
   flushCompileCache();
-  await untilStopped();
-  // A second signal does not want to wait; the next start takes back what is left.
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(EXIT.failed));
+  await stopped;
   await rd.stop();
   // What the system's libraries may still hold open does not keep a daemon that has stopped.
   process.exit(EXIT.done);

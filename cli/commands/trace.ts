@@ -4,7 +4,7 @@ import { chooseNode, type RdOptions, statusOf } from '../command.ts';
 import { paint, print, printJson } from '../output.ts';
 import { ping } from '../probe.ts';
 import { runDirectory } from '../rd-client.ts';
-import { knownNodes, namespaceOf, nameOfAddress, resolveTarget } from '../target.ts';
+import { knownNodes, nameOfAddress, namespaceOf, resolveTarget } from '../target.ts';
 import { familyOf } from './ping.ts';
 
 export type TraceOptions = RdOptions & {

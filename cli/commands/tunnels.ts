@@ -1,4 +1,4 @@
-import { valueOf, type RdOptions } from '../command.ts';
+import { type RdOptions, valueOf } from '../command.ts';
 import { formatBytes, formatDuration, print, printJson, table } from '../output.ts';
 import { askRd, runDirectory } from '../rd-client.ts';
 import { endpoint } from './status.ts';

@@ -6,7 +6,7 @@
  */
 import { Agent, createServer, get } from 'node:http';
 import { systemClock } from '../../overlay/lib/clock.ts';
-import { type AgentAnswer, type AgentOrder, HTTP_PORT, type Fetched } from './agent-client.ts';
+import { type AgentAnswer, type AgentOrder, type Fetched, HTTP_PORT } from './agent-client.ts';
 
 const [, , name = ''] = process.argv;
 let staying = false;

@@ -1,5 +1,5 @@
 /** What the ring should be, computed from nothing but the list of its members, and where it differs. */
-import { fingerTarget, formatId, type Id, ID_BITS } from '../../overlay/id.ts';
+import { fingerTarget, formatId, ID_BITS, type Id } from '../../overlay/id.ts';
 import type { NodeStatus } from '../../overlay/messages/control.ts';
 import { ownerOf, ringOrder } from '../ring-picture.ts';
 

@@ -1,5 +1,5 @@
 /** The ways that packets take, read from the range routes of all nodes. */
-import { type Id, inRange } from '../../overlay/id.ts';
+import { type Id, idOfKey, inRange } from '../../overlay/id.ts';
 import { valueOf } from '../command.ts';
 import { askRd } from '../rd-client.ts';
 import type { Machine } from './machine.ts';
@@ -27,13 +27,14 @@ export function pathOf(tables: readonly RouteTable[], from: Id, target: Id): Id[
   return path;
 }
 
-/** Two nodes with the longest way between them. */
-export function longestPath(tables: readonly RouteTable[]): Id[] {
-  let longest: Id[] = [];
-  for (const { id: from } of tables) {
-    for (const { id: to } of tables) {
-      const path = pathOf(tables, from, to);
-      if (path.length > longest.length) longest = path;
+/** The one of these keys, and the node to start from, with the longest way; node-to-node packets take tunnels directly. */
+export function longestPath(tables: readonly RouteTable[], keys: readonly string[]): { key: string; path: Id[] } {
+  let longest: { key: string; path: Id[] } = { key: '', path: [] };
+  for (const key of keys) {
+    const target = idOfKey(key);
+    for (const { id: from } of tables) {
+      const path = pathOf(tables, from, target);
+      if (path.length > longest.path.length) longest = { key, path };
     }
   }
   return longest;

@@ -4,8 +4,8 @@ import { createInterface } from 'node:readline/promises';
 import { idOfKey } from '../../overlay/id.ts';
 import { paint, print } from '../output.ts';
 import { COMMAND_FILE } from '../rd-launch.ts';
-import { keyAddressOf, type Member } from './check.ts';
 import { DEMO_VI } from './bring-up.ts';
+import { keyAddressOf, type Member } from './check.ts';
 import type { World } from './world.ts';
 
 const HELP = `  ring [NODE]        the ring as NODE sees it      key NAME [NODE]    who is responsible for a key

@@ -1,8 +1,8 @@
 /** What the demo shows once the ring is up; everything it claims it has looked at. */
 import { OverlayError } from '../../overlay/errors.ts';
 import { formatId, type Id, idOfKey } from '../../overlay/id.ts';
-import type { NodeStatus } from '../../overlay/messages/control.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
+import type { NodeStatus } from '../../overlay/messages/control.ts';
 import { valueOf } from '../command.ts';
 import { paint, print, table } from '../output.ts';
 import { askRd } from '../rd-client.ts';
@@ -31,12 +31,14 @@ export type Findings = {
 const ALL_PAIRS_NODES_MAX = 8;
 const KEYS_PER_NODE = 50;
 const FAILOVER_MS = 10_000;
+const TRACED_KEYS = Array.from({ length: 64 }, (_, index) => `way-${index}`);
 
 export class Tour {
   readonly #world: World;
   readonly #findings: Findings;
   readonly #show: (text: string) => void;
   #members: Member[];
+  #tracedKey = '';
 
   constructor(world: World, nodes: readonly NodeStatus[], findings: Findings, silent: boolean) {
     this.#world = world;
@@ -84,11 +86,12 @@ export class Tour {
       `A node's IPv6 address, and a key's, is the VI's prefix ${nodes[0]?.vi.prefix ?? ''} with the id behind it.`,
     );
     const tables = await routeTables(this.#members.map(({ machine }) => machine));
-    const path = longestPath(tables);
+    const { key, path } = longestPath(tables, TRACED_KEYS);
+    this.#tracedKey = key;
     this.#findings.longestPath = path.map((id) => this.#nameOf(id));
   }
 
-  /** Ping and trace along the longest way that the routes hold. */
+  /** Ping from node to node, and trace along the longest way to a key that the routes hold. */
   async reach(): Promise<void> {
     const [from, to] = [this.#findings.longestPath[0], this.#findings.longestPath.at(-1)];
     const source = this.#members.find(({ node }) => node.name === from);
@@ -96,7 +99,7 @@ export class Tour {
     for (const family of ['-4', '-6']) {
       await this.#command(source, ['ping', to, family, '-c', '2', '-i', '0.2']);
     }
-    await this.#command(source, ['trace', to]);
+    await this.#command(source, ['trace', `key:${this.#tracedKey}`]);
   }
 
   async checkAll(): Promise<void> {

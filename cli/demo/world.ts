@@ -1,6 +1,6 @@
 /** An overlay manager and machines in network namespaces, everything in them started by the real commands. */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, chmodSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { toId } from '../../overlay/id.ts';
-import { ringFaults, type RingState } from '../demo/ideal.ts';
+import { idOfKey, toId } from '../../overlay/id.ts';
+import { type RingState, ringFaults } from '../demo/ideal.ts';
 import { longestPath, pathOf } from '../demo/paths.ts';
 
 const step = 1n << 61n;
@@ -65,5 +65,7 @@ test('a way through range routes ends at the node responsible', () => {
     ],
   };
   assert.deepEqual(pathOf(tables, id(0), id(2)), [id(0), id(1), id(2)]);
-  assert.equal(longestPath(tables).length, 3);
+  const far = longestPath(tables, ['any', 'key', 'will', 'do', 'since', 'nearly', 'all', 'wrap']);
+  assert.equal(far.path.length, Math.max(...tables.map((table) => pathOf(tables, table.id, idOfKey(far.key)).length)));
+  assert.deepEqual(far.path, pathOf(tables, far.path[0] ?? assert.fail(), idOfKey(far.key)));
 });

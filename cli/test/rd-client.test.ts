@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test, type TestContext } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import type { FromControl } from '../../overlay/messages/control.ts';
 import { askRd, rdAnswers } from '../rd-client.ts';
 import { controlServer } from './control-server.ts';

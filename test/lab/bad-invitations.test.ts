@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { test, type TestContext } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { formatInvitation, parseInvitation } from '../../overlay/invitation.ts';
 import type { Machine } from '../../cli/demo/machine.ts';
 import type { World } from '../../cli/demo/world.ts';
+import { formatInvitation, parseInvitation } from '../../overlay/invitation.ts';
 import { skip, VI, worldFor } from './topology.ts';
 
 async function worldWithVi(

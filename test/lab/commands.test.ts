@@ -51,23 +51,24 @@ test('the commands show a running ring', { skip, timeout: 90_000 }, async (conte
 test('a trace shows the nodes that the routes say', { skip, timeout: 60_000 }, async (context) => {
   const { members } = await ringFor(context, 6, { order: 'at once', definition: { successors: 2 } });
   const nameOf = (id: bigint): string => members.find(({ node }) => node.id === id)?.node.name ?? '?';
-  const path = longestPath(await routeTables(members.map(({ machine }) => machine))).map(nameOf);
-  const from = members.find(({ node }) => node.name === path[0]) ?? assert.fail();
-  for (const family of ['-4', '-6']) {
-    const text = await from.machine.mustCommand([
-      'trace',
-      path.at(-1) ?? '',
-      family,
-      '--json',
-      '--run',
-      from.machine.run,
-    ]);
+  const tables = await routeTables(members.map(({ machine }) => machine));
+  const { key, path } = longestPath(tables, ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']);
+  const way = path.map(nameOf);
+  const from = members.find(({ node }) => node.name === way[0]) ?? assert.fail();
+  // A neighbour is reached by the tunnel to it, in one hop, by either family.
+  const neighbour = nameOf(from.node.successors[0] ?? 0n);
+  for (const [target, names] of [
+    [[`key:${key}`], way.slice(1)],
+    [[neighbour, '-4'], [neighbour]],
+    [[neighbour, '-6'], [neighbour]],
+  ] as const) {
+    const text = await from.machine.mustCommand(['trace', ...target, '--json', '--run', from.machine.run]);
     const { reached, hops } = JSON.parse(text) as { reached: boolean; hops: { name: string }[] };
     assert.equal(reached, true);
     assert.deepEqual(
       hops.map(({ name }) => name),
-      path.slice(1),
+      names,
     );
   }
-  context.diagnostic(`trace: ${path.join(' → ')}`);
+  context.diagnostic(`trace: ${way.join(' → ')}`);
 });

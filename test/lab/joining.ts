@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { pingAllPairs } from '../../cli/demo/check.ts';
-import { dropsOf, requestKeysFromAll, type RingOptions, ringFor, untilTunnelsNeeded } from './topology.ts';
+import { dropsOf, type RingOptions, requestKeysFromAll, ringFor, untilTunnelsNeeded } from './topology.ts';
 
 const TUNNELS_SETTLE_MS = 45_000;
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { test, type TestContext } from 'node:test';
-import { createNamespaces, ip, run, within } from '../../cli/demo/namespaces.ts';
+import { type TestContext, test } from 'node:test';
 import type { Machine } from '../../cli/demo/machine.ts';
+import { createNamespaces, ip, run, within } from '../../cli/demo/namespaces.ts';
 import type { World } from '../../cli/demo/world.ts';
 import { joinAll, type Ring, skip, tunnelsOf, VI, worldFor } from './topology.ts';
 import { transfer } from './transfer.ts';

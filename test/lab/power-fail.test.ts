@@ -5,7 +5,7 @@ import type { Member } from '../../cli/demo/check.ts';
 import { untilTrue } from '../../cli/demo/machine.ts';
 import { ringOrder } from '../../cli/ring-picture.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
-import { requestKeysFromAll, type Ring, ringFor, skip, tunnelsOf } from './topology.ts';
+import { type Ring, requestKeysFromAll, ringFor, skip, tunnelsOf } from './topology.ts';
 
 const NODES = 8;
 /** With default timers every key has an answer again after so long. */

@@ -1,26 +1,29 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Member } from '../../cli/demo/check.ts';
+import { keyAddressOf, type Member } from '../../cli/demo/check.ts';
 import { isAlive, untilTrue } from '../../cli/demo/machine.ts';
 import { longestPath, routeTables } from '../../cli/demo/paths.ts';
-import { ping, type PingResult } from '../../cli/probe.ts';
+import { type PingResult, ping } from '../../cli/probe.ts';
+import { idOfKey } from '../../overlay/id.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
 import { membersOf, type Ring, ringFor, skip, VI } from './topology.ts';
 
 const PING_EVERY_S = 0.01;
+/** Candidates for a long way. */
+const KEYS = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l'];
 
-/** Pings at 100 Hz from one member to another while `work` goes on; the sequence numbers that got no reply. */
+/** Pings at 100 Hz from a member to an address while `work` goes on; the sequence numbers that got no reply. */
 async function lostDuring(
   from: Member,
-  to: Member,
+  address: string,
   seconds: number,
   work: () => Promise<void>,
 ): Promise<{ sent: number; lost: number }> {
   const pinging: Promise<PingResult> = ping({
     namespace: `/run/netns/${from.machine.namespace}`,
-    address: to.node.ipv4,
-    family: 4,
+    address,
+    family: address.includes(':') ? 6 : 4,
     count: seconds / PING_EVERY_S,
     interval: PING_EVERY_S,
     wait: 2,
@@ -31,18 +34,19 @@ async function lostDuring(
   return { sent: result.transmitted, lost: result.transmitted - result.received };
 }
 
-/** Ends of the longest way that the routes hold, and the nodes on it. */
-async function longWay(ring: Ring): Promise<Member[]> {
-  const path = longestPath(await routeTables(ring.members.map(({ machine }) => machine)));
-  return path.map((id) => ring.members.find(({ node }) => node.id === id) ?? assert.fail());
+/** The nodes on the longest way to a key that the routes hold, and the key's address. */
+async function longWay(ring: Ring): Promise<{ way: Member[]; address: string }> {
+  const { key, path } = longestPath(await routeTables(ring.members.map(({ machine }) => machine)), KEYS);
+  const way = path.map((id) => ring.members.find(({ node }) => node.id === id) ?? assert.fail());
+  return { way, address: keyAddressOf((way[0] ?? assert.fail()).node, idOfKey(key)) };
 }
 
 test('a P2P daemon restarts under traffic and no packet is lost', { skip, timeout: 90_000 }, async (context) => {
   const ring = await ringFor(context, 6, { order: 'at once', definition: { successors: 2 } });
-  const way = await longWay(ring);
-  const [from, to] = [way[0] ?? assert.fail(), way.at(-1) ?? assert.fail()];
+  const { way, address } = await longWay(ring);
+  const from = way[0] ?? assert.fail();
   const before = new Map(ring.members.map(({ node }) => [node.id, node]));
-  const { sent, lost } = await lostDuring(from, to, 8, async () => {
+  const { sent, lost } = await lostDuring(from, address, 8, async () => {
     for (const { machine } of way) {
       const { p2pdPid } = await machine.node();
       machine.kill([p2pdPid ?? assert.fail()]);
@@ -96,7 +100,7 @@ test('without the overlay manager traffic goes on, and a join says why it fails'
   const [newcomer] = await world.addMachines(1);
   assert.ok(newcomer);
   const invitation = await world.invite(VI);
-  const { sent, lost } = await lostDuring(from, to, 5, async () => {
+  const { sent, lost } = await lostDuring(from, to.node.ipv4, 5, async () => {
     world.om.kill([world.omPid ?? assert.fail()]);
     const refused = await newcomer.join(invitation);
     assert.equal(refused.code, 4, refused.stderr);
@@ -107,7 +111,7 @@ test('without the overlay manager traffic goes on, and a join says why it fails'
   context.diagnostic(`overlay manager killed under ${sent} pings: ${lost} lost`);
   assert.equal(lost, 0);
 
-  const restart = await lostDuring(from, to, 5, async () => {
+  const restart = await lostDuring(from, to.node.ipv4, 5, async () => {
     await world.startOm();
     await newcomer.mustJoin(invitation);
   });

@@ -5,8 +5,8 @@ import { type KeyCheck, type Member, requestKeys } from '../../cli/demo/check.ts
 import { type Machine, RD_LOG, untilTrue } from '../../cli/demo/machine.ts';
 import { World, type WorldOptions } from '../../cli/demo/world.ts';
 import { askRd } from '../../cli/rd-client.ts';
-import { systemClock } from '../../overlay/lib/clock.ts';
 import type { Id } from '../../overlay/id.ts';
+import { systemClock } from '../../overlay/lib/clock.ts';
 import type { TunnelStatus } from '../../overlay/messages/control.ts';
 
 export const VI = 'lab';

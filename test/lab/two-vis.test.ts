@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test, type TestContext } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { Agent } from '../../cli/demo/agent-client.ts';
 import { keyAddressOf } from '../../cli/demo/check.ts';
 import type { Machine } from '../../cli/demo/machine.ts';
