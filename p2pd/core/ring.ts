@@ -211,12 +211,18 @@ export class Ring {
     this.formation.clear();
   }
 
-  /** Fewer than r + 1 members are left: the ring is forming again. */
+  /**
+   * Fewer than r + 1 members are left, as the list of our successor says: the ring is forming again. A member that the
+   * list lacks but that speaks to us is not forgotten with it: the successor may have taken it for dead, and then this
+   * node is the one through which the two parts find each other.
+   */
   #shrink(others: readonly NodeRecord[]): void {
+    const known = [...others];
+    for (const peer of this.peers.all()) if (peer.remote !== undefined && this.isMember(peer)) known.push(peer.record);
     this.phase = 'forming';
     this.formation.formed = false;
     this.formation.clear();
-    this.formation.merge(others);
+    this.formation.merge(known);
     this.#place();
   }
 
