@@ -8,6 +8,9 @@ import type { Counters } from './api.ts';
 /** An address as 16 bytes, IPv4 in its mapped form. */
 export type NativeEndpoint = { readonly ip: Uint8Array; readonly port: number };
 
+/** Addresses of 16 bytes each, their lengths in the 128-bit form, 4 or 6 for each. */
+export type FlatPrefixes = readonly [addresses: Uint8Array, lengths: Uint8Array, families: Uint8Array];
+
 export type NativeFailure = { readonly error: NativeError; readonly errno: number; readonly text: string };
 
 export type NativeError =
@@ -46,6 +49,7 @@ export interface NativePlane {
     mac: Uint8Array,
     ipv4: Uint8Array,
     ipv6: Uint8Array,
+    ...sources: [...FlatPrefixes, ...FlatPrefixes]
   ): number | NativeFailure;
   closeNode(node: number): void;
   addTunnel(node: number, ip: Uint8Array, port: number, peerMac: Uint8Array): number | NativeFailure;
@@ -56,9 +60,9 @@ export interface NativePlane {
     generation: number,
     exact: Uint8Array,
     exactHops: Float64Array,
-    prefixes: Uint8Array,
-    prefixBits: Uint8Array,
-    prefixFamilies: Uint8Array,
+    prefixes: FlatPrefixes[0],
+    prefixBits: FlatPrefixes[1],
+    prefixFamilies: FlatPrefixes[2],
     prefixHops: Float64Array,
     untils: BigUint64Array,
     rangeHops: Float64Array,

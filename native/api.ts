@@ -34,6 +34,18 @@ export type NodeOptions = {
   readonly ipv4: string;
   /** Stable virtual IPv6 address. Source of the ICMPv6 errors this node sends. */
   readonly ipv6: string;
+  readonly sources: SourcePlan;
+};
+
+/**
+ * The VI's address plan, for the life of the node: whatever arrives by a tunnel with another source is dropped. At most
+ * 16 prefixes of each kind, in CIDR notation.
+ */
+export type SourcePlan = {
+  /** Of stable addresses and keys: their packets come by any tunnel. */
+  readonly prefixes: readonly string[];
+  /** Of link addresses: accepted only by the tunnel to which the published image has an exact entry for the address. */
+  readonly linkPrefixes: readonly string[];
 };
 
 export type TunnelOptions = {

@@ -1,6 +1,7 @@
 /** A forwarding image as the flat arrays that cross into the addon in one call. */
 import { fail } from '../overlay/errors.ts';
 import { ok, type Result } from '../overlay/lib/result.ts';
+import type { FlatPrefixes } from './addon.ts';
 import { parseAddress, parsePrefix } from './addresses.ts';
 import type { ForwardingImage, NextHop, PrefixHop, TunnelHandle } from './api.ts';
 
@@ -14,9 +15,7 @@ const HOP_CODES = { unreachable: 0, local: -1, ring: -2 } as const;
 export type FlatImage = {
   readonly exact: Uint8Array;
   readonly exactHops: Float64Array;
-  readonly prefixes: Uint8Array;
-  readonly prefixBits: Uint8Array;
-  readonly prefixFamilies: Uint8Array;
+  readonly prefixes: FlatPrefixes;
   readonly prefixHops: Float64Array;
   readonly untils: BigUint64Array;
   readonly rangeHops: Float64Array;
@@ -32,6 +31,23 @@ export function decodeHop(code: number): NextHop {
   return { kind: 'tunnel', tunnel: code as TunnelHandle };
 }
 
+export function flattenPrefixes(texts: readonly string[]): Result<FlatPrefixes> {
+  const flat: FlatPrefixes = [
+    new Uint8Array(texts.length * 16),
+    new Uint8Array(texts.length),
+    new Uint8Array(texts.length),
+  ];
+  const [addresses, lengths, families] = flat;
+  for (const [index, text] of texts.entries()) {
+    const prefix = parsePrefix(text);
+    if (!prefix.ok) return prefix;
+    addresses.set(prefix.value.bytes, index * 16);
+    lengths[index] = prefix.value.bits;
+    families[index] = prefix.value.family;
+  }
+  return ok(flat);
+}
+
 export function flatten(image: ForwardingImage): Result<FlatImage> {
   if (!Number.isSafeInteger(image.generation) || image.generation < 0) {
     return fail('BAD_ARGUMENT', 'A generation is a whole number from 0 on.');
@@ -41,12 +57,12 @@ export function flatten(image: ForwardingImage): Result<FlatImage> {
       return fail('LIMIT_REACHED', `A forwarding table has at most ${ROUTES_MAX} routes of each kind.`);
     }
   }
+  const prefixes = flattenPrefixes(image.prefixes.map(({ prefix }) => prefix));
+  if (!prefixes.ok) return prefixes;
   const flat: FlatImage = {
     exact: new Uint8Array(image.exact.length * 16),
     exactHops: new Float64Array(image.exact.length),
-    prefixes: new Uint8Array(image.prefixes.length * 16),
-    prefixBits: new Uint8Array(image.prefixes.length),
-    prefixFamilies: new Uint8Array(image.prefixes.length),
+    prefixes: prefixes.value,
     prefixHops: new Float64Array(image.prefixes.length),
     untils: new BigUint64Array(image.ranges.length),
     rangeHops: new Float64Array(image.ranges.length),
@@ -57,14 +73,7 @@ export function flatten(image: ForwardingImage): Result<FlatImage> {
     flat.exact.set(address.value.bytes, index * 16);
     flat.exactHops[index] = encodeHop(route.nextHop);
   }
-  for (const [index, route] of image.prefixes.entries()) {
-    const prefix = parsePrefix(route.prefix);
-    if (!prefix.ok) return prefix;
-    flat.prefixes.set(prefix.value.bytes, index * 16);
-    flat.prefixBits[index] = prefix.value.bits;
-    flat.prefixFamilies[index] = prefix.value.family;
-    flat.prefixHops[index] = encodeHop(route.nextHop);
-  }
+  for (const [index, route] of image.prefixes.entries()) flat.prefixHops[index] = encodeHop(route.nextHop);
   let last = -1n;
   for (const [index, range] of image.ranges.entries()) {
     if (range.until <= last || range.until > ID_MAX) {

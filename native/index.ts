@@ -7,7 +7,14 @@
 import { randomBytes } from 'node:crypto';
 import { fail } from '../overlay/errors.ts';
 import { type Failure, ok, type Result } from '../overlay/lib/result.ts';
-import { explain, isNativeFailure, loadAddon, type NativeFailure, type NativePlane } from './addon.ts';
+import {
+  explain,
+  type FlatPrefixes,
+  isNativeFailure,
+  loadAddon,
+  type NativeFailure,
+  type NativePlane,
+} from './addon.ts';
 import { formatEndpoint, parseAddress, parseEndpoint } from './addresses.ts';
 import type {
   AssociationHandle,
@@ -25,7 +32,7 @@ import type {
   TunnelHandle,
   TunnelOptions,
 } from './api.ts';
-import { decodeHop, flatten } from './image.ts';
+import { decodeHop, flatten, flattenPrefixes } from './image.ts';
 import { DROP_REASONS, type DropReason } from './reasons.ts';
 
 export type * from './api.ts';
@@ -35,6 +42,8 @@ export { DROP_REASONS, type DropReason } from './reasons.ts';
 export const CONTROL_BYTES_MAX = 1100;
 const CONTROL_FIRST_BYTE_MIN = 0x80;
 const TAP_NAME_BYTES_MAX = 15;
+/** Of each kind in an address plan; the native side has the same limit. */
+const SOURCE_PREFIXES_MAX = 16;
 const VI_ID_BYTES_MAX = 256;
 /** Of RFC 6066 host names. */
 const SERVER_NAME_BYTES_MAX = 255;
@@ -118,8 +127,14 @@ class Plane implements DataPlane {
     if (ipv4.value.family !== 4 || ipv6.value.family !== 6) {
       return fail('BAD_ARGUMENT', 'A node has one IPv4 and one IPv6 address.');
     }
-    const { tapName, mtu, id, viId, vni, mac } = options;
-    const node = this.#native.openNode(tapName, mtu, id, viId, vni, mac, ipv4.value.bytes, ipv6.value.bytes);
+    const { tapName, mtu, id, viId, vni, mac, sources } = options;
+    const prefixes = flattenSources(sources.prefixes);
+    if (!prefixes.ok) return prefixes;
+    const links = flattenSources(sources.linkPrefixes);
+    if (!links.ok) return links;
+    const addresses = [ipv4.value.bytes, ipv6.value.bytes] as const;
+    const plan = [...prefixes.value, ...links.value] as const;
+    const node = this.#native.openNode(tapName, mtu, id, viId, vni, mac, ...addresses, ...plan);
     return isNativeFailure(node) ? explain(node, `create the interface ${tapName}`) : ok(node as NodeHandle);
   }
 
@@ -156,19 +171,20 @@ class Plane implements DataPlane {
   publish(node: NodeHandle, image: ForwardingImage): Result<void> {
     const flat = flatten(image);
     if (!flat.ok) return flat;
-    const { exact, exactHops, prefixes, prefixBits, prefixFamilies, prefixHops, untils, rangeHops } = flat.value;
+    const { exact, exactHops, prefixes, prefixHops, untils, rangeHops } = flat.value;
     const published = this.#native.publish(
       node,
       image.generation,
       exact,
       exactHops,
-      prefixes,
-      prefixBits,
-      prefixFamilies,
+      ...prefixes,
       prefixHops,
       untils,
       rangeHops,
     );
+    if (published?.error === 'imageBad' && published.text !== '') {
+      return fail('BAD_ARGUMENT', `The forwarding table names ${published.text} twice.`);
+    }
     return settled(published, 'publish the forwarding table');
   }
 
@@ -243,6 +259,13 @@ function checkNode({ tapName, mtu, id, viId, vni, mac }: NodeOptions): Failure |
   if (!isIntegerIn(vni, 0, 0xffffff)) return fail('BAD_ARGUMENT', 'A VXLAN network identifier has 24 bits.');
   if (!isMac(mac)) return fail('BAD_ARGUMENT', 'The MAC address is not six bytes of a single station.');
   return undefined;
+}
+
+function flattenSources(prefixes: readonly string[]): Result<FlatPrefixes> {
+  if (prefixes.length > SOURCE_PREFIXES_MAX) {
+    return fail('LIMIT_REACHED', `An address plan has at most ${SOURCE_PREFIXES_MAX} prefixes of each kind.`);
+  }
+  return flattenPrefixes(prefixes);
 }
 
 function isIntegerIn(value: number, least: number, most: number): boolean {

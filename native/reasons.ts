@@ -138,6 +138,14 @@ export const DROP_REASONS = {
     number: 34,
     text: 'A handshake asked for a virtual Internet that has no node here.',
   },
+  sourceForeign: {
+    number: 35,
+    text: "A packet from a tunnel has a source outside the virtual Internet's address plan.",
+  },
+  sourceForged: {
+    number: 36,
+    text: "A packet from a tunnel has this node's own address as source, or a link address to which no route leads by that tunnel; the latter also happens while a tunnel is being set up.",
+  },
 } as const;
 
 export type DropReason = keyof typeof DROP_REASONS;

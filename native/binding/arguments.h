@@ -7,12 +7,20 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
+#include "core/address_plan.h"
 #include "core/endpoint.h"
 #include "core/packet.h"
 #include "core/vxlan.h"
 
 namespace p2pxbone {
+
+[[nodiscard]] inline Address addressAt(std::span<const uint8_t> addresses, size_t index) {
+  Address address;
+  std::copy_n(&addresses[index * address.size()], address.size(), address.begin());
+  return address;
+}
 
 class Arguments {
  public:
@@ -78,6 +86,19 @@ class Arguments {
   }
   [[nodiscard]] Mac mac() { return fixedBytes<Mac>(); }
   [[nodiscard]] Address address() { return fixedBytes<Address>(); }
+
+  // Three arguments: addresses of 16 bytes each, their lengths in the 128-bit form, 4 or 6 for each.
+  [[nodiscard]] std::vector<Prefix> prefixes() {
+    const std::span<const uint8_t> addresses = bytes();
+    const std::span<const uint8_t> lengths = bytes();
+    const std::span<const uint8_t> families = bytes();
+    if (addresses.size() != lengths.size() * sizeof(Address) || families.size() != lengths.size()) {
+      return fail(std::vector<Prefix>{});
+    }
+    std::vector<Prefix> prefixes;
+    for (size_t i = 0; i < lengths.size(); ++i) prefixes.push_back({addressAt(addresses, i), lengths[i], families[i] == 6});
+    return prefixes;
+  }
 
   // Two arguments: 16 bytes of address, and the port.
   [[nodiscard]] Endpoint endpoint() {

@@ -113,7 +113,8 @@ Napi::Value Plane::removeCredential(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// (tapName, mtu, id, viId, vni, mac, ipv4 mapped, ipv6)
+// (tapName, mtu, id, viId, vni, mac, ipv4 mapped, ipv6, then of the prefixes of members' addresses and again of those of
+// links': addresses of 16 bytes each, their lengths in the 128-bit form, 4 or 6 for each)
 Napi::Value Plane::openNode(const Napi::CallbackInfo& info) {
   Arguments arguments{info};
   TapOptions tap;
@@ -127,7 +128,10 @@ Napi::Value Plane::openNode(const Napi::CallbackInfo& info) {
   tap.mac = config.mac;
   config.ipv4 = arguments.address();
   config.ipv6 = arguments.address();
+  const auto members = arguments.prefixes();
+  const auto links = arguments.prefixes();
   if (!usable(info.Env(), arguments.good())) return {};
+  config.plan = AddressPlan(members, links);
   return outcomeToJs(info.Env(), plane_->openNode(tap, config),
                      [&](NodeHandle node) { return Napi::Number::New(info.Env(), node); });
 }
@@ -178,27 +182,21 @@ Napi::Value Plane::publish(const Napi::CallbackInfo& info) {
   routes.generation = arguments.integer();
   const auto exact = arguments.bytes();
   const auto exactHops = arguments.numbers();
-  const auto prefixes = arguments.bytes();
-  const auto prefixBits = arguments.bytes();
-  const auto prefixFamilies = arguments.bytes();
+  const auto prefixes = arguments.prefixes();
   const auto prefixHops = arguments.numbers();
   const auto untils = arguments.ids();
   const auto rangeHops = arguments.numbers();
   if (!usable(info.Env(), arguments.good())) return {};
-  const size_t prefixCount = prefixHops.size();
-  if (exact.size() != exactHops.size() * 16 || prefixes.size() != prefixCount * 16 ||
-      prefixBits.size() != prefixCount || prefixFamilies.size() != prefixCount || untils.size() != rangeHops.size()) {
+  if (exact.size() != exactHops.size() * 16 || prefixes.size() != prefixHops.size() ||
+      untils.size() != rangeHops.size()) {
     return failureToJs(info.Env(), {PlaneError::imageBad, 0, {}});
   }
-  const auto addressAt = [](std::span<const uint8_t> bytes, size_t index) {
-    Address address;
-    std::copy_n(&bytes[index * 16], 16, address.begin());
-    return address;
-  };
-  for (size_t i = 0; i < exactHops.size(); ++i) routes.exact.push_back({addressAt(exact, i), hopFromJs(exactHops[i])});
-  for (size_t i = 0; i < prefixCount; ++i) {
-    routes.prefixes.push_back(
-        {addressAt(prefixes, i), prefixBits[i], prefixFamilies[i] == 6, hopFromJs(prefixHops[i])});
+  for (size_t i = 0; i < exactHops.size(); ++i) {
+    routes.exact.push_back({addressAt(exact, i), hopFromJs(exactHops[i])});
+  }
+  for (size_t i = 0; i < prefixes.size(); ++i) {
+    const Prefix& prefix = prefixes[i];
+    routes.prefixes.push_back({prefix.address, prefix.bits, prefix.v6, hopFromJs(prefixHops[i])});
   }
   for (size_t i = 0; i < untils.size(); ++i) routes.ranges.push_back({untils[i], hopFromJs(rangeHops[i])});
   return resultToJs(info.Env(), plane_->publish(node, routes));

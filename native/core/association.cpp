@@ -27,7 +27,7 @@ std::optional<AssociationId> AssociationMachine::associate(const Endpoint& peer,
   }
   const auto credential = impl_->credentials.find(serverName);
   if (credential == impl_->credentials.end()) return std::nullopt;
-  if (impl_->full()) {
+  if (impl_->full(peer, Role::client)) {
     impl_->drops.tableFull++;
     return std::nullopt;
   }

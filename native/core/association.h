@@ -34,7 +34,11 @@ struct AssociationSettings {
   Millis handshakeTimeout = 5000;
   // Associations, half-open ones included; a further one is refused and counted.
   size_t associationsMax = 4096;
-  size_t handshakesMax = 256;
+  // Unfinished handshakes that we began, and those that others began, so that strangers cannot keep us from our peers;
+  // and of the latter, those from one host: an IPv4 address or an IPv6 /64.
+  size_t handshakesOutMax = 256;
+  size_t handshakesInMax = 256;
+  size_t handshakesPerHostMax = 16;
   // Largest UDP payload worth probing for, bytes. What a path of 1280 carries is taken for granted.
   size_t payloadBytesLimit = 1472;
   // Of the jitter of keep-alives; drawn at random if absent.

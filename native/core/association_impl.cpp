@@ -18,10 +18,44 @@ uint64_t randomSeed() {
   return seed;
 }
 
+// What one stranger can have any number of endpoints in: an IPv4 address or an IPv6 /64, with port 0.
+Endpoint hostOf(const Endpoint& peer) {
+  Endpoint host{peer.ip, 0};
+  if (!peer.isIpv4Mapped()) std::fill(host.ip.begin() + 8, host.ip.end(), uint8_t{0});
+  return host;
+}
+
 }  // namespace
 
 AssociationMachine::Impl::Impl(AssociationSettings wanted)
     : settings(wanted), random(static_cast<std::minstd_rand::result_type>(wanted.seed ? *wanted.seed : randomSeed())) {}
+
+bool AssociationMachine::Impl::full(const Endpoint& peer, Role role) const {
+  if (associations.size() >= settings.associationsMax) return true;
+  if (role == Role::client) return handshakesOut >= settings.handshakesOutMax;
+  const auto ofHost = handshakesOfHost.find(hostOf(peer));
+  return handshakesIn >= settings.handshakesInMax ||
+         (ofHost != handshakesOfHost.end() && ofHost->second >= settings.handshakesPerHostMax);
+}
+
+void AssociationMachine::Impl::beginHandshake(const Association& association) {
+  if (association.budget == Role::client) {
+    handshakesOut++;
+    return;
+  }
+  handshakesIn++;
+  handshakesOfHost[hostOf(association.peer)]++;
+}
+
+void AssociationMachine::Impl::finishHandshake(const Association& association) {
+  if (association.budget == Role::client) {
+    handshakesOut--;
+    return;
+  }
+  handshakesIn--;
+  const auto ofHost = handshakesOfHost.find(hostOf(association.peer));
+  if (--ofHost->second == 0) handshakesOfHost.erase(ofHost);
+}
 
 Association* AssociationMachine::Impl::add(const Endpoint& peer, Role role, std::unique_ptr<Session> session, Millis now) {
   while (lastId == 0 || associations.contains(lastId)) lastId++;
@@ -30,10 +64,11 @@ Association* AssociationMachine::Impl::add(const Endpoint& peer, Role role, std:
   association.id = lastId++;
   association.peer = peer;
   association.role = role;
+  association.budget = role;
   associations.emplace(association.id, std::move(owned));
   PeerSlot& slot = peers[peer];
   (slot.current == nullptr ? slot.current : slot.pending) = &association;
-  handshakes++;
+  beginHandshake(association);
   restart(association, std::move(session), now);
   return &association;
 }
@@ -53,7 +88,7 @@ void AssociationMachine::Impl::establish(Association& association, Millis now) {
   if (slot.pending == &association) {
     end(*slot.current, DownReason::replaced);
   }
-  handshakes--;
+  finishHandshake(association);
   association.known = true;
   association.liveness.emplace(settings, random, now);
   association.probe.emplace(association.peer.outerHeaderBytes(), settings.payloadBytesLimit, now);
@@ -71,7 +106,7 @@ void AssociationMachine::Impl::end(Association& association, DownReason reason) 
   if (association.up()) {
     if (reason != DownReason::peerClosed && reason != DownReason::replaced) association.session->sayGoodbye();
   } else {
-    handshakes--;
+    finishHandshake(association);
   }
   flush(association);
   if (association.known) tell(AssociationEvent::Kind::down, association).reason = reason;
@@ -127,7 +162,7 @@ void AssociationMachine::Impl::accept(const Endpoint& from, const ClientHello& h
   const auto found = peers.find(from);
   const PeerSlot slot = found == peers.end() ? PeerSlot{} : found->second;
   Association* association = slot.current != nullptr && slot.current->up() ? slot.pending : slot.current;
-  if (association == nullptr && full()) {
+  if (association == nullptr && full(from, Role::server)) {
     drops.tableFull++;
     return;
   }

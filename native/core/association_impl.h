@@ -30,7 +30,8 @@ struct Association {
   // The caller has heard of it, and so hears of its end.
   bool known = false;
 
-  // While handshaking.
+  // While handshaking. Whose budget it counts against stays, though the role may change when both ends begin.
+  Role budget;
   Millis startedAt = 0;
   Millis retransmitAt = 0;
   Millis retransmitAfter = retransmitFirst;
@@ -63,7 +64,9 @@ struct AssociationMachine::Impl {
   std::unordered_map<AssociationId, std::unique_ptr<Association>> associations;
   std::unordered_map<Endpoint, PeerSlot, EndpointHash> peers;
   std::set<std::pair<Millis, AssociationId>> timers;
-  size_t handshakes = 0;
+  size_t handshakesOut = 0;
+  size_t handshakesIn = 0;
+  std::unordered_map<Endpoint, size_t, EndpointHash> handshakesOfHost;
   AssociationId lastId = 0;
   AssociationDrops drops;
   std::deque<Transmit> transmits;
@@ -71,9 +74,10 @@ struct AssociationMachine::Impl {
   std::array<uint8_t, sessionDatagramBytesMax> content{};
 
   // Life and death.
-  [[nodiscard]] bool full() const {
-    return associations.size() >= settings.associationsMax || handshakes >= settings.handshakesMax;
-  }
+  // Whether there is no room for a handshake that this role begins with that peer.
+  [[nodiscard]] bool full(const Endpoint& peer, Role role) const;
+  void beginHandshake(const Association& association);
+  void finishHandshake(const Association& association);
   Association* add(const Endpoint& peer, Role role, std::unique_ptr<Session> session, Millis now);
   void restart(Association& association, std::unique_ptr<Session> session, Millis now);
   void establish(Association& association, Millis now);

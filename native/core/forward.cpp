@@ -47,7 +47,7 @@ void Forwarder::fromTap(Node& node, std::span<uint8_t> packet, Millis now) {
   laneOf(node).packetsFromTap.add();
   const NodeTables* tables = node.tables.load();
   if (tables == nullptr) return drops_.add(DropReason::imageMissing);
-  forward(node, *tables, Origin::tap, packet, now);
+  forward(node, *tables, nullptr, packet, now);
 }
 
 void Forwarder::fromTunnel(const Directory& directory, const Endpoint& from, std::span<uint8_t> packet, Millis now) {
@@ -64,10 +64,11 @@ void Forwarder::fromTunnel(const Directory& directory, const Endpoint& from, std
   TunnelLane& lane = tunnel->stats->lanes[static_cast<size_t>(lane_)];
   lane.packetsIn.add();
   lane.bytesIn.add(packet.size() - kEncapsulationBytes);
-  forward(*node, *tables, Origin::tunnel, packet, now);
+  forward(*node, *tables, tunnel, packet, now);
 }
 
-void Forwarder::forward(Node& node, const NodeTables& tables, Origin origin, std::span<uint8_t> packet, Millis now) {
+void Forwarder::forward(Node& node, const NodeTables& tables, const Tunnel* arrival, std::span<uint8_t> packet,
+                        Millis now) {
   if (packet.size() < kEncapsulationBytes) return drops_.add(DropReason::etherTypeUnsupported);
   const uint16_t etherType = loadBe16(&packet[kVxlanBytes + 12]);
   if (etherType != kEtherTypeIpv4 && etherType != kEtherTypeIpv6) {
@@ -79,8 +80,10 @@ void Forwarder::forward(Node& node, const NodeTables& tables, Origin origin, std
   if (reason == DropReason::none) reason = checkAddresses(ip);
   if (reason != DropReason::none) return drops_.add(reason);
   if (tables.image == nullptr) return drops_.add(DropReason::imageMissing);
+  if (arrival != nullptr) reason = checkSource(node, *tables.image, *arrival, ip);
+  if (reason != DropReason::none) return drops_.add(reason);
 
-  const Passage passage{node, tables, origin, now, packet.first(kEncapsulationBytes + ip.totalBytes), ip};
+  const Passage passage{node, tables, arrival, now, packet.first(kEncapsulationBytes + ip.totalBytes), ip};
   Resolved resolved = resolve(node, *tables.image, ip.destination, ip.v6);
   if (resolved.ring && ip.v6) resolved.hop = pinFlow(passage, resolved.hop);
   switch (resolved.hop.kind) {
@@ -90,6 +93,20 @@ void Forwarder::forward(Node& node, const NodeTables& tables, Origin origin, std
     case HopKind::missing:
     case HopKind::ring: return refuse(passage, DropReason::routeMissing, IcmpError::unreachable);
   }
+}
+
+// The base network may be spoofed and members may lie. A link address names its tunnel, so that what the neighbours tell
+// each other over their link is theirs; stable and key addresses come from afar, by any tunnel.
+DropReason Forwarder::checkSource(const Node& node, const ForwardingImage& image, const Tunnel& arrival,
+                                  const InnerPacket& ip) {
+  if (ip.source == (ip.v6 ? node.config.ipv6 : node.config.ipv4)) return DropReason::sourceForged;
+  switch (node.config.plan.kindOf(ip.source, ip.v6)) {
+    case SourceKind::foreign: return DropReason::sourceForeign;
+    case SourceKind::member: return DropReason::none;
+    case SourceKind::link: break;
+  }
+  const bool ofTunnel = image.lookupExact(ip.source) == Hop{HopKind::tunnel, arrival.handle};
+  return ofTunnel ? DropReason::none : DropReason::sourceForged;
 }
 
 Forwarder::Resolved Forwarder::resolve(const Node& node, const ForwardingImage& image, const Address& destination,
@@ -144,7 +161,7 @@ void Forwarder::deliver(const Passage& passage, bool ring) {
 void Forwarder::sendThrough(const Passage& passage, const Hop& hop) {
   const Tunnel* const tunnel = passage.tables.tunnels.find(hop.tunnel);
   if (tunnel == nullptr) return drops_.add(DropReason::tunnelGone);
-  const bool transit = passage.origin == Origin::tunnel;
+  const bool transit = passage.arrival != nullptr;
   if (transit && passage.ip.hopLimit <= 1) {
     return refuse(passage, DropReason::hopLimitExceeded, IcmpError::timeExceeded);
   }
@@ -188,7 +205,7 @@ void Forwarder::refuse(const Passage& passage, DropReason reason, IcmpError erro
   if (!lane.icmpBucket.take(passage.now)) return drops_.add(DropReason::icmpLimited);
 
   const NodeConfig& config = passage.node.config;
-  const bool toOwnKernel = passage.origin == Origin::tap;
+  const bool toOwnKernel = passage.arrival == nullptr;
   // Linux takes no IPv4 packet from an interface whose source is one of its own addresses, so an error to our own kernel
   // comes from the address that could not be reached, which is routed to this interface.
   const Address& source =

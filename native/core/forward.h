@@ -38,11 +38,10 @@ class Forwarder {
   void flush();
 
  private:
-  enum class Origin : uint8_t { tap, tunnel };
   struct Passage {
     Node& node;
     const NodeTables& tables;
-    Origin origin;
+    const Tunnel* arrival;  // null: the TAP
     Millis now;
     std::span<uint8_t> packet;  // VXLAN header, Ethernet header, IP packet without padding
     InnerPacket ip;
@@ -54,7 +53,10 @@ class Forwarder {
     bool ring = false;
   };
 
-  void forward(Node& node, const NodeTables& tables, Origin origin, std::span<uint8_t> packet, Millis now);
+  void forward(Node& node, const NodeTables& tables, const Tunnel* arrival, std::span<uint8_t> packet, Millis now);
+  // Whether a packet with that source may come by that tunnel.
+  [[nodiscard]] static DropReason checkSource(const Node& node, const ForwardingImage& image, const Tunnel& arrival,
+                                              const InnerPacket& ip);
   [[nodiscard]] Resolved resolve(const Node& node, const ForwardingImage& image, const Address& destination, bool v6);
   // Keeps a TCP connection to a key address where it was begun.
   [[nodiscard]] Hop pinFlow(const Passage& passage, Hop hop);

@@ -42,23 +42,27 @@ uint64_t ringIdOfIpv4(const uint8_t* fourBytes, std::string_view viId) {
 
 uint64_t ringIdOfIpv6(const Address& address) { return loadBe64(address.data() + 8); }
 
-std::shared_ptr<const ForwardingImage> ForwardingImage::build(const ImageRoutes& routes) {
+std::shared_ptr<const ForwardingImage> ForwardingImage::build(const ImageRoutes& routes, std::optional<Address>* twice) {
   std::shared_ptr<ForwardingImage> image{new ForwardingImage};
   image->generation_ = routes.generation;
-  if (!image->addExact(routes.exact) || !image->addPrefixes(routes.prefixes) || !image->addRanges(routes.ranges)) {
+  if (!image->addExact(routes.exact, twice) || !image->addPrefixes(routes.prefixes) || !image->addRanges(routes.ranges)) {
     return nullptr;
   }
   return image;
 }
 
-bool ForwardingImage::addExact(const std::vector<ExactRoute>& routes) {
+bool ForwardingImage::addExact(const std::vector<ExactRoute>& routes, std::optional<Address>* twice) {
   if (routes.size() > kRoutesMax) return false;
   exact_ = routes;
   if (exact_.empty()) return true;
   buckets_.assign(std::bit_ceil(exact_.size() * 2), 0);
   const size_t mask = buckets_.size() - 1;
   for (size_t i = 0; i < exact_.size(); ++i) {
-    if (exact_[i].hop.kind == HopKind::ring || findExact(exact_[i].address) != nullptr) return false;
+    if (exact_[i].hop.kind == HopKind::ring) return false;
+    if (findExact(exact_[i].address) != nullptr) {
+      if (twice != nullptr) *twice = exact_[i].address;
+      return false;
+    }
     size_t bucket = hashAddress(exact_[i].address) & mask;
     while (buckets_[bucket] != 0) bucket = (bucket + 1) & mask;
     buckets_[bucket] = static_cast<uint32_t>(i + 1);
@@ -105,6 +109,11 @@ const ExactRoute* ForwardingImage::findExact(const Address& address) const {
     if (route.address == address) return &route;
   }
   return nullptr;
+}
+
+Hop ForwardingImage::lookupExact(const Address& address) const {
+  const ExactRoute* const route = findExact(address);
+  return route == nullptr ? Hop{} : route->hop;
 }
 
 Hop ForwardingImage::lookupAddress(const Address& destination, bool v6) const {

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -56,13 +57,16 @@ struct ImageRoutes {
 class ForwardingImage {
  public:
   // Null if there are too many routes, one address or prefix twice, a ring hop where none may stand, or ranges that do
-  // not ascend.
-  [[nodiscard]] static std::shared_ptr<const ForwardingImage> build(const ImageRoutes& routes);
+  // not ascend. `twice`: if given, set to the exact address that stands there twice, when that is why.
+  [[nodiscard]] static std::shared_ptr<const ForwardingImage> build(const ImageRoutes& routes,
+                                                                    std::optional<Address>* twice = nullptr);
 
   [[nodiscard]] uint64_t generation() const { return generation_; }
   // Exact, else longest prefix, else missing. A hop of kind ring asks for lookupRing.
   [[nodiscard]] Hop lookupAddress(const Address& destination, bool v6) const;
   [[nodiscard]] Hop lookupRing(uint64_t id) const;
+  // Missing unless the address has a route of its own.
+  [[nodiscard]] Hop lookupExact(const Address& address) const;
 
  private:
   struct Level {
@@ -71,7 +75,7 @@ class ForwardingImage {
   };
 
   ForwardingImage() = default;
-  bool addExact(const std::vector<ExactRoute>& routes);
+  bool addExact(const std::vector<ExactRoute>& routes, std::optional<Address>* twice);
   bool addPrefixes(const std::vector<PrefixRoute>& routes);
   bool addRanges(const std::vector<RingRange>& ranges);
   [[nodiscard]] const ExactRoute* findExact(const Address& address) const;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/address_plan.h"
 #include "core/image.h"
 #include "core/token_bucket.h"
 #include "core/tunnel_table.h"
@@ -24,6 +25,8 @@ struct NodeConfig {
   std::string viId;
   Address ipv4{};  // mapped
   Address ipv6{};
+  // What may be the source of a packet from a tunnel.
+  AddressPlan plan;
 };
 
 // Everything about a node that changes, swapped whole.

@@ -77,10 +77,14 @@ enum class DropReason : uint8_t {
   dtlsTableFull = 33,
   // A handshake asked for a virtual Internet that has no node here.
   dtlsServerNameUnknown = 34,
+  // A packet from a tunnel has a source outside the virtual Internet's address plan.
+  sourceForeign = 35,
+  // A packet from a tunnel has this node's own address as source, or a link address to which no route leads by that tunnel; the latter also happens while a tunnel is being set up.
+  sourceForged = 36,
 };
 
 // One past the largest number; the size of an array indexed by reason.
-inline constexpr size_t kDropReasonCount = 35;
+inline constexpr size_t kDropReasonCount = 37;
 
 inline constexpr std::array<const char*, kDropReasonCount> kDropReasonNames{
     "none",
@@ -118,6 +122,8 @@ inline constexpr std::array<const char*, kDropReasonCount> kDropReasonNames{
     "dtlsContentUnknown",
     "dtlsTableFull",
     "dtlsServerNameUnknown",
+    "sourceForeign",
+    "sourceForged",
 };
 
 }  // namespace p2pxbone

@@ -92,7 +92,8 @@ class Run {
   static AssociationSettings settings() {
     AssociationSettings settings;
     settings.associationsMax = 3;
-    settings.handshakesMax = 2;
+    settings.handshakesInMax = 2;
+    settings.handshakesOutMax = 2;
     settings.seed = 1;
     return settings;
   }

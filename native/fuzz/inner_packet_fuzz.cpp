@@ -4,6 +4,7 @@
 // Input: any number of records of one mode byte, two length bytes, and a VXLAN packet of that length.
 #include <cstdint>
 #include <cstdlib>
+#include <optional>
 #include <vector>
 
 #include "core/bytes.h"
@@ -44,19 +45,46 @@ void checkFrame(std::span<const uint8_t> frame, size_t mtu) {
   require(loadBe16(&frame[12]) == (ip.v6 ? kEtherTypeIpv6 : kEtherTypeIpv4));
 }
 
+// The address plan of the node under test; what it lets out of a tunnel and what it says itself lie inside.
+AddressPlan planOfWorld() {
+  Address links{0xfd, 0x01};
+  const auto v4 = [](uint8_t a, uint8_t b) { return mappedIpv4(std::array<uint8_t, 4>{a, b, 0, 0}.data()); };
+  return {{{Address{0xfd}, 64, true}, {v4(10, 0), 104, false}}, {{links, 64, true}, {v4(172, 20), 112, false}}};
+}
+
 class CheckingSink final : public Sink {
  public:
   void toTunnel(const Tunnel& tunnel, std::span<const uint8_t> datagram) override {
     require(decodeVxlan(datagram) == kVni);
     checkFrame(datagram.subspan(kVxlanBytes), tunnel.innerMtu);
     require(macAt(&datagram[kVxlanBytes]) == tunnel.peerMac);
+    checkSource(datagram.subspan(kEncapsulationBytes));
   }
   void toTap(Node& node, std::span<const uint8_t> frame) override {
     checkFrame(frame, 65'575);
     require(macAt(frame.data()) == node.config.mac);
+    checkSource(frame.subspan(kEthernetBytes));
   }
   void flush() override {}
+
+  // The link that the next packet's tunnel has; nullopt if the packet is from the TAP.
+  std::optional<Address> link;
+
+ private:
+  void checkSource(std::span<const uint8_t> inner) const {
+    if (!link) return;
+    InnerPacket ip;
+    require(parseInner(inner, ip) == DropReason::none);
+    const SourceKind kind = plan_.kindOf(ip.source, ip.v6);
+    require(kind != SourceKind::foreign);
+    require(kind != SourceKind::link || ip.source == *link);
+  }
+
+  const AddressPlan plan_ = planOfWorld();
 };
+
+constexpr Address kWideLink{0xfd, 0x01, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+constexpr Address kNarrowLink{0xfd, 0x01, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3};
 
 struct World {
   World() {
@@ -68,6 +96,7 @@ struct World {
     config.ipv4 = mappedIpv4(std::array<uint8_t, 4>{10, 0, 0, 1}.data());
     config.ipv6 = {0xfd};
     config.ipv6[8] = 0x40;
+    config.plan = planOfWorld();
     node = std::make_unique<Node>(1, config);
     directory = std::make_unique<Directory>(std::vector<Node*>{node.get()});
     wide = tables.tunnels.add(1, peerEndpoint(1), kPeerMac, 1450);
@@ -84,7 +113,9 @@ struct World {
     routes.exact = {{address(1), {HopKind::tunnel, wide}},
                     {address(2), {HopKind::tunnel, narrow}},
                     {address(3), {HopKind::unreachable, 0}},
-                    {address(4), here}};
+                    {address(4), here},
+                    {kWideLink, {HopKind::tunnel, wide}},
+                    {kNarrowLink, {HopKind::tunnel, narrow}}};
     routes.prefixes = {{Address{0xfd}, 64, true, {HopKind::ring, 0}},
                        {Address{0xfc}, 16, true, {HopKind::tunnel, narrow}},
                        {address(0), 104, false, {HopKind::ring, 0}}};
@@ -146,8 +177,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if ((mode & kSwapRoutes) != 0) world.swapRoutes();
     if ((mode & kFromTap) != 0) {
       packet.resize(std::max(packet.size(), kVxlanBytes));
+      world.sink.link = std::nullopt;
       world.forwarder.fromTap(*world.node, packet, now);
     } else {
+      world.sink.link = (mode & kOtherPeer) != 0 ? kNarrowLink : kWideLink;
       world.forwarder.fromTunnel(*world.directory, peerEndpoint((mode & kOtherPeer) != 0 ? 2 : 1), packet, now);
     }
     world.forwarder.flush();

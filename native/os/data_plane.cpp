@@ -1,10 +1,22 @@
 #include "os/data_plane.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <system_error>
 
 namespace p2pxbone {
+namespace {
+
+std::string textOf(const Address& address) {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  const bool v4 = isMappedIpv4(address);
+  ::inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? &address[12] : address.data(), text.data(), text.size());
+  return text.data();
+}
+
+}  // namespace
 
 DataPlane::DataPlane(Platform& platform, const PlaneSettings& settings) : platform_(platform), seed_(settings.seed) {
   publishDirectory();
@@ -49,7 +61,9 @@ void DataPlane::removeCredential(const std::string& serverName) {
 Outcome<NodeHandle> DataPlane::openNode(const TapOptions& tap, const NodeConfig& config) {
   if (nodes_.size() >= kNodesMax) return Failure{PlaneError::limitReached, 0, {}};
   // A multicast or foreign address of the frame would never reach the node.
-  if ((config.mac[0] & 1) != 0 || config.viId.size() > kViIdBytesMax) return Failure{PlaneError::system, EINVAL, {}};
+  if ((config.mac[0] & 1) != 0 || config.viId.size() > kViIdBytesMax || !config.plan.valid()) {
+    return Failure{PlaneError::system, EINVAL, {}};
+  }
   if (directory_->find(config.vni, config.mac) != nullptr) return Failure{PlaneError::conflict, 0, {}};
   TapOutcome outcome = platform_.openTap(tap);
   if (const int* error = std::get_if<int>(&outcome)) return Failure{PlaneError::system, *error, {}};
@@ -139,8 +153,9 @@ void DataPlane::removeTunnel(TunnelHandle tunnel) {
 Failure DataPlane::publish(NodeHandle node, const ImageRoutes& routes) {
   const auto found = nodes_.find(node);
   if (found == nodes_.end()) return {PlaneError::nodeUnknown, 0, {}};
-  auto image = ForwardingImage::build(routes);
-  if (image == nullptr) return {PlaneError::imageBad, 0, {}};
+  std::optional<Address> twice;
+  auto image = ForwardingImage::build(routes, &twice);
+  if (image == nullptr) return {PlaneError::imageBad, 0, twice ? textOf(*twice) : std::string{}};
   found->second.image = std::move(image);
   publishTables(found->second);
   return {};

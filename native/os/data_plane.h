@@ -30,7 +30,7 @@ enum class PlaneError : uint8_t {
   credentialMissing,    // or too many associations
   limitReached,
   conflict,
-  imageBad,
+  imageBad,             // the text is an address that stands there twice, if that is why
   imageMissing,
 };
 

@@ -9,6 +9,8 @@
 
 #include "os/fd.h"
 #include "os/platform.h"
+#include "os/reply_sources.h"
+#include "os/thread.h"
 
 namespace p2pxbone {
 namespace {
@@ -52,9 +54,67 @@ Endpoint decode(const SocketAddress& address) {
   return endpoint;
 }
 
+bool isWildcard(const Endpoint& local) {
+  const auto significant = local.ip.begin() + (local.isIpv4Mapped() ? 12 : 0);
+  return std::all_of(significant, local.ip.end(), [](uint8_t byte) { return byte == 0; });
+}
+
+// Room for one control message that names a local address, of either family.
+union AddressControl {
+  cmsghdr header;
+  std::array<uint8_t, CMSG_SPACE(sizeof(in6_pktinfo))> bytes;
+};
+
+void setControl(msghdr& message, AddressControl& control, int level, int type, const auto& value) {
+  control = {};
+  control.header.cmsg_level = level;
+  control.header.cmsg_type = type;
+  control.header.cmsg_len = CMSG_LEN(sizeof value);
+  std::memcpy(CMSG_DATA(&control.header), &value, sizeof value);
+  message.msg_control = &control;
+  message.msg_controllen = CMSG_SPACE(sizeof value);
+}
+
+// A mapped address needs IPv4's option on a dual-stack socket too.
+void setSource(msghdr& message, AddressControl& control, const HostAddress& source) {
+  if (Endpoint{source, 0}.isIpv4Mapped()) {
+    in_pktinfo info{};
+    std::memcpy(&info.ipi_spec_dst, &source[12], sizeof info.ipi_spec_dst);
+    setControl(message, control, IPPROTO_IP, IP_PKTINFO, info);
+  } else {
+    in6_pktinfo info{};
+    std::memcpy(&info.ipi6_addr, source.data(), source.size());
+    setControl(message, control, IPPROTO_IPV6, IPV6_PKTINFO, info);
+  }
+}
+
+// The address of ours to which a datagram came; a dual-stack socket says it of IPv4 in the mapped form.
+std::optional<HostAddress> localOf(msghdr& message) {
+  const cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  if (header == nullptr || (message.msg_flags & MSG_CTRUNC) != 0) return std::nullopt;
+  HostAddress local{};
+  if (header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_PKTINFO) {
+    in_pktinfo info;
+    std::memcpy(&info, CMSG_DATA(header), sizeof info);
+    local[10] = 0xff;
+    local[11] = 0xff;
+    std::memcpy(&local[12], &info.ipi_spec_dst, sizeof info.ipi_spec_dst);
+    return local;
+  }
+  if (header->cmsg_level != IPPROTO_IPV6 || header->cmsg_type != IPV6_PKTINFO) return std::nullopt;
+  in6_pktinfo info;
+  std::memcpy(&info, CMSG_DATA(header), sizeof info);
+  std::memcpy(local.data(), &info.ipi6_addr, local.size());
+  return local;
+}
+
 class LinuxUdp final : public UnderlaySocket {
  public:
-  LinuxUdp(UniqueFd fd, bool v4Socket, Endpoint local) : fd_(std::move(fd)), v4Socket_(v4Socket), local_(local) {}
+  LinuxUdp(UniqueFd fd, bool v4Socket, Endpoint local)
+      : fd_(std::move(fd)),
+        v4Socket_(v4Socket),
+        local_(local),
+        sources_(isWildcard(local) ? std::make_unique<ReplySources>() : nullptr) {}
 
   Endpoint local() const override { return local_; }
   bool wait() override { return waitReadable(fd_.get(), stop_); }
@@ -65,6 +125,7 @@ class LinuxUdp final : public UnderlaySocket {
     std::array<mmsghdr, kCallMax> messages{};
     std::array<iovec, kCallMax> vectors;
     std::array<SocketAddress, kCallMax> from;
+    std::array<AddressControl, kCallMax> controls;
     const size_t wanted = std::min(slots.size(), kCallMax);
     for (size_t i = 0; i < wanted; ++i) {
       vectors[i] = {slots[i].room.data(), slots[i].room.size()};
@@ -72,13 +133,19 @@ class LinuxUdp final : public UnderlaySocket {
       messages[i].msg_hdr.msg_namelen = sizeof from[i];
       messages[i].msg_hdr.msg_iov = &vectors[i];
       messages[i].msg_hdr.msg_iovlen = 1;
+      if (sources_ == nullptr) continue;
+      messages[i].msg_hdr.msg_control = &controls[i];
+      messages[i].msg_hdr.msg_controllen = sizeof controls[i];
     }
     const int count = ::recvmmsg(fd_.get(), messages.data(), static_cast<unsigned>(wanted), MSG_DONTWAIT, nullptr);
     if (count <= 0) return 0;
+    const Millis now = monotonicNow();
     for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
       slots[i].length = messages[i].msg_len;
       slots[i].truncated = (messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
       slots[i].from = decode(from[i]);
+      if (sources_ == nullptr) continue;
+      if (const auto local = localOf(messages[i].msg_hdr)) sources_->heard(slots[i].from, *local, now);
     }
     return static_cast<size_t>(count);
   }
@@ -96,6 +163,8 @@ class LinuxUdp final : public UnderlaySocket {
     std::array<mmsghdr, kCallMax> messages{};
     std::array<iovec, kCallMax> vectors;
     std::array<SocketAddress, kCallMax> to;
+    std::array<AddressControl, kCallMax> controls;
+    const Millis now = monotonicNow();
     for (size_t i = 0; i < datagrams.size(); ++i) {
       // The kernel only reads what it sends; iovec serves both directions and so cannot say it.
       vectors[i] = {const_cast<uint8_t*>(datagrams[i].bytes.data()), datagrams[i].bytes.size()};
@@ -103,6 +172,10 @@ class LinuxUdp final : public UnderlaySocket {
       messages[i].msg_hdr.msg_namelen = encode(datagrams[i].to, v4Socket_, to[i]);
       messages[i].msg_hdr.msg_iov = &vectors[i];
       messages[i].msg_hdr.msg_iovlen = 1;
+      if (sources_ == nullptr) continue;
+      if (const auto source = sources_->find(datagrams[i].to, now)) {
+        setSource(messages[i].msg_hdr, controls[i], *source);
+      }
     }
     size_t at = 0;
     while (at < datagrams.size()) {
@@ -113,7 +186,7 @@ class LinuxUdp final : public UnderlaySocket {
         at += static_cast<size_t>(sent);
         continue;
       }
-      if (!wrongFamily && errno == EINTR) continue;
+      if (!wrongFamily && (errno == EINTR || dropSource(next.to, messages[at].msg_hdr, errno))) continue;
       // The call stops at the first datagram that fails; skip that one.
       datagrams[at].error = wrongFamily ? EAFNOSUPPORT : errno;
       ++at;
@@ -128,11 +201,32 @@ class LinuxUdp final : public UnderlaySocket {
     return static_cast<unsigned>(end - datagrams.begin());
   }
 
+  // True if the datagram was to leave from an address that may be this host's no longer, and is to be tried without it.
+  // Kernels do not agree on the error; where the address is not to blame, the second attempt fails likewise.
+  bool dropSource(const Endpoint& to, msghdr& message, int error) {
+    const bool mayBeSource = error == EINVAL || error == EADDRNOTAVAIL || error == ENETUNREACH;
+    if (message.msg_controllen == 0 || !mayBeSource) return false;
+    if (const auto source = localOf(message)) sources_->forget(to, *source);
+    message.msg_control = nullptr;
+    message.msg_controllen = 0;
+    return true;
+  }
+
   UniqueFd fd_;
   Wakeup stop_;
   const bool v4Socket_;
   const Endpoint local_;
+  // Null if the socket has one address.
+  const std::unique_ptr<ReplySources> sources_;
 };
+
+// Has each datagram say to which address of ours it came.
+int askForLocal(int fd, bool v4Socket) {
+  constexpr int yes = 1;
+  const int result = v4Socket ? ::setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &yes, sizeof yes)
+                              : ::setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &yes, sizeof yes);
+  return result < 0 ? errno : 0;
+}
 
 void enlargeBuffers(int fd) {
   // FORCE passes the system's limit and needs CAP_NET_ADMIN; the plain option is what remains without it.
@@ -158,6 +252,9 @@ UnderlayOutcome openSocket(const Endpoint& local, bool v4Socket) {
   constexpr int no = 0;
   if (!v4Socket && ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no) < 0) return errno;
   if (const int error = forbidFragments(fd.get(), v4Socket); error != 0) return error;
+  if (isWildcard(local)) {
+    if (const int error = askForLocal(fd.get(), v4Socket); error != 0) return error;
+  }
   enlargeBuffers(fd.get());
   SocketAddress address;
   const socklen_t length = encode(local, v4Socket, address);
@@ -175,8 +272,7 @@ UnderlayOutcome LinuxPlatform::openUnderlay(const Endpoint& local) {
   if (local.isIpv4Mapped()) return openSocket(local, true);
   UnderlayOutcome outcome = openSocket(local, false);
   const int* error = std::get_if<int>(&outcome);
-  const bool anyAddress = std::all_of(local.ip.begin(), local.ip.end(), [](uint8_t byte) { return byte == 0; });
-  if (error == nullptr || *error != EAFNOSUPPORT || !anyAddress) return outcome;
+  if (error == nullptr || *error != EAFNOSUPPORT || !isWildcard(local)) return outcome;
   // A kernel without IPv6: the wildcard then means all of IPv4.
   Endpoint v4 = local;
   v4.ip[10] = 0xff;

@@ -238,7 +238,7 @@ TEST_CASE("full tables refuse and count") {
   CHECK_FALSE(world.machine(b).associate(ipv4(99), vi, world.now));
 
   AssociationSettings few;
-  few.handshakesMax = 2;
+  few.handshakesOutMax = 2;
   AssociationMachine& other = addEquipped(world, a, few);
   CHECK(other.associate(ipv4(101), vi, world.now));
   CHECK(other.associate(ipv4(102), vi, world.now));
@@ -248,10 +248,107 @@ TEST_CASE("full tables refuse and count") {
   CHECK(other.associate(ipv4(103), vi, world.now));
 }
 
+// They begin a handshake with b, far enough to prove their endpoint, and then fall silent.
+class Strangers {
+ public:
+  explicit Strangers(World& world) : world_(world) {}
+
+  // False if it is refused.
+  bool knock(const Endpoint& from) {
+    AssociationMachine stranger({});
+    equip(stranger);
+    AssociationMachine& server = world_.machine(b);
+    const size_t before = server.states().size();
+    REQUIRE(stranger.associate(b, vi, world_.now));
+    for (int i = 0; i < 2; i++) {
+      while (auto transmit = stranger.pollTransmit()) server.handleDatagram(from, transmit->datagram, world_.now);
+      while (auto transmit = server.pollTransmit()) stranger.handleDatagram(b, transmit->datagram, world_.now);
+    }
+    return server.states().size() > before;
+  }
+
+ private:
+  World& world_;
+};
+
+TEST_CASE("one host cannot have all handshakes, whatever its ports") {
+  World world = pair(55);
+  Strangers strangers(world);
+  constexpr uint16_t perHost = 16;
+  AssociationMachine& server = world.machine(b);
+  for (uint16_t port = 1; port <= perHost; port++) CHECK(strangers.knock(ipv4(66, port)));
+  for (uint16_t port = 100; port < 110; port++) CHECK_FALSE(strangers.knock(ipv4(66, port)));
+  CHECK(server.drops().tableFull == 10);
+  CHECK(strangers.knock(ipv4(67)));
+  // An IPv6 host has a /64 of addresses.
+  const auto inSubnet = [](uint8_t subnet, uint8_t host) {
+    Endpoint endpoint = ipv6(host);
+    endpoint.ip[7] = subnet;
+    return endpoint;
+  };
+  for (uint8_t host = 1; host <= perHost; host++) CHECK(strangers.knock(inSubnet(1, host)));
+  CHECK_FALSE(strangers.knock(inSubnet(1, 200)));
+  CHECK(strangers.knock(inSubnet(2, 1)));
+  CHECK(server.drops().tableFull == 11);
+  REQUIRE(world.machine(a).associate(b, vi, world.now));
+  world.run(1000);
+  CHECK(ups(world, a) == 1);
+  // They time out, and their host has its share again.
+  world.run(6000);
+  CHECK(server.states().size() == 1);
+  for (uint16_t port = 200; port < 200 + perHost; port++) CHECK(strangers.knock(ipv4(66, port)));
+  CHECK_FALSE(strangers.knock(ipv4(66, 300)));
+}
+
+TEST_CASE("strangers' handshakes do not keep us from beginning ours, nor ours others from theirs") {
+  World world(56);
+  AssociationSettings few;
+  few.handshakesInMax = 3;
+  few.handshakesOutMax = 2;
+  AssociationMachine& machine = addEquipped(world, b, few);
+  addEquipped(world, a);
+  Strangers strangers(world);
+  for (uint8_t host = 60; host < 63; host++) CHECK(strangers.knock(ipv4(host)));
+  CHECK_FALSE(strangers.knock(ipv4(63)));
+  CHECK(machine.drops().tableFull == 1);
+  REQUIRE(machine.associate(a, vi, world.now));
+  world.run(1000);
+  CHECK(ups(world, b) == 1);
+  CHECK(ups(world, a) == 1);
+
+  world.run(6000);
+  CHECK(machine.states().size() == 1);
+  REQUIRE(machine.associate(ipv4(71), vi, world.now));
+  REQUIRE(machine.associate(ipv4(72), vi, world.now));
+  CHECK_FALSE(machine.associate(ipv4(73), vi, world.now));
+  CHECK(strangers.knock(ipv4(64)));
+}
+
+TEST_CASE("a handshake that changes sides stays in the budget in which it began") {
+  AssociationSettings few;
+  few.handshakesInMax = 1;
+  few.handshakesOutMax = 1;
+  for (uint64_t seed = 0; seed < 20; seed++) {
+    CAPTURE(seed);
+    World world = pair(seed, {}, few);
+    // Each of the two may be the one that gives way.
+    REQUIRE(world.machine(a).associate(b, vi, world.now));
+    REQUIRE(world.machine(b).associate(a, vi, world.now));
+    world.run(1000);
+    checkJoined(world);
+    // Both budgets are as empty as before.
+    Strangers strangers(world);
+    CHECK(strangers.knock(ipv4(60)));
+    CHECK_FALSE(strangers.knock(ipv4(61)));
+    CHECK(world.machine(b).associate(ipv4(71), vi, world.now));
+    CHECK_FALSE(world.machine(b).associate(ipv4(72), vi, world.now));
+  }
+}
+
 TEST_CASE("a thousand associations on one machine") {
   World world(53);
   AssociationSettings settings;
-  settings.handshakesMax = 2000;
+  settings.handshakesInMax = 2000;
   settings.keepAlive = 2000;
   settings.silence = 8000;
   addEquipped(world, b, settings);

@@ -51,6 +51,7 @@ struct ForwardWorld {
     config.viId = "lab";
     config.ipv4 = v4(10, 0, 0, 1);
     config.ipv6 = v6(100);
+    config.plan = {{{v6(0), 64, true}, {v4(10, 0, 0, 0), 104, false}}, {{linkV6(0), 64, true}, {v4(172, 20, 0, 0), 112, false}}};
     node = std::make_unique<Node>(1, config);
     directory = std::make_unique<Directory>(std::vector<Node*>{node.get()});
     tunnelA = tables.tunnels.add(1, kPeerA, macOf(1), 1400);

@@ -125,6 +125,10 @@ TEST_CASE("an IPv6 default route is not IPv4's") {
 TEST_CASE("tables that contradict themselves are refused") {
   const Address address = v4(10, 0, 0, 1);
   CHECK(ForwardingImage::build({1, {{address, hopOf(1)}, {address, hopOf(2)}}, {}, {}}) == nullptr);
+  std::optional<Address> twice;
+  const ImageRoutes repeated{1, {{v6(1), hopOf(1)}, {address, hopOf(1)}, {address, hopOf(1)}}, {}, {}};
+  CHECK(ForwardingImage::build(repeated, &twice) == nullptr);
+  CHECK(twice == address);
   CHECK(ForwardingImage::build({1, {{address, {HopKind::ring, 0}}}, {}, {}}) == nullptr);
   // The same prefix, written with different host bits.
   CHECK(ForwardingImage::build({1, {}, {{address, 120, false, hopOf(1)}, {v4(10, 0, 0, 9), 120, false, hopOf(2)}}, {}}) ==

@@ -74,6 +74,8 @@ export type LabNodeOptions = { index: number; id: bigint; mtu?: number };
 const VNI = 4711;
 export const VI_ID = 'lab';
 export const IPV6_PREFIX = 'fd12:3456:789a:1::';
+export const LINK_POOL = '10.78.0.0/16';
+export const LINK_PREFIX = 'fd12:3456:789a:2::/64';
 
 /**
  * A virtual node whose TAP lives in a network namespace of its own, configured as the resource daemon would: addresses,
@@ -91,7 +93,8 @@ export async function openLabNode(t: TestContext, open: OpenPlane, options: LabN
     .replace(/(.{4})(?=.)/g, '$1:')}`.replace('::', ':');
   await run('ip', ['netns', 'add', netns]);
   t.after(() => run('ip', ['netns', 'del', netns]));
-  const node = unwrap(open.plane.openNode({ tapName, mtu, id, viId: VI_ID, vni: VNI, mac, ipv4, ipv6 }));
+  const sources = { prefixes: ['10.77.0.0/24', `${IPV6_PREFIX}/64`], linkPrefixes: [LINK_POOL, LINK_PREFIX] };
+  const node = unwrap(open.plane.openNode({ tapName, mtu, id, viId: VI_ID, vni: VNI, mac, ipv4, ipv6, sources }));
   await run('ip', ['link', 'set', tapName, 'netns', netns]);
   const inside = (...args: string[]) => run('ip', ['-n', netns, ...args]);
   await inside('link', 'set', 'lo', 'up');

@@ -26,6 +26,7 @@ function nodeOptions(tapName: string): NodeOptions {
     mac: Uint8Array.of(2, 0, 0, 0, 0, 1),
     ipv4: '10.78.0.1',
     ipv6: 'fd00::1',
+    sources: { prefixes: ['10.78.0.0/16', 'fd00::/64'], linkPrefixes: ['10.79.0.0/16'] },
   };
 }
 
@@ -109,6 +110,8 @@ test('arguments of nodes, tunnels and tables are checked', { skip }, (t) => {
     { ipv4: 'fd00::1' },
     { ipv6: '10.0.0.1' },
     { ipv4: '10.0.0.256' },
+    { sources: { prefixes: ['10.0.0.0/33'], linkPrefixes: [] } },
+    { sources: { prefixes: [], linkPrefixes: ['fd00::1'] } },
   ];
   for (const change of wrong) {
     const opened = plane.openNode({ ...nodeOptions(uniqueName()), ...change });
@@ -148,7 +151,12 @@ test('arguments of nodes, tunnels and tables are checked', { skip }, (t) => {
     const published = plane.publish(node, table);
     assert.ok(!published.ok && published.code === 'BAD_ARGUMENT', JSON.stringify(published));
   }
+  const twice = plane.publish(node, tables[2] as (typeof tables)[number]);
+  assert.ok(!twice.ok && twice.message.includes('10.0.0.1 twice'), JSON.stringify(twice));
   assert.equal(plane.counters().nodes[0]?.generation, 0);
+  const crowded = { prefixes: Array.from({ length: 17 }, (_, index) => `10.${index}.0.0/16`), linkPrefixes: [] };
+  const refused = plane.openNode({ ...nodeOptions(uniqueName()), sources: crowded });
+  assert.ok(!refused.ok && refused.code === 'LIMIT_REACHED', JSON.stringify(refused));
 });
 
 test('a process that exits without closing ends at once, and its interface with it', { skip }, async () => {
@@ -159,7 +167,8 @@ test('a process that exits without closing ends at once, and its interface with 
     plane.onEvents(() => undefined);
     if (!plane.bind({ address: '127.0.0.1', port: 0 }).ok) process.exit(10);
     const opened = plane.openNode({ tapName: '${tapName}', mtu: 1400, id: 1n, viId: 'lab', vni: 1,
-      mac: Uint8Array.of(2, 0, 0, 0, 0, 1), ipv4: '10.78.0.1', ipv6: 'fd00::1' });
+      mac: Uint8Array.of(2, 0, 0, 0, 0, 1), ipv4: '10.78.0.1', ipv6: 'fd00::1',
+      sources: { prefixes: ['10.78.0.0/16', 'fd00::/64'], linkPrefixes: [] } });
     if (!opened.ok) process.exit(11);
     process.exit(42);`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'inherit', timeout: 10_000 });

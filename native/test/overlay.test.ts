@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test, type TestContext } from 'node:test';
-import type { ForwardingImage, NextHop, TunnelHandle } from '../index.ts';
-import { IPV6_PREFIX, type LabNode, missingForLab, openLabNode, openPlane, unwrap, VI_ID } from './lab.ts';
+import type { Counters, ForwardingImage, NextHop, TunnelHandle } from '../index.ts';
+import { IPV6_PREFIX, type LabNode, LINK_POOL, missingForLab, openLabNode, openPlane, unwrap, VI_ID } from './lab.ts';
 
 const skip = missingForLab() ?? false;
 
@@ -124,6 +124,24 @@ test('what cannot be reached is answered with an ICMP error', { skip }, async (t
   unwrap(a.plane.publish(a.node, image));
   assert.match((await ping(a, b.ipv6)).stdout, /No route/);
   assert.match((await ping(a, b.ipv4)).stdout, /Destination Host Unreachable/);
+});
+
+test('sources that are not the peers to use are dropped where they arrive', { skip }, async (t) => {
+  const [a, b] = await openChain(t, 2, '127.0.0.1');
+  assert.ok(a && b);
+  const expected = { sourceForeign: 0n, sourceForged: 0n };
+  for (const [source, reason] of [
+    ['192.168.7.7', 'sourceForeign'],
+    [LINK_POOL.replace('0/16', '5'), 'sourceForged'],
+  ] as const) {
+    assert.equal((await a.exec('ip', 'addr', 'add', `${source}/32`, 'dev', a.tapName)).code, 0);
+    const { code } = await a.exec('ping', '-n', '-c', '2', '-i', '0.05', '-W', '1', '-I', source, '10.77.0.2');
+    assert.notEqual(code, 0);
+    expected[reason] += 2n;
+    const drops: Counters['drops'] = b.plane.counters().drops;
+    assert.deepEqual({ sourceForeign: drops.sourceForeign, sourceForged: drops.sourceForged }, expected);
+  }
+  assert.equal((await ping(a, b.ipv6)).code, 0);
 });
 
 test('a packet too big for a tunnel is announced, fragmented, or fits after path MTU discovery', {

@@ -41,6 +41,13 @@ inline Address v6(uint64_t id) {
   return address;
 }
 
+// fd01::, where the link addresses are.
+inline Address linkV6(uint64_t number) {
+  Address address = v6(number);
+  address[1] = 1;
+  return address;
+}
+
 struct PacketSpec {
   Address source{};
   Address destination{};

@@ -32,6 +32,7 @@ struct Station {
     config.viId = "lab";
     config.ipv4 = v4(10, 0, 0, n);
     config.ipv6 = v6(id());
+    config.plan = {{{v6(0), 64, true}, {v4(10, 0, 0, 0), 104, false}}, {}};
     const auto opened = plane.openNode({"tap" + std::to_string(n), 1400, macOf(n)}, config);
     REQUIRE(std::holds_alternative<NodeHandle>(opened));
     node = std::get<NodeHandle>(opened);
@@ -371,6 +372,11 @@ TEST_CASE("pipeline: limits and conflicts") {
   CHECK(plane.updateTunnel(tunnel, std::nullopt, 575).error == PlaneError::system);
   CHECK(plane.updateTunnel(tunnel, std::nullopt, 65'508).error == PlaneError::system);
   CHECK(plane.publish(999, {}).error == PlaneError::nodeUnknown);
+  for (const auto& [address, text] : {std::pair{v4(10, 0, 0, 7), "10.0.0.7"}, std::pair{v6(0x1234), "fd00::1234"}}) {
+    const Failure failure = plane.publish(chain.one.node, {2, {{address, kLocal}, {address, kLocal}}, {}, {}});
+    CHECK(failure.error == PlaneError::imageBad);
+    CHECK(failure.text == text);
+  }
   CHECK(errorOf(plane.associate(endpointOf(5), "nobody")) == PlaneError::credentialMissing);
   CHECK(plane.send(12345, Bytes{0x80}).error == PlaneError::associationUnusable);
   NodeConfig config;
@@ -379,6 +385,9 @@ TEST_CASE("pipeline: limits and conflicts") {
   CHECK(errorOf(plane.openNode({"again", 1400, config.mac}, config)) == PlaneError::conflict);
   config.mac[0] = 1;
   CHECK(errorOf(plane.openNode({"multicast", 1400, config.mac}, config)) == PlaneError::system);
+  config.mac = macOf(66);
+  config.plan = {{{v6(0), 129, true}}, {}};
+  CHECK(errorOf(plane.openNode({"planless", 1400, config.mac}, config)) == PlaneError::system);
   TunnelTable table;
   for (size_t i = 0; i < kTunnelsPerNodeMax; ++i) {
     // Indexing is linear in the table's size; only the last ones matter here.

@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "os/memory_platform.h"
+#include "os/reply_sources.h"
 #include "test/packet_builder.h"
 
 using namespace p2pxbone;
@@ -183,6 +184,72 @@ std::unique_ptr<UnderlaySocket> openSocket(Platform& platform, const Endpoint& l
   return std::move(std::get<std::unique_ptr<UnderlaySocket>>(outcome));
 }
 
+// Of one interface: 1 and 2. What the host sends to its own address, the kernel sends from that address too unless told
+// otherwise.
+struct TwoAddresses {
+  TwoAddresses() {
+    run("ip link set lo up");
+    for (const char* address : {"192.0.2.1/32", "192.0.2.2/32", "2001:db8::1/128 nodad", "2001:db8::2/128 nodad"}) {
+      run("ip addr add " + std::string{address} + " dev lo");
+    }
+  }
+  static void run(const std::string& command) { REQUIRE(std::system(command.c_str()) == 0); }
+};
+
+Endpoint numbered(bool v6Address, uint8_t last, uint16_t port) {
+  Endpoint endpoint;
+  endpoint.ip = v6Address ? HostAddress{0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last} : v4(192, 0, 2, last);
+  endpoint.port = port;
+  return endpoint;
+}
+
+int sendOne(UnderlaySocket& from, const Endpoint& to) {
+  const Bytes bytes{1, 2, 3};
+  DatagramOut out{to, bytes, 0};
+  from.send({&out, 1});
+  return out.error;
+}
+
+// Sends, and returns as whose datagram it arrives.
+Endpoint sourceSeen(UnderlaySocket& from, UnderlaySocket& to) {
+  REQUIRE(sendOne(from, to.local()) == 0);
+  const auto received = receiveAll(to, 1);
+  REQUIRE(received.size() == 1);
+  return received[0].first;
+}
+
+void replySourceSuite(const Endpoint& wildcard, bool v6Address) {
+  LinuxPlatform platform;
+  const auto server = openSocket(platform, wildcard);
+  const auto peer = openSocket(platform, numbered(v6Address, 1, 0));
+  const uint16_t port = server->local().port;
+  CHECK(sourceSeen(*server, *peer) == numbered(v6Address, 1, port));
+  for (const uint8_t last : {uint8_t{2}, uint8_t{1}, uint8_t{2}}) {
+    const Endpoint reached = numbered(v6Address, last, port);
+    REQUIRE(sendOne(*peer, reached) == 0);
+    REQUIRE(receiveAll(*server, 1).size() == 1);
+    CHECK(sourceSeen(*server, *peer) == reached);
+  }
+  // Each peer is answered from where it was heard, within one call too.
+  const auto other = openSocket(platform, numbered(v6Address, 1, 0));
+  REQUIRE(sendOne(*other, numbered(v6Address, 1, port)) == 0);
+  REQUIRE(receiveAll(*server, 1).size() == 1);
+  const Bytes bytes{4, 5};
+  std::array<DatagramOut, 3> out{{{other->local(), bytes, 0}, {peer->local(), bytes, 0}, {other->local(), bytes, 0}}};
+  server->send(out);
+  for (const DatagramOut& datagram : out) REQUIRE(datagram.error == 0);
+  for (const auto& [from, content] : receiveAll(*other, 2)) CHECK(from == numbered(v6Address, 1, port));
+  CHECK(receiveAll(*peer, 1)[0].first == numbered(v6Address, 2, port));
+
+  // The address vanishes: the next datagram leaves from another one, and so do several of one call.
+  TwoAddresses::run(v6Address ? "ip addr del 2001:db8::2/128 dev lo" : "ip addr del 192.0.2.2/32 dev lo");
+  std::array<DatagramOut, 2> late{{{peer->local(), bytes, 0}, {peer->local(), bytes, 0}}};
+  server->send(late);
+  for (const DatagramOut& datagram : late) REQUIRE(datagram.error == 0);
+  for (const auto& [from, content] : receiveAll(*peer, 2)) CHECK(from == numbered(v6Address, 1, port));
+  CHECK(sourceSeen(*server, *peer) == numbered(v6Address, 1, port));
+}
+
 void underlaySuite(Platform& platform, bool v6Address) {
   const auto a = openSocket(platform, loopback(v6Address));
   const auto b = openSocket(platform, loopback(v6Address));
@@ -270,6 +337,16 @@ TEST_CASE("underlay suite: Linux, IPv6") {
   LinuxPlatform platform;
   if (std::holds_alternative<int>(platform.openUnderlay(loopback(true)))) return;  // a machine without IPv6
   underlaySuite(platform, true);
+}
+
+TEST_CASE("a peer is answered from the address at which it reached us" * doctest::skip(::geteuid() != 0)) {
+  const ScopedNamespace scope;
+  const TwoAddresses addresses;
+  Endpoint anyV4;
+  anyV4.ip = v4(0, 0, 0, 0);
+  SUBCASE("IPv4 socket") { replySourceSuite(anyV4, false); }
+  SUBCASE("dual-stack socket, IPv4") { replySourceSuite({}, false); }
+  SUBCASE("dual-stack socket, IPv6") { replySourceSuite({}, true); }
 }
 
 TEST_CASE("the wildcard address takes both families, an IPv4 socket has one") {
