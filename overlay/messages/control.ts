@@ -81,6 +81,7 @@ export const TO_CONTROL = {
     netns: Type.Optional(Type.String({ maxLength: 64 })),
     groups: Type.Optional(Groups),
   }),
+  /** `vi`: name or id. `netns`: '' is the daemon's own namespace; needed where the VI has several nodes here. */
   leave: closed({ vi: Name, netns: Type.Optional(Type.String({ maxLength: 64 })) }),
   tunnels: closed({ vi: MaybeVi }),
   routes: closed({ vi: MaybeVi }),

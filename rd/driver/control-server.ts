@@ -4,6 +4,7 @@ import type { PeerCredentials } from '../../native/index.ts';
 import type { Log } from '../../overlay/lib/log.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
 import { type FromControl, fromControlCodec, type ToControl, toControlCodec } from '../../overlay/messages/control.ts';
+import { Complaints } from './complaints.ts';
 import { MessageSocket } from './message-socket.ts';
 import { closeServer, listenUnix } from './unix-server.ts';
 
@@ -17,6 +18,7 @@ export class ControlServer {
   readonly #path: string;
   readonly #handle: ControlHandler;
   readonly #log: Log;
+  readonly #complaints: Complaints;
   readonly #open = new Set<MessageSocket<ToControl, FromControl>>();
   #server: Server | undefined;
   /** Connections refused: wrong user, garbage, too many. */
@@ -26,6 +28,7 @@ export class ControlServer {
     this.#path = path;
     this.#handle = handle;
     this.#log = log;
+    this.#complaints = new Complaints(log);
   }
 
   async listen(): Promise<Result<void>> {
@@ -51,7 +54,7 @@ export class ControlServer {
   #accept(socket: Socket, { uid, pid }: PeerCredentials): void {
     if (uid !== 0) {
       this.refused += 1;
-      this.#log.warn({ uid, pid }, 'caller of the control socket turned away');
+      this.#complaints.warn({ uid, pid }, 'caller of the control socket turned away');
       socket.destroy();
       return;
     }

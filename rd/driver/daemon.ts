@@ -14,11 +14,12 @@ import type { NodeRef } from '../core/io.ts';
 import { answerControl } from './answers.ts';
 import { ControlServer } from './control-server.ts';
 import { Credentials } from './credentials.ts';
+import { type DataLock, lockData } from './data-lock.ts';
 import { ownEndpoints, ownFamilies, parseEndpoint, selfEndpoint } from './endpoints.ts';
 import { Engine } from './engine.ts';
 import { DataDirectory } from './files.ts';
 import type { Host } from './hosted-node.ts';
-import { loadIdentity } from './identity.ts';
+import { loadIdentity, type RdIdentity } from './identity.ts';
 import { checkPrivileges, Kernel } from './kernel.ts';
 import { Members } from './members.ts';
 import { P2pdServer } from './p2pd-server.ts';
@@ -54,7 +55,22 @@ export async function startRd(config: RdConfig, log: Log): Promise<Result<Runnin
   if (!prepared.ok) return prepared;
   const run = prepareRun(config.run);
   if (!run.ok) return run;
-  return new Daemon(config, data, addresses.value, log).start();
+  const lock = await lockData(config.data);
+  if (!lock.ok) return lock;
+  const started = await startLocked(config, data, addresses.value, log, lock.value);
+  if (!started.ok) await lock.value.release();
+  return started;
+}
+
+async function startLocked(
+  config: RdConfig,
+  data: DataDirectory,
+  addresses: Addresses,
+  log: Log,
+  lock: DataLock,
+): Promise<Result<RunningRd>> {
+  const identity = loadIdentity(data);
+  return identity.ok ? new Daemon(config, data, identity.value, addresses, log, lock).start() : identity;
 }
 
 type Addresses = { readonly listen: Endpoint; readonly advertise: readonly Endpoint[] };
@@ -70,13 +86,21 @@ class Daemon {
   readonly #members: Members;
   readonly #p2pds: P2pdServer;
   readonly #control: ControlServer;
+  readonly #lock: DataLock;
   #stopping: Promise<void> | undefined;
 
-  constructor(config: RdConfig, data: DataDirectory, addresses: Addresses, log: Log) {
+  constructor(
+    config: RdConfig,
+    data: DataDirectory,
+    identity: RdIdentity,
+    addresses: Addresses,
+    log: Log,
+    lock: DataLock,
+  ) {
     this.#config = config;
     this.#log = log;
+    this.#lock = lock;
     this.#underlay = addresses.listen;
-    const identity = loadIdentity(data);
     const plane = (): DataPlane => this.#openPlane();
     const underlay = (): Endpoint => this.#underlay;
     const setup = {
@@ -95,7 +119,7 @@ class Daemon {
       config,
       data,
       identity,
-      kernel: new Kernel(data),
+      kernel: new Kernel(data, log),
       credentials: new Credentials(plane, identity.privateKeyPem),
       engine: this.#engine,
       plane,
@@ -153,6 +177,7 @@ class Daemon {
     this.#plane?.close();
     this.#plane = undefined;
     await this.#control.stop();
+    await this.#lock.release();
     this.#log.info('resource daemon stopped');
   }
 

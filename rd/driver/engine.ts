@@ -21,6 +21,7 @@ import {
 import { KEY_BYTES } from '../core/contact.ts';
 import { RdCore } from '../core/rd.ts';
 import { CertificateVerifier } from './certificates.ts';
+import { Complaints } from './complaints.ts';
 import { fingerprintOf } from './identity.ts';
 import type { NodePlane } from './node-plane.ts';
 
@@ -52,6 +53,7 @@ export class Engine {
   readonly #core: RdCore;
   readonly #plane: () => DataPlane;
   readonly #log: Log;
+  readonly #complaints: Complaints;
   readonly #clock: Clock;
   readonly #verifier = new CertificateVerifier();
   readonly #nodes = new Map<NodeRef, NodeActions>();
@@ -69,6 +71,7 @@ export class Engine {
     this.#core = new RdCore(setup);
     this.#plane = plane;
     this.#log = log;
+    this.#complaints = new Complaints(log, clock);
     this.#clock = clock;
   }
 
@@ -89,7 +92,7 @@ export class Engine {
     try {
       for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
         this.#core.handle(next, this.#clock.now());
-        for (let output = this.#core.poll(); output !== undefined; output = this.#core.poll()) this.#carryOut(output);
+        for (let output = this.#core.poll(); output !== undefined; output = this.#core.poll()) this.#obey(output);
       }
     } finally {
       this.#isRunning = false;
@@ -143,6 +146,15 @@ export class Engine {
     if (deadline === undefined) return;
     const wait = Math.min(Math.max(0, Math.ceil(deadline - this.#clock.now())), 0x7fff_ffff);
     this.#timer = setTimeout(() => this.input({ kind: 'timer' }), wait);
+  }
+
+  /** One decision that cannot be carried out must not take all nodes down. */
+  #obey(output: Output): void {
+    try {
+      this.#carryOut(output);
+    } catch (error) {
+      this.#log.error({ output: output.kind, error: (error as Error).stack }, 'a decision could not be carried out');
+    }
   }
 
   #carryOut(output: Output): void {
@@ -232,7 +244,7 @@ export class Engine {
     const node = [...this.#nodes.values()].find(({ vi }) => vi === message.vi);
     if (key === undefined || node === undefined) return undefined;
     const check = this.#verifier.check(message.from.certificate, node.caPem, key, this.#clock.wall());
-    if (!check.ok) this.#log.warn({ peer: formatId(message.from.node), problem: check.message }, 'peer refused');
+    if (!check.ok) this.#complaints.warn({ peer: formatId(message.from.node), problem: check.message }, 'peer refused');
     return check;
   }
 

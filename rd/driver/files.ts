@@ -1,6 +1,6 @@
 /** The data directory of a resource daemon. Everything in it is secret or could mislead: modes 0700 and 0600. */
 import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { fail } from '../../overlay/errors.ts';
@@ -66,29 +66,32 @@ export class DataDirectory {
     }
   }
 
-  /** Whole or not at all: readers and a crash see the old text or the new one. */
-  write(name: string, text: string): void {
+  /** Whole or not at all: readers and a crash see the old text or the new one. SYSTEM where the disk refuses it. */
+  write(name: string, text: string): Result<void> {
     const path = join(this.path, name);
-    writeFileSync(`${path}.new`, text, { mode: 0o600, flush: true });
-    renameSync(`${path}.new`, path);
+    return attempt(`${path} cannot be written`, () => {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+      writeFileSync(`${path}.new`, text, { mode: 0o600, flush: true });
+      renameSync(`${path}.new`, path);
+    });
   }
 
-  remove(name: string): void {
-    rmSync(join(this.path, name), { force: true, recursive: true });
+  /** SYSTEM where the disk refuses it; what is not there is removed already. */
+  remove(name: string): Result<void> {
+    const path = join(this.path, name);
+    return attempt(`${path} cannot be removed`, () => rmSync(path, { force: true, recursive: true }));
   }
 
   nodePath(membership: Membership): string {
     return join('nodes', `${membership.vi.id}-${membership.name}`);
   }
 
-  saveMembership(membership: Membership): void {
-    const directory = this.nodePath(membership);
-    mkdirSync(join(this.path, directory), { recursive: true, mode: 0o700 });
-    this.write(join(directory, FILE), `${JSON.stringify(membership, undefined, 2)}\n`);
+  saveMembership(membership: Membership): Result<void> {
+    return this.write(join(this.nodePath(membership), FILE), `${JSON.stringify(membership, undefined, 2)}\n`);
   }
 
-  removeMembership(membership: Membership): void {
-    this.remove(this.nodePath(membership));
+  removeMembership(membership: Membership): Result<void> {
+    return this.remove(this.nodePath(membership));
   }
 
   /** Those that can be read, and the names of the directories whose file cannot. */
@@ -101,6 +104,15 @@ export class DataDirectory {
       else found.push(membership);
     }
     return { found, unreadable };
+  }
+}
+
+function attempt(what: string, task: () => void): Result<void> {
+  try {
+    task();
+    return ok();
+  } catch (error) {
+    return fail('SYSTEM', `${what}: ${(error as Error).message}.`);
   }
 }
 

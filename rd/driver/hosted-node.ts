@@ -13,16 +13,18 @@ import type { RdConfig } from '../../overlay/rd-config.ts';
 import { type Endpoint, encodeContact } from '../core/contact.ts';
 import type { NodeRef, NodeSetup } from '../core/io.ts';
 import { LEASE_BLOCK } from '../core/limits.ts';
+import { inBackground } from './background.ts';
 import type { Credentials } from './credentials.ts';
 import type { Engine, NodeActions, NodeOutput } from './engine.ts';
 import { type DataDirectory, type Membership, REMEMBERED_MAX } from './files.ts';
-import { fromBase64, pemToDer, type RdIdentity, toBase64 } from './identity.ts';
+import { pemToDer, type RdIdentity, toBase64 } from './identity.ts';
 import type { Attachment, Kernel } from './kernel.ts';
 import { birthName } from './names.ts';
 import { Lookups } from './lookups.ts';
 import { NodePlane } from './node-plane.ts';
 import { OmLink } from './om-link.ts';
 import { P2pdProcess } from './p2pd-process.ts';
+import { recordsOf } from './records.ts';
 
 /** How long a P2P daemon has to hand over when its node leaves the ring. */
 const LEAVE_MS = 5000;
@@ -30,10 +32,19 @@ const LEAVE_MS = 5000;
 const GOODBYE_MS = 20;
 /** Peers learnt are written down together after this. */
 const SAVE_MS = 5000;
+const SAVE_RETRY_MS = 30_000;
 const PID_FILE = 'p2pd.pid';
+/** Wait before an interface is made anew; doubled with each failure. */
 const REPAIR_MS = 1000;
+const REPAIR_MS_MAX = 60_000;
 /** Messages of a P2P daemon that wait for the interface. */
 const AWAITING_MAX = 64;
+
+/**
+ * Why a node is taken down. `stop`: it is to come back. `leave`: it leaves the VI. `removed`: the overlay manager has
+ * removed it from the VI.
+ */
+export type Farewell = 'stop' | 'leave' | 'removed';
 
 /** What the nodes of a base node share. */
 export type Host = {
@@ -68,16 +79,22 @@ export class HostedNode implements NodeActions {
   #awaitingReady: (() => void)[] = [];
   #isConnected = false;
   #problem: string | null = null;
+  /** Why its membership is not on the disk as it should be. */
+  #saveProblem: string | null = null;
   #saveTimer: NodeJS.Timeout | undefined;
+  #repairing: Promise<void> | undefined;
   #closing: Promise<Result<void>> | undefined;
   readonly #left = Promise.withResolvers<void>();
+  readonly #closed = Promise.withResolvers<void>();
+  readonly #log: Log;
   /** Told of every report of the P2P daemon. */
   readonly #watchers = new Set<() => void>();
   readonly #lookups = new Lookups();
   /** Messages for the P2P daemon that wait until the kernel has the addresses they speak of. */
   #outbox: (() => void)[] = [];
 
-  constructor(host: Host, membership: Membership) {
+  /** `onRemoved`: the overlay manager says that the node is in the VI no more. */
+  constructor(host: Host, membership: Membership, onRemoved: () => void) {
     this.#host = host;
     this.ref = host.nextRef();
     this.#membership = {
@@ -86,11 +103,13 @@ export class HostedNode implements NodeActions {
     };
     this.id = parseId(membership.id) as Id;
     const log = host.log.child({ vi: membership.vi.name, member: membership.name });
+    this.#log = log;
     this.om = new OmLink({
       membership: () => this.#membership,
       privateKeyPem: host.identity.privateKeyPem,
       contact: () => this.#refreshContact(),
       renewed: (certificate) => this.#renewed(certificate),
+      removed: onRemoved,
       log,
     });
     this.p2pd = new P2pdProcess({
@@ -100,7 +119,10 @@ export class HostedNode implements NodeActions {
       netns: membership.netns,
       uid: host.config.p2pdUid,
       logLevel: host.config.logLevel,
-      remember: (text) => host.data.write(this.#pidFile, text),
+      remember: (text) => {
+        const written = host.data.write(this.#pidFile, text);
+        if (!written.ok) log.warn({ problem: written.message }, 'the P2P daemon cannot be taken over after a crash');
+      },
       remembered: host.data.read(this.#pidFile),
       log,
     });
@@ -131,9 +153,13 @@ export class HostedNode implements NodeActions {
     return this.#report;
   }
 
-  /** From a successful `open` to `close`. */
-  get isOpen(): boolean {
-    return this.#isOpen;
+  /** Whether there is something to take down, or being taken down: from a successful `open` on. */
+  get isUp(): boolean {
+    return this.#isOpen || this.#closing !== undefined;
+  }
+
+  get isClosing(): boolean {
+    return this.#closing !== undefined;
   }
 
   /** Whether it has its interface, and its P2P daemon can be served. */
@@ -155,16 +181,13 @@ export class HostedNode implements NodeActions {
   get problem(): string | null {
     if (this.#problem !== null) return this.#problem;
     if (!this.#isConnected) return 'The P2P daemon is not connected; it is started again as often as it ends.';
-    return this.om.problem;
+    return this.#saveProblem ?? this.om.problem;
   }
 
   /** Interface, addresses, credentials, tunnels, P2P daemon. A failure leaves nothing behind. */
   async open(): Promise<Result<void>> {
-    const { kernel, credentials, data } = this.#host;
-    const { vi, netns } = this.#membership;
-    data.saveMembership(this.#membership);
-    const prepared = await kernel.prepareNamespace(netns);
-    if (!prepared.ok) return prepared;
+    const { kernel, credentials } = this.#host;
+    const { netns } = this.#membership;
     const placed = await this.#place();
     if (!placed.ok) {
       await kernel.releaseNamespace(netns);
@@ -172,57 +195,64 @@ export class HostedNode implements NodeActions {
     }
     const credential = credentials.add(this, this.#membership);
     if (!credential.ok) {
+      credentials.remove(this);
       await this.#unplace();
+      await kernel.releaseNamespace(netns);
       return credential;
     }
     this.#isOpen = true;
+    this.#save();
     this.#enter();
     // Others may come by us from now on.
-    void this.om.beat(false);
+    this.#beat(false);
     this.p2pd.start();
-    this.#host.log.info({ vi: vi.name, node: this.#membership.name, netns }, 'virtual node up');
+    this.#log.info({ netns }, 'virtual node up');
     return ok();
   }
 
-  /** It could not be opened: ends what an earlier life left of it. */
-  async abandon(): Promise<void> {
+  /** It could not be opened, and does not become so any more: ends what an earlier life left of it. */
+  async abandon(problem: string): Promise<void> {
+    this.#problem = problem;
     await this.p2pd.stop();
     this.om.close();
   }
 
-  /** Leaves the ring, hands over, removes everything. Whether the node is to come back decides what is kept on disk. */
-  close(forGood: boolean): Promise<Result<void>> {
-    this.#closing ??= this.#close(forGood);
+  /** Leaves the ring, hands over, removes everything but, where the node is to come back, what is on the disk. */
+  close(why: Farewell): Promise<Result<void>> {
+    this.#closing ??= this.#close(why);
     return this.#closing;
   }
 
-  async #close(forGood: boolean): Promise<Result<void>> {
-    const { credentials, engine, data } = this.#host;
+  async #close(why: Farewell): Promise<Result<void>> {
+    const { credentials, engine, kernel, data } = this.#host;
     this.p2pd.retire();
     if (this.#isConnected && this.#report.phase !== 'starting') {
       this.send({ t: 'leave' });
       await Promise.race([this.#left.promise, sleep(LEAVE_MS, undefined, { ref: false })]);
     }
     this.#isOpen = false;
+    this.#closed.resolve();
     for (const watcher of this.#watchers) watcher();
     await this.p2pd.stop();
+    await this.#repairing?.catch(() => undefined);
     const pairs = engine.pairs(this.ref);
     engine.remove(this.ref);
     await sleep(GOODBYE_MS);
     await this.#unplace();
+    await kernel.releaseNamespace(this.#membership.netns);
     credentials.remove(this);
     clearTimeout(this.#saveTimer);
-    if (forGood) {
-      const told = await this.om.leave();
+    if (why !== 'stop') {
+      const told = why === 'leave' ? await this.om.leave() : ok();
       this.om.close();
-      data.removeMembership(this.#membership);
-      return told;
+      const removed = data.removeMembership(this.#membership);
+      return told.ok ? removed : told;
     }
     // Some stay leased: the node shall come back also while the overlay manager is down.
     const kept = pairs.slice(0, LEASE_BLOCK);
     if (await this.om.farewell(pairs.slice(LEASE_BLOCK))) this.#membership = { ...this.#membership, pairs: kept };
     this.om.close();
-    data.saveMembership(this.#membership);
+    this.#save();
     data.remove(this.#pidFile);
     return ok();
   }
@@ -277,18 +307,18 @@ export class HostedNode implements NodeActions {
       case 'publish':
         return this.#plane?.publish(output.image);
       case 'leases.request':
-        return void this.#lease(output.request, output.count);
+        return inBackground(this.#lease(output.request, output.count), this.#log);
       case 'leases.keep':
-        return void this.#keepLeases(output.pairs);
+        return inBackground(this.#keepLeases(output.pairs), this.#log);
       case 'leases.changed':
         this.#membership = {
           ...this.#membership,
           pairs: [...output.pairs],
           leasedUntil: systemClock.wall() + output.msLeft,
         };
-        return this.#host.data.saveMembership(this.#membership);
+        return this.#save();
       case 'bootstrap.get':
-        return void this.#bootstrap();
+        return inBackground(this.#bootstrap(), this.#log);
       case 'measure': {
         const rttMs = this.#host.engine.rttMs(output.association);
         return this.send({ t: 'measured', request: output.request, rttMs });
@@ -304,10 +334,12 @@ export class HostedNode implements NodeActions {
     }
   }
 
-  /** The data plane's interface: made here, named and configured by the kernel part. */
+  /** The data plane's interface: made here, in its namespace, named and configured by the kernel part. */
   async #place(): Promise<Result<void>> {
     const { kernel, plane, engine, log } = this.#host;
     const { vi, ipv4, ipv6, netns } = this.#membership;
+    const prepared = await kernel.prepareNamespace(netns);
+    if (!prepared.ok) return prepared;
     const { mtu, ipv4Pool } = vi.definition;
     const tapName = birthName(process.pid, this.ref);
     const mac = macOfNode(this.id);
@@ -332,11 +364,12 @@ export class HostedNode implements NodeActions {
         this.#outbox = [];
         for (const task of tasks) task();
       },
-      onFailed: (errno) => void this.#repair(errno),
+      onFailed: (errno) => this.#failed(errno),
     });
     return ok();
   }
 
+  /** The namespace stays. */
   async #unplace(): Promise<void> {
     const [plane, attachment] = [this.#plane, this.#attachment];
     this.#isReady = false;
@@ -349,28 +382,36 @@ export class HostedNode implements NodeActions {
     if (attachment !== undefined) await this.#host.kernel.detach(attachment);
   }
 
-  /** Somebody removed the interface: everything is made anew, and the P2P daemon starts over. */
-  async #repair(errno: number): Promise<void> {
-    if (!this.#isOpen) return;
+  #failed(errno: number): void {
+    if (!this.#isOpen || this.#repairing !== undefined) return;
     this.#problem = `The interface was removed or broken (error ${errno}); it is being made anew.`;
-    this.#host.log.error({ node: this.#membership.name, errno }, 'the interface is gone; making it anew');
-    const { engine } = this.#host;
+    this.#log.error({ errno }, 'the interface is gone; making it anew');
+    const repairing = this.#repair().finally(() => {
+      this.#repairing = undefined;
+    });
+    this.#repairing = repairing;
+    inBackground(repairing, this.#log);
+  }
+
+  /** Everything is made anew, and the P2P daemon starts over. What is half made when the node closes goes with it. */
+  async #repair(): Promise<void> {
     const unplaced = this.#unplace();
-    engine.remove(this.ref);
+    this.#host.engine.remove(this.ref);
     await unplaced;
-    await sleep(REPAIR_MS);
-    if (!this.#isOpen) return;
-    const prepared = await this.#host.kernel.prepareNamespace(this.#membership.netns);
-    const placed = prepared.ok ? await this.#place() : prepared;
-    if (!placed.ok) {
+    for (let waitMs = REPAIR_MS; ; waitMs = Math.min(waitMs * 2, REPAIR_MS_MAX)) {
+      await Promise.race([this.#closed.promise, sleep(waitMs, undefined, { ref: false })]);
+      if (!this.#isOpen) return;
+      const placed = await this.#place();
+      if (!this.#isOpen) return;
+      if (placed.ok) break;
       this.#problem = `The interface cannot be made: ${placed.message}`;
-      return;
+      this.#log.error({ problem: placed.message }, 'the interface cannot be made; trying again');
     }
     this.#problem = null;
     this.#membership = { ...this.#membership, incarnation: this.#membership.incarnation + 1 };
-    this.#host.data.saveMembership(this.#membership);
+    this.#save();
     this.#enter();
-    void this.om.beat();
+    this.#beat();
   }
 
   /** Into the core, with an interface. */
@@ -417,11 +458,11 @@ export class HostedNode implements NodeActions {
 
   #renewed(certificate: string): void {
     this.#membership = { ...this.#membership, certificate };
-    this.#host.data.saveMembership(this.#membership);
+    this.#save();
     const set = this.#host.credentials.add(this, this.#membership);
-    if (!set.ok) this.#host.log.error({ problem: set.message }, 'the renewed certificate cannot be used');
+    if (!set.ok) this.#log.error({ problem: set.message }, 'the renewed certificate cannot be used');
     this.#refreshContact();
-    this.#host.log.info({ node: this.#membership.name }, 'certificate renewed');
+    this.#log.info('certificate renewed');
   }
 
   async #lease(request: string, count: number): Promise<void> {
@@ -440,18 +481,14 @@ export class HostedNode implements NodeActions {
   async #bootstrap(): Promise<void> {
     const answer = await this.om.bootstrap();
     if (answer.ok) return this.send({ t: 'bootstrap', ...answer.value });
-    const nodes = this.#membership.peers.flatMap(({ id, incarnation, contact }) => {
-      const parsed = parseId(id);
-      return parsed === undefined ? [] : [{ id: parsed, incarnation, contact: fromBase64(contact) }];
-    });
-    this.send({ t: 'bootstrap', nodes, found: false });
+    this.send({ t: 'bootstrap', nodes: recordsOf(this.#membership.peers), found: false });
   }
 
   #reported(report: RingReportMessage): void {
     const wasOnRing = this.isOnRing;
     this.#report = report;
     for (const watcher of this.#watchers) watcher();
-    if (this.isOnRing !== wasOnRing) void this.om.beat(this.isOnRing);
+    if (this.isOnRing !== wasOnRing) this.#beat(this.isOnRing);
   }
 
   #nextReport(limitMs: number): Promise<void> {
@@ -469,10 +506,30 @@ export class HostedNode implements NodeActions {
     const others = this.#membership.peers.filter((peer) => peer.id !== id);
     const peer = { id, incarnation: record.incarnation, contact: toBase64(record.contact) };
     this.#membership = { ...this.#membership, peers: [peer, ...others].slice(0, REMEMBERED_MAX) };
+    this.#saveLater(SAVE_MS);
+  }
+
+  /** A disk that is full does not end the node: it is told of, and tried again. */
+  #save(): void {
+    const saved = this.#host.data.saveMembership(this.#membership);
+    if (saved.ok) {
+      this.#saveProblem = null;
+      return;
+    }
+    this.#saveProblem = `The membership is not saved: ${saved.message}`;
+    this.#log.error({ problem: saved.message }, 'the membership cannot be saved');
+    this.#saveLater(SAVE_RETRY_MS);
+  }
+
+  #saveLater(ms: number): void {
     this.#saveTimer ??= setTimeout(() => {
       this.#saveTimer = undefined;
-      if (this.#isOpen) this.#host.data.saveMembership(this.#membership);
-    }, SAVE_MS);
+      if (this.#isOpen) this.#save();
+    }, ms).unref();
+  }
+
+  #beat(isMember?: boolean): void {
+    inBackground(this.om.beat(isMember), this.#log);
   }
 
   get #pidFile(): string {

@@ -1,6 +1,8 @@
 /** The key of this resource daemon, and what is made of it. */
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { KEY_BYTES } from '../core/contact.ts';
+import { ok, type Result } from '../../overlay/lib/result.ts';
+import { fail } from '../../overlay/errors.ts';
 import type { DataDirectory } from './files.ts';
 
 const KEY_FILE = 'key.pem';
@@ -13,14 +15,20 @@ export type RdIdentity = {
 };
 
 /** The key of the data directory, made there at the first start: EC, P-256. It never leaves this machine. */
-export function loadIdentity(data: DataDirectory): RdIdentity {
-  let privateKeyPem = data.read(KEY_FILE);
-  if (privateKeyPem === undefined) {
-    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    privateKeyPem = privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
-    data.write(KEY_FILE, privateKeyPem);
+export function loadIdentity(data: DataDirectory): Result<RdIdentity> {
+  try {
+    let privateKeyPem = data.read(KEY_FILE);
+    if (privateKeyPem === undefined) {
+      const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+      privateKeyPem = privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+      const written = data.write(KEY_FILE, privateKeyPem);
+      if (!written.ok) return written;
+    }
+    const fingerprint = shortFingerprint(createPublicKey(createPrivateKey(privateKeyPem)));
+    return ok({ privateKeyPem, fingerprint });
+  } catch (error) {
+    return fail('SYSTEM', `The key ${KEY_FILE} of the data directory cannot be used: ${(error as Error).message}.`);
   }
-  return { privateKeyPem, fingerprint: shortFingerprint(createPublicKey(createPrivateKey(privateKeyPem))) };
 }
 
 /** SHA-256 of the public key (SPKI, DER), hexadecimal. */

@@ -8,6 +8,7 @@ import { Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { fail } from '../../overlay/errors.ts';
 import { closed } from '../../overlay/fields.ts';
+import type { Log } from '../../overlay/lib/log.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
 import type { LinkAddresses } from '../core/io.ts';
 import type { DataDirectory } from './files.ts';
@@ -49,11 +50,13 @@ export type Attachment = {
 
 export class Kernel {
   readonly #data: DataDirectory;
+  readonly #log: Log;
   readonly #journal: Journal;
   readonly #attached = new Set<Attachment>();
 
-  constructor(data: DataDirectory) {
+  constructor(data: DataDirectory, log: Log) {
     this.#data = data;
+    this.#log = log;
     this.#journal = readJournal(data);
   }
 
@@ -97,12 +100,10 @@ export class Kernel {
     return configured;
   }
 
-  /** Removes what does not go with the interface. */
+  /** Removes what does not go with the interface. The namespace stays until `releaseNamespace`. */
   async detach(attachment: Attachment): Promise<void> {
-    const { netns } = attachment;
     this.#attached.delete(attachment);
     await this.#removeRule(attachment);
-    await this.releaseNamespace(netns);
   }
 
   /** Gives a namespace back as it was, or removes it if we made it, unless a node is in it. */
@@ -199,8 +200,12 @@ export class Kernel {
 
   #save(): void {
     const { namespaces, rules, settings } = this.#journal;
-    if (namespaces.length + rules.length + settings.length === 0) this.#data.remove(JOURNAL_FILE);
-    else this.#data.write(JOURNAL_FILE, JSON.stringify(this.#journal));
+    const isEmpty = namespaces.length + rules.length + settings.length === 0;
+    const saved = isEmpty
+      ? this.#data.remove(JOURNAL_FILE)
+      : this.#data.write(JOURNAL_FILE, JSON.stringify(this.#journal));
+    // A full disk must not end virtual nodes; only a crash before the next change would leave traces now.
+    if (!saved.ok) this.#log.error({ problem: saved.message }, 'the journal of what was made here is not up to date');
   }
 }
 

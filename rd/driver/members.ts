@@ -8,9 +8,10 @@ import { ok, type Result } from '../../overlay/lib/result.ts';
 import type { ToControl } from '../../overlay/messages/control.ts';
 import type { JoinResponse } from '../../overlay/om-api.ts';
 import { createOmClient } from '../../overlay/om-client.ts';
+import { inBackground } from './background.ts';
 import { interfaceAddresses } from './endpoints.ts';
 import type { Membership } from './files.ts';
-import { type Host, HostedNode } from './hosted-node.ts';
+import { type Farewell, type Host, HostedNode } from './hosted-node.ts';
 import { certificateFingerprint, createRequest } from './identity.ts';
 import { udpPortsInUse } from './kernel.ts';
 import { isNamespaceName, nodeNameOf } from './names.ts';
@@ -18,6 +19,9 @@ import { isNamespaceName, nodeNameOf } from './names.ts';
 /** How long a node may look for its place on the ring. */
 const RING_MS = 60_000;
 const OM_ANSWER_MS = 10_000;
+/** Wait before a node that could not come up is tried again; doubled with each failure. */
+const RETRY_MS = 1000;
+const RETRY_MS_MAX = 60_000;
 const PORT_MAX = 65_535;
 const NODE_NAME_MAX = 32;
 
@@ -30,6 +34,7 @@ export class Members {
   readonly #prepare: (vi: Membership['vi'], others: number) => Result<void>;
   /** One join at a time finds names, ports and tables free that stay so. */
   #turn: Promise<unknown> = Promise.resolve();
+  readonly #retries = new Map<HostedNode, NodeJS.Timeout>();
   #isStopping = false;
 
   constructor(host: Host, prepare: (vi: Membership['vi'], others: number) => Result<void>) {
@@ -41,9 +46,9 @@ export class Members {
     return this.#nodes.values();
   }
 
-  /** Those of a VI, by its name; all where none is named. */
+  /** Those of a VI, by its name or id; all where none is named. */
   of(vi: string | undefined): HostedNode[] {
-    return [...this.#nodes].filter((node) => vi === undefined || node.membership.vi.name === vi);
+    return [...this.#nodes].filter((node) => vi === undefined || node.membership.vi.name === vi || node.vi === vi);
   }
 
   /** Reads the memberships of an earlier life. P2P daemons that outlived it are known from now on. */
@@ -52,22 +57,47 @@ export class Members {
     for (const directory of unreadable) {
       this.#host.log.error({ directory }, 'a membership cannot be read; it is left alone');
     }
-    for (const membership of found) this.#add(membership);
+    for (const membership of found) {
+      try {
+        this.#add(membership);
+      } catch (error) {
+        const { vi, name } = membership;
+        const problem = (error as Error).message;
+        this.#host.log.error({ vi: vi.name, member: name, problem }, 'a membership cannot be used; it is left alone');
+      }
+    }
   }
 
-  /** Brings back the nodes that were loaded. What fails is told in the log and does not stop the others. */
+  /** Brings back the nodes that were loaded. What fails stays listed with its problem, and is tried again later. */
   resume(): Promise<void> {
-    const { kernel, log } = this.#host;
+    const { kernel } = this.#host;
     return this.#inTurn(async () => {
       const loaded = [...this.#nodes];
       await kernel.cleanLeftovers(new Set(loaded.flatMap(({ membership }) => membership.netns ?? [])));
-      for (const node of loaded) {
-        const opened = await this.#open(node);
-        if (opened.ok) continue;
-        const { vi, name } = node.membership;
-        log.error({ vi: vi.name, member: name, problem: opened.message }, 'a virtual node cannot come up');
-      }
+      for (const node of loaded) await this.#revive(node, RETRY_MS);
     });
+  }
+
+  async #revive(node: HostedNode, retryMs: number): Promise<void> {
+    const opened = await this.#open(node);
+    if (opened.ok) return;
+    const { vi, name } = node.membership;
+    const problem = opened.message;
+    this.#host.log.error({ vi: vi.name, member: name, problem, retryMs }, 'a virtual node cannot come up');
+    await node.abandon(`The node cannot come up: ${problem}`);
+    if (this.#isStopping) return;
+    const again = (): Promise<void> => this.#inTurn(() => this.#retry(node, retryMs));
+    this.#retries.set(
+      node,
+      setTimeout(() => inBackground(again(), this.#host.log), retryMs),
+    );
+  }
+
+  /** In place of one that was abandoned, unless it has left meanwhile. */
+  async #retry(abandoned: HostedNode, retryMs: number): Promise<void> {
+    this.#retries.delete(abandoned);
+    if (this.#isStopping || abandoned.isUp || !this.#nodes.delete(abandoned)) return;
+    await this.#revive(this.#add(abandoned.membership), Math.min(retryMs * 2, RETRY_MS_MAX));
   }
 
   async join(order: JoinOrder, progress: (step: string) => void): Promise<Result<HostedNode>> {
@@ -80,53 +110,70 @@ export class Members {
     });
     if (placed.ok) return ok(node);
     // Somebody else may have taken it down meanwhile.
-    if (this.#isStopping) return placed;
-    await this.#close(node, true);
+    if (this.#isStopping || node.isClosing) return placed;
+    await this.#close(node, 'leave');
     return placed;
   }
 
+  /** `vi`: name or id. `netns`: '' is the daemon's own namespace; undefined where the VI has one node here. */
   async leave(vi: string, netns: string | undefined): Promise<Result<void>> {
     // Nodes that are just coming up are waited for.
     await this.#turn;
-    const matching = this.of(vi).filter((node) => netns === undefined || node.membership.netns === netns);
+    if (this.#isStopping) return stopping();
+    const matching = this.of(vi).filter((node) => netns === undefined || (node.membership.netns ?? '') === netns);
     const [node, another] = matching;
-    if (node === undefined) return fail('NOT_FOUND', `No node of '${vi}' is here; 'p2pxbone status' lists them.`);
-    if (another !== undefined) {
-      return fail('CONFLICT', `Several nodes of '${vi}' are here; say which with --netns.`);
+    if (node === undefined) {
+      const where = netns === undefined ? 'here' : netns === '' ? "in the host's own namespace" : `in '${netns}'`;
+      return fail('NOT_FOUND', `No node of '${vi}' is ${where}; 'p2pxbone status' lists them.`);
     }
-    const told = await this.#close(node, true);
+    if (another !== undefined) {
+      const options = "--netns NAME, --host for the one in the host's own namespace, or the VI's id";
+      return fail('CONFLICT', `Several nodes of '${vi}' are here; say which with ${options}.`);
+    }
+    const told = await this.#close(node, 'leave');
     if (told.ok) return told;
     return fail(told.code, `The node has left, but its overlay manager was not told: ${told.message}`);
   }
 
   async stop(): Promise<void> {
     this.#isStopping = true;
+    for (const timer of this.#retries.values()) clearTimeout(timer);
+    // A node that is just coming up can be taken down only when it is up.
+    await this.#turn;
     // What was never opened, as when the start failed, is left as it was found.
-    const opened = [...this.#nodes].filter((node) => node.isOpen);
-    await Promise.all(opened.map((node) => this.#close(node, false)));
+    const opened = [...this.#nodes].filter((node) => node.isUp);
+    await Promise.all(opened.map((node) => this.#close(node, 'stop')));
     for (const node of this.#nodes) node.om.close();
   }
 
-  async #close(node: HostedNode, forGood: boolean): Promise<Result<void>> {
-    const closed = await node.close(forGood);
+  /** Where it is being taken down already, that is waited for. */
+  async #close(node: HostedNode, why: Farewell): Promise<Result<void>> {
+    clearTimeout(this.#retries.get(node));
+    this.#retries.delete(node);
+    const closed = await node.close(why);
     this.#nodes.delete(node);
     return closed;
   }
 
   #add(membership: Membership): HostedNode {
-    const node = new HostedNode(this.#host, membership);
+    const node = new HostedNode(this.#host, membership, () => this.#removed(node));
     this.#nodes.add(node);
     return node;
   }
 
+  #removed(node: HostedNode): void {
+    const { vi, name } = node.membership;
+    const text = 'the overlay manager has removed this node from its VI; taking it down';
+    this.#host.log.warn({ vi: vi.name, member: name }, text);
+    inBackground(this.#close(node, 'removed'), this.#host.log);
+  }
+
   async #open(node: HostedNode): Promise<Result<HostedNode>> {
-    const others = [...this.#nodes].filter((other) => other.isReady).length;
+    if (this.#isStopping) return stopping();
+    const others = [...this.#nodes].filter((other) => other.isUp).length;
     const prepared = this.#prepare(node.membership.vi, others);
     const opened = prepared.ok ? await node.open() : prepared;
-    if (opened.ok) return ok(node);
-    this.#nodes.delete(node);
-    await node.abandon();
-    return opened;
+    return opened.ok ? ok(node) : opened;
   }
 
   #inTurn<T>(task: () => Promise<T>): Promise<T> {
@@ -157,13 +204,23 @@ export class Members {
     if (!answer.ok) return answer;
     const membership = await this.#membershipOf(answer.value, { host, port }, order.netns ?? null);
     const conflict = this.#conflictOf(membership);
+    const saved = conflict.ok ? data.saveMembership(membership) : conflict;
     progress('creating the interface');
-    const opened = conflict.ok ? await this.#open(this.#add(membership)) : conflict;
+    const opened = saved.ok ? await this.#openFirst(membership) : saved;
     if (opened.ok) return opened;
     const undone = await this.#forget(membership);
     if (!undone.ok)
       log.warn({ problem: undone.message }, 'the overlay manager still lists a node that did not come up');
     data.removeMembership(membership);
+    return opened;
+  }
+
+  async #openFirst(membership: Membership): Promise<Result<HostedNode>> {
+    const node = this.#add(membership);
+    const opened = await this.#open(node);
+    if (opened.ok) return opened;
+    this.#nodes.delete(node);
+    await node.abandon(opened.message);
     return opened;
   }
 
@@ -177,7 +234,7 @@ export class Members {
     if (order.netns !== undefined && !isNamespaceName(order.netns)) {
       return fail('BAD_ARGUMENT', `'${order.netns}' cannot be the name of a network namespace.`);
     }
-    if (this.#isStopping) return fail('NOT_READY', 'The resource daemon is stopping.');
+    if (this.#isStopping) return stopping();
     if (this.#nodes.size >= this.#host.config.nodesMax) {
       return fail('LIMIT_REACHED', `${this.#nodes.size} virtual nodes are here, as many as nodesMax allows; raise it.`);
     }
@@ -242,6 +299,10 @@ export class Members {
     client.close();
     return told;
   }
+}
+
+function stopping(): Result<never> {
+  return fail('NOT_READY', 'The resource daemon is stopping.');
 }
 
 function sameNamespace(vi: string): Result<never> {

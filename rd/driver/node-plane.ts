@@ -5,6 +5,7 @@ import { formatId, type Id } from '../../overlay/id.ts';
 import type { Log } from '../../overlay/lib/log.ts';
 import { sameEndpoint } from '../core/contact.ts';
 import type { AssociationRef, Hop, Image, LinkAddresses, TunnelPlan } from '../core/io.ts';
+import { inBackground } from './background.ts';
 import type { Attachment } from './kernel.ts';
 import { linkLines } from './kernel.ts';
 import { ipBatch, ipBatchForced } from './shell.ts';
@@ -127,20 +128,23 @@ export class NodePlane {
     if (before?.local.ipv4 === after?.local.ipv4 && before?.remote.ipv4 === after?.remote.ipv4) return;
     if (before !== null) this.#pending.set(linkName(before), { peer, link: before, isAdd: false });
     if (after !== null) this.#pending.set(linkName(after), { peer, link: after, isAdd: true });
-    if (!this.#isWorking) void this.#work();
+    if (!this.#isWorking) inBackground(this.#work(), this.#options.log);
   }
 
   /** All that has gathered goes into one `ip`; what gathers meanwhile, into the next. */
   async #work(): Promise<void> {
     this.#isWorking = true;
-    // Decisions made in the same instant go together.
-    await Promise.resolve();
-    while (this.#pending.size > 0 && !this.#isClosed) {
-      const batch = [...this.#pending.values()];
-      this.#pending.clear();
-      await this.#apply(batch);
+    try {
+      // Decisions made in the same instant go together.
+      await Promise.resolve();
+      while (this.#pending.size > 0 && !this.#isClosed) {
+        const batch = [...this.#pending.values()];
+        this.#pending.clear();
+        await this.#apply(batch);
+      }
+    } finally {
+      this.#isWorking = false;
     }
-    this.#isWorking = false;
     if (!this.#isClosed) this.#options.onSettled();
   }
 

@@ -1,14 +1,15 @@
 /** One virtual node's contact with its overlay manager: heartbeats, bootstrap, leases, renewal. */
 import { X509Certificate } from 'node:crypto';
-import { parseId } from '../../overlay/id.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
 import type { Log } from '../../overlay/lib/log.ts';
-import type { Result } from '../../overlay/lib/result.ts';
+import { ok, type Result } from '../../overlay/lib/result.ts';
 import { HEARTBEAT_MS, type NodeSummary } from '../../overlay/om-api.ts';
 import { createOmClient, type OmClient } from '../../overlay/om-client.ts';
 import type { NodeRecord } from '../../overlay/fields.ts';
+import { inBackground } from './background.ts';
 import type { Membership } from './files.ts';
-import { fromBase64, toBase64 } from './identity.ts';
+import { toBase64 } from './identity.ts';
+import { recordsOf } from './records.ts';
 
 const ANSWER_MS = 5000;
 /** At the end, nobody wants to wait for a manager that is down. */
@@ -21,6 +22,8 @@ export type OmLinkOptions = {
   readonly privateKeyPem: string;
   readonly contact: () => Uint8Array;
   readonly renewed: (certificatePem: string) => void;
+  /** The overlay manager has removed the node; told once. */
+  readonly removed: () => void;
   readonly log: Log;
 };
 
@@ -56,27 +59,30 @@ export class OmLink {
     }
     this.#isBusy = true;
     clearTimeout(this.#timer);
-    const { membership, contact } = this.#options;
-    const { incarnation } = membership();
-    const told = await this.#client.heartbeat({ incarnation, contact: toBase64(contact()), member: this.#member });
-    this.#note(told);
-    if (told.ok && systemClock.wall() >= this.#renewAt) await this.#renew();
-    this.#isBusy = false;
-    if (this.#isClosed) return told;
-    this.#timer = setTimeout(() => void this.beat(), this.#again ? 0 : HEARTBEAT_MS);
+    try {
+      const { membership, contact } = this.#options;
+      const { incarnation } = membership();
+      const told = await this.#client.heartbeat({ incarnation, contact: toBase64(contact()), member: this.#member });
+      this.#note(told);
+      if (told.ok && systemClock.wall() >= this.#renewAt) await this.#renew();
+      return told;
+    } finally {
+      this.#isBusy = false;
+      this.#beatLater();
+    }
+  }
+
+  #beatLater(): void {
+    if (this.#isClosed) return;
+    this.#timer = setTimeout(() => inBackground(this.beat(), this.#options.log), this.#again ? 0 : HEARTBEAT_MS);
     this.#again = false;
-    return told;
   }
 
   async bootstrap(): Promise<Result<{ nodes: NodeRecord[]; found: boolean }>> {
     const answer = await this.#client.bootstrap();
     this.#note(answer);
     if (!answer.ok) return answer;
-    const nodes = answer.value.nodes.flatMap(({ id, incarnation, contact }) => {
-      const parsed = parseId(id);
-      return parsed === undefined ? [] : [{ id: parsed, incarnation, contact: fromBase64(contact) }];
-    });
-    return { ok: true, value: { nodes, found: answer.value.found } };
+    return { ok: true, value: { nodes: recordsOf(answer.value.nodes), found: answer.value.found } };
   }
 
   async lease(request: string, count: number): Promise<Result<readonly number[]>> {
@@ -108,10 +114,11 @@ export class OmLink {
     return freed;
   }
 
-  /** The node leaves the VI for good. */
+  /** The node leaves the VI for good. One that was removed has nothing more to tell. */
   async leave(): Promise<Result<void>> {
     this.#stopBeating();
-    return this.#client.leave();
+    const told = await this.#client.leave();
+    return !told.ok && told.code === 'NODE_REMOVED' ? ok() : told;
   }
 
   close(): void {
@@ -126,6 +133,7 @@ export class OmLink {
 
   async #renew(): Promise<void> {
     const renewed = await this.#client.renew();
+    if (this.#isClosed) return;
     if (!renewed.ok) {
       this.#options.log.warn({ problem: renewed.message }, 'the certificate could not be renewed; trying again');
       return;
@@ -143,6 +151,9 @@ export class OmLink {
       this.#options.log.warn({ problem }, 'no answer of the overlay manager');
     if (problem === null && this.problem !== null) this.#options.log.info('the overlay manager answers again');
     this.problem = problem;
+    if (answer.ok || answer.code !== 'NODE_REMOVED' || this.#isClosed) return;
+    this.#stopBeating();
+    this.#options.removed();
   }
 
   #createClient(timeoutMs: number): OmClient {

@@ -17,6 +17,14 @@ const BACKOFF_MS_MAX = 5000;
 const STABLE_MS = 10_000;
 /** How long an orphan has to come to our socket. */
 const ADOPT_MS = 1500;
+/** How long one that lost its connection has to say hello again. */
+const RETURN_MS = 5000;
+/** How long a new one has to say hello; doubled when it does not, since the machine may be busy with many. */
+const HELLO_MS = 15_000;
+const HELLO_MS_MAX = 120_000;
+/** The least young generation of the garbage collector: these daemons make little garbage, and there may be many. */
+const NODE_OPTIONS = ['--max-semi-space-size=1'];
+const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id';
 const STOP_MS = 1500;
 const STOP_POLL_MS = 20;
 
@@ -45,6 +53,7 @@ export class P2pdProcess {
   #pid: number | undefined;
   #startedAt = 0;
   #backoffMs = BACKOFF_MS;
+  #helloMs = HELLO_MS;
   #timer: NodeJS.Timeout | undefined;
   #isStopping = false;
   /** An orphan may come to our socket before we look for it. */
@@ -70,16 +79,19 @@ export class P2pdProcess {
   /** It came to our socket and said hello. */
   connected(): void {
     this.#isConnected = true;
+    this.#helloMs = HELLO_MS;
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
   /** Its connection is gone. If it is our child, its end is told; if it is an orphan, it must be looked for. */
   disconnected(): void {
+    // It may be news of an earlier process, told after its end.
+    if (!this.#isConnected) return;
     this.#isConnected = false;
-    if (this.#isStopping || this.#child !== undefined || this.#pid === undefined) return;
-    if (startTime(this.#pid) === undefined) this.#respawn();
-    else this.#await(ADOPT_MS);
+    if (this.#isStopping || this.#pid === undefined) return;
+    if (this.#child === undefined && startTime(this.#pid) === undefined) this.#respawn();
+    else this.#await(RETURN_MS);
   }
 
   /** From now on its end is expected. */
@@ -101,18 +113,21 @@ export class P2pdProcess {
     this.#pid = undefined;
   }
 
-  /** Kills it if it does not come to our socket in time, and starts another. */
+  /** Kills it if it does not come to our socket in time, and starts another: a child's end is told, an orphan's not. */
   #await(ms: number): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
+      const { node, log } = this.#options;
+      log.warn({ node, pid: this.#pid, ms }, 'the P2P daemon said no hello in time; ending it');
       if (this.#pid !== undefined) kill(this.#pid, 'SIGKILL');
-      this.#respawn();
+      if (this.#child === undefined) this.#respawn();
     }, ms);
   }
 
   #respawn(): void {
     this.#child = undefined;
     this.#pid = undefined;
+    this.#isConnected = false;
     if (this.#isStopping) return;
     this.restarts += 1;
     const lived = systemClock.now() - this.#startedAt;
@@ -124,14 +139,20 @@ export class P2pdProcess {
   #spawn(): void {
     const { socket, vi, node, netns, uid, logLevel, log, remember } = this.#options;
     const args = ['--socket', socket, '--vi', vi, '--node', node, '--uid', String(uid), '--log-level', logLevel];
-    const [program, ...rest] = enter(netns, [process.execPath, MAIN_FILE, ...args]);
+    const [program, ...rest] = enter(netns, [process.execPath, ...NODE_OPTIONS, MAIN_FILE, ...args]);
     // It writes to our standard error itself: a pipe to us would break under it when we die. In a session of its own,
     // since Ctrl-C in our terminal must leave it time to hand over.
     const env = { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE };
-    const child = spawn(program as string, rest, { stdio: ['ignore', 2, 2], detached: true, cwd: '/', env });
+    const child = attempt(() =>
+      spawn(program as string, rest, { stdio: ['ignore', 2, 2], detached: true, cwd: '/', env }),
+    );
+    this.#startedAt = systemClock.now();
+    if (child instanceof Error) {
+      log.error({ node, error: child.message }, 'the P2P daemon cannot be started');
+      return this.#respawn();
+    }
     this.#child = child;
     this.#pid = child.pid;
-    this.#startedAt = systemClock.now();
     child.on('error', (error) => log.error({ node, error: error.message }, 'the P2P daemon cannot be started'));
     child.on('close', (code, signal) => {
       if (this.#child !== child) return;
@@ -139,17 +160,34 @@ export class P2pdProcess {
       this.#respawn();
     });
     if (child.pid === undefined) return;
+    this.#await(this.#helloMs);
+    this.#helloMs = Math.min(this.#helloMs * 2, HELLO_MS_MAX);
     const started = startTime(child.pid);
-    if (started !== undefined) remember(`${child.pid} ${started}\n`);
+    if (started !== undefined) remember(`${child.pid} ${started} ${bootId()}\n`);
   }
 }
 
-function parseIdentity(text: string | undefined): { pid: number; startTime: string } | undefined {
-  const match = /^(\d{1,9}) (\d+)\n$/.exec(text ?? '');
-  return match === null ? undefined : { pid: Number(match[1]), startTime: match[2] as string };
+/** For the failures that Node does not tell by an event. */
+function attempt<T>(task: () => T): T | Error {
+  try {
+    return task();
+  } catch (error) {
+    return error as Error;
+  }
 }
 
-/** When a process began, in the kernel's ticks: with the number, it names one process for good. */
+/** Of the running kernel's life only: after a reboot, numbers and times of processes name others. */
+function parseIdentity(text: string | undefined): { pid: number; startTime: string } | undefined {
+  const [, pid, startTime, boot] = /^(\d{1,9}) (\d+) (\S+)\n$/.exec(text ?? '') ?? [];
+  if (pid === undefined || startTime === undefined || boot !== bootId()) return undefined;
+  return { pid: Number(pid), startTime };
+}
+
+function bootId(): string {
+  return readFileSync(BOOT_ID_FILE, 'utf8').trim();
+}
+
+/** When a process began, in the kernel's ticks: with the number, it names one process until the next reboot. */
 function startTime(pid: number): string | undefined {
   try {
     const fields = afterName(readFileSync(`/proc/${pid}/stat`, 'utf8'));

@@ -6,6 +6,7 @@ import type { Log } from '../../overlay/lib/log.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
 import { type ToP2pd, type ToRd, toP2pdCodec, toRdCodec } from '../../overlay/messages/p2pd-rd.ts';
 import type { SessionRef } from '../core/io.ts';
+import { Complaints } from './complaints.ts';
 import type { Engine, SessionActions } from './engine.ts';
 import type { HostedNode } from './hosted-node.ts';
 import { MessageSocket } from './message-socket.ts';
@@ -33,6 +34,7 @@ export type P2pdServerOptions = {
 
 export class P2pdServer implements SessionActions {
   readonly #options: P2pdServerOptions;
+  readonly #complaints: Complaints;
   readonly #sessions = new Map<SessionRef, Session>();
   #server: Server | undefined;
   #last = 0;
@@ -41,6 +43,7 @@ export class P2pdServer implements SessionActions {
 
   constructor(options: P2pdServerOptions) {
     this.#options = options;
+    this.#complaints = new Complaints(options.log);
     options.engine.sessions = this;
   }
 
@@ -63,14 +66,24 @@ export class P2pdServer implements SessionActions {
 
   send(session: SessionRef, { message }: { readonly message: ToP2pd }): void {
     const { socket, node } = this.#sessions.get(session) ?? {};
-    if (node === undefined) socket?.send(message);
-    else node.whenSettled(() => socket?.send(message));
+    if (socket === undefined) return;
+    if (node === undefined) this.#send(socket, message);
+    else node.whenSettled(() => this.#send(socket, message));
   }
 
   close(session: SessionRef): void {
     const { socket, node } = this.#sessions.get(session) ?? {};
     if (node === undefined) socket?.end();
     else node.whenSettled(() => socket?.end());
+  }
+
+  /** A message that cannot be written is ours to repair; the others still go out. */
+  #send(socket: Session['socket'], message: ToP2pd): void {
+    try {
+      socket.send(message);
+    } catch (error) {
+      this.#options.log.error({ message: message.t, error: (error as Error).stack }, 'a message could not be sent');
+    }
   }
 
   async stop(): Promise<void> {
@@ -85,7 +98,7 @@ export class P2pdServer implements SessionActions {
       message: (message) => this.#message(ref, message),
       garbage: (failure) => {
         this.refused += 1;
-        this.#options.log.warn({ pid: credentials.pid, problem: failure.message }, 'P2P daemon cut off');
+        this.#complaints.warn({ pid: credentials.pid, problem: failure.message }, 'P2P daemon cut off');
       },
       closed: () => this.#closed(ref),
     });
@@ -98,7 +111,7 @@ export class P2pdServer implements SessionActions {
 
   #turnAway(socket: Socket, { pid, uid }: PeerCredentials, why: string): void {
     this.refused += 1;
-    this.#options.log.warn({ pid, uid, why }, 'caller of the P2P daemons’ socket turned away');
+    this.#complaints.warn({ pid, uid, why }, 'caller of the P2P daemons’ socket turned away');
     socket.destroy();
   }
 
@@ -132,7 +145,7 @@ export class P2pdServer implements SessionActions {
         node === undefined ? 'There is no such virtual node here.' : 'Another process is the P2P daemon of this node.';
       session.socket.send({ t: 'refused', code: node === undefined ? 'NOT_FOUND' : 'NOT_PERMITTED', message: text });
       this.refused += 1;
-      this.#options.log.warn({ pid, vi: message.vi, node: name }, text);
+      this.#complaints.warn({ pid, vi: message.vi, node: name }, text);
       return false;
     }
     session.node = node;

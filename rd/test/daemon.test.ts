@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmdirSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -153,9 +153,67 @@ describe('two resource daemons', { skip: why ?? false, timeout: 180_000 }, () =>
     assert.ok(neighbours.t === 'tunnels' && neighbours.nodes.length === 2);
     const left = await lab.ask(first, { t: 'leave', vi: 'lab' });
     assert.ok(left.t === 'failed' && left.code === 'CONFLICT', 'which of the two?');
-    assert.deepEqual(await lab.ask(first, { t: 'leave', vi: 'lab', netns }), { t: 'done' });
+    const none = await lab.ask(second, { t: 'leave', vi: 'lab', netns });
+    assert.ok(none.t === 'failed' && none.code === 'NOT_FOUND');
+    assert.deepEqual(await lab.ask(first, { t: 'leave', vi: joined.node.vi.id, netns }), { t: 'done' });
     assert.ok(!lab.ip('netns', 'list').split(/\s/).includes(netns));
     await until('the ring has two again', async () => (await lab.node(first)).successors.length === 1);
+  });
+
+  test('take a node down that its overlay manager has removed, also one in their own namespace', async () => {
+    const netns = `${first}y`;
+    const joined = await lab.ask(first, { t: 'join', invitation, name: 'four', netns });
+    assert.ok(joined.t === 'joined');
+    lab.command(first, 'node', 'delete', 'lab', 'four', '--data', join(lab.directory, 'om'));
+    // A node whose interface is made anew says so to its overlay manager.
+    lab.inside(netns, 'link', 'del', joined.node.interface);
+    await until('the node has gone', async () => {
+      const status = await lab.ask(first, { t: 'status' });
+      return status.t === 'status' && status.nodes.length === 1;
+    });
+    assert.ok(!lab.ip('netns', 'list').split(/\s/).includes(netns));
+    assert.equal(readdirSync(join(lab.data(first), 'nodes')).length, 1);
+    await until('the ring has two again', async () => (await lab.node(first)).successors.length === 1);
+  });
+
+  test('keep a node listed that cannot come up, try it again, and let it leave', async () => {
+    const netns = `${second}z`;
+    const joined = await lab.ask(second, { t: 'join', invitation, name: 'five', netns });
+    assert.ok(joined.t === 'joined');
+    assert.equal(await lab.stop(daemons[1]), 0);
+    // No namespace can be made where a directory has its name.
+    const obstacle = `/run/netns/${netns}`;
+    mkdirSync(obstacle);
+    const five = async (): Promise<NodeStatus | undefined> => {
+      const status = await lab.ask(second, { t: 'status' });
+      return status.t === 'status' ? status.nodes.find(({ name }) => name === 'five') : undefined;
+    };
+    try {
+      daemons[1] = await lab.startRdAndWait(second);
+      assert.match((await five())?.problem ?? '', /cannot come up/);
+    } finally {
+      rmdirSync(obstacle);
+    }
+    await until('it has come up', async () => ['forming', 'formed'].includes((await five())?.phase ?? ''));
+    assert.deepEqual(await lab.ask(second, { t: 'leave', vi: 'lab', netns }), { t: 'done' });
+    assert.ok(!lab.ip('netns', 'list').split(/\s/).includes(netns));
+    await until('the ring has two again', async () => (await lab.node(first)).successors.length === 1);
+  });
+
+  test('are refused the data directory of another', async () => {
+    const elsewhere = lab.startRd(first, undefined, lab.run('elsewhere'));
+    assert.equal(await elsewhere.ended, 1);
+    assert.match(elsewhere.output(), /runs already with the data directory/);
+  });
+
+  test('stop in good order also while they start', async () => {
+    assert.equal(await lab.stop(daemons[1]), 0);
+    const starting = lab.startRd(second);
+    await until('it has begun', () => existsSync(join(lab.run(second), 'rd.sock')));
+    assert.equal(await lab.stop(starting), 0);
+    assert.deepEqual(traces(lab, second), []);
+    daemons[1] = await lab.startRdAndWait(second);
+    await until('packets flow again', async () => (await lab.ping(first, nodes[1].ipv4, 1, 50)) === 1);
   });
 
   test('lose no packet when a P2P daemon is killed', async () => {
@@ -189,8 +247,13 @@ describe('two resource daemons', { skip: why ?? false, timeout: 180_000 }, () =>
     assert.equal(rules.length, 1);
   });
 
-  test('make an interface anew that somebody removed', async () => {
+  test('make an interface anew that somebody removed, also while nothing can be saved', async () => {
+    const [directory] = readdirSync(join(lab.data(second), 'nodes'));
+    const obstacle = join(lab.data(second), 'nodes', directory ?? '', 'membership.json.new');
+    mkdirSync(obstacle);
     lab.inside(second, 'link', 'del', (await lab.node(second)).interface);
+    await until('the node says so', async () => /not saved/.test((await lab.node(second)).problem ?? ''));
+    rmdirSync(obstacle);
     await until('packets flow again', async () => (await lab.ping(first, nodes[1].ipv4, 1, 50)) === 1);
     assert.equal(traces(lab, second).filter((line) => line.includes('iif')).length, 1);
   });
@@ -206,7 +269,7 @@ describe('two resource daemons', { skip: why ?? false, timeout: 180_000 }, () =>
   });
 
   test('leave for good when told to', async () => {
-    assert.deepEqual(await lab.ask(second, { t: 'leave', vi: 'lab' }), { t: 'done' });
+    assert.deepEqual(await lab.ask(second, { t: 'leave', vi: 'lab', netns: '' }), { t: 'done' });
     assert.deepEqual(traces(lab, second), []);
     assert.deepEqual(readdirSync(join(lab.data(second), 'nodes')), []);
     await until('the other one knows', async () => (await lab.node(first)).successors.length === 0);

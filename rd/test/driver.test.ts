@@ -1,17 +1,21 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { NAME_PATTERN } from '../../overlay/fields.ts';
 import { encodeFrame, FrameReader } from '../../overlay/frames.ts';
+import type { Millis } from '../../overlay/lib/clock.ts';
 import { type FromControl, fromControlCodec, type ToControl, toControlCodec } from '../../overlay/messages/control.ts';
+import { Complaints, EVERY_MS } from '../driver/complaints.ts';
+import { lockData } from '../driver/data-lock.ts';
 import { ownEndpoints, ownFamilies, parseEndpoint, selfEndpoint } from '../driver/endpoints.ts';
 import { DataDirectory, type Membership } from '../driver/files.ts';
 import { loadIdentity } from '../driver/identity.ts';
 import { MessageSocket } from '../driver/message-socket.ts';
 import { birthName, interfaceName, isNamespaceName, nodeNameOf } from '../driver/names.ts';
+import { recordsOf } from '../driver/records.ts';
 import { run } from '../driver/shell.ts';
 import { testVi } from './network.ts';
 
@@ -88,26 +92,87 @@ describe('the data directory', () => {
 
   test('keeps memberships, readable to nobody else', () => {
     assert.ok(data.prepare().ok);
-    data.saveMembership(membership);
+    assert.ok(data.saveMembership(membership).ok);
     assert.deepEqual(data.memberships(), { found: [membership], unreadable: [] });
     const file = join(data.path, data.nodePath(membership), 'membership.json');
     assert.equal(statSync(file).mode & 0o777, 0o600);
     writeFileSync(file, '{"half":');
     assert.equal(data.memberships().unreadable.length, 1);
-    data.removeMembership(membership);
+    assert.ok(data.removeMembership(membership).ok);
     assert.deepEqual(data.memberships(), { found: [], unreadable: [] });
   });
 
   test('keeps one key', () => {
     const first = loadIdentity(data);
     assert.deepEqual(loadIdentity(data), first);
-    assert.match(first.fingerprint, /^[0-9a-f]{32}$/);
+    assert.ok(first.ok);
+    assert.match(first.value.fingerprint, /^[0-9a-f]{32}$/);
     assert.equal(statSync(join(data.path, 'key.pem')).mode & 0o777, 0o600);
+  });
+
+  test('that refuses a file gives a reason, and the old text stays', () => {
+    assert.ok(data.saveMembership(membership).ok);
+    const blocked = join(data.path, data.nodePath(membership), 'membership.json.new');
+    mkdirSync(blocked);
+    const saved = data.saveMembership({ ...membership, incarnation: 2 });
+    assert.ok(!saved.ok && saved.code === 'SYSTEM' && saved.message.includes(blocked));
+    rmSync(blocked, { recursive: true });
+    assert.deepEqual(data.memberships().found, [membership]);
+    assert.ok(data.removeMembership(membership).ok);
+  });
+
+  test('belongs to one daemon', async () => {
+    const path = join(directory, 'a-directory-with-a-long-name-'.repeat(5));
+    mkdirSync(path);
+    const lock = await lockData(path);
+    assert.ok(lock.ok);
+    const second = await lockData(path);
+    assert.ok(!second.ok && second.code === 'CONFLICT' && second.message.includes(path));
+    await lock.value.release();
+    const third = await lockData(path);
+    assert.ok(third.ok, 'released');
+    await third.value.release();
   });
 
   test('that cannot be used is told of', () => {
     const prepared = new DataDirectory('/dev/null/here').prepare();
     assert.ok(!prepared.ok && prepared.code === 'NOT_PERMITTED');
+  });
+});
+
+describe('records of nodes', () => {
+  test('are dropped where a P2P daemon could not be told of them', () => {
+    const good = { id: '0123456789abcdef', incarnation: 7, contact: 'AQID' };
+    const bad = [
+      { ...good, id: 'nonsense' },
+      { ...good, incarnation: 2 ** 53 },
+      { ...good, incarnation: -1 },
+      { ...good, contact: '' },
+      { ...good, contact: Buffer.alloc(97).toString('base64') },
+    ];
+    const known = recordsOf([...bad, good]);
+    assert.deepEqual(known, [{ id: 0x0123456789abcdefn, incarnation: 7, contact: Uint8Array.of(1, 2, 3) }]);
+  });
+});
+
+describe('complaints', () => {
+  test('are logged once a while for each kind, with the number of those untold', () => {
+    let now = 0;
+    const logged: unknown[] = [];
+    const complaints = new Complaints(
+      { warn: (...told: unknown[]) => void logged.push(told) },
+      {
+        now: () => now as Millis,
+      },
+    );
+    for (now = 0; now < EVERY_MS; now += EVERY_MS / 10) complaints.warn({ pid: now }, 'a');
+    complaints.warn({}, 'b');
+    complaints.warn({ pid: 1 }, 'a');
+    assert.deepEqual(logged, [
+      [{ pid: 0, untold: 0 }, 'a'],
+      [{ untold: 0 }, 'b'],
+      [{ pid: 1, untold: 9 }, 'a'],
+    ]);
   });
 });
 

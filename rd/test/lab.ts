@@ -17,7 +17,6 @@ import {
 } from '../../overlay/messages/control.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const RD_FILE = join(ROOT, 'rd/driver/main.ts');
 const COMMAND_FILE = join(ROOT, 'cli/main.ts');
 const ADDON_FILE = join(ROOT, 'native/build/p2pxbone.node');
 const END_MS = 15_000;
@@ -117,8 +116,8 @@ export class Lab {
     return execFileSync('nsenter', command, { encoding: 'utf8', cwd: '/', stdio: ['ignore', 'pipe', 'pipe'] });
   }
 
-  startRd(host: string, uid?: number): Started {
-    const rd = start(host, [RD_FILE, '--data', this.data(host), '--run', this.run(host)], uid);
+  startRd(host: string, uid?: number, run: string = this.run(host)): Started {
+    const rd = start(host, [COMMAND_FILE, 'rd', 'start', '--data', this.data(host), '--run', run], uid);
     this.#started.push(rd);
     return rd;
   }
@@ -189,7 +188,9 @@ export class Lab {
       child.kill('SIGKILL');
       await ended;
     }
-    for (const host of this.hosts) {
+    // Those that their daemons made begin with a host's name.
+    const left = this.ip('netns', 'list').split(/\s/);
+    for (const host of left.filter((name) => this.hosts.some((own) => name.startsWith(own)))) {
       // P2P daemons whose resource daemon was killed end with their namespace's processes.
       for (const pid of this.ip('netns', 'pids', host).split('\n').filter(Boolean))
         process.kill(Number(pid), 'SIGKILL');
