@@ -91,7 +91,7 @@ async function request({ machine, node }: Member, key: string): Promise<void> {
   const address = keyAddressOf(node, idOfKey(key));
   const fetched = await (await machine.agent()).fetchOne(address);
   const answer = fetched.by === null ? paint('red', fetched.error ?? '') : `answered by ${paint('bold', fetched.by)}`;
-  print(`${node.name}$ curl http://[${address}]:8080/  →  ${answer}, ${fetched.ms.toFixed(1)} ms`);
+  print(`${node.name}: GET http://[${address}]:8080/  →  ${answer}, ${fetched.ms.toFixed(1)} ms`);
 }
 
 async function kill(place: Place, victim: Member): Promise<void> {

@@ -123,7 +123,7 @@ export class Tour {
     const agent = await client.machine.agent();
     this.#show(`\n${paint('bold', 'A key')}: '${key}' has id ${formatId(id)} and address ${address}`);
     const before = await agent.fetchOne(address);
-    this.#show(`  ${client.node.name}$ curl http://[${address}]:8080/  →  ${said(before)}, ${before.ms.toFixed(1)} ms`);
+    this.#show(`  ${client.node.name}: GET http://[${address}]:8080/  →  ${said(before)}, ${before.ms.toFixed(1)} ms`);
     this.#expect(before.by, owner.node.name, `the key '${key}' before the failure`);
     this.#show(
       `  ${owner.node.name} loses its power: kill -9 of its resource and P2P daemons, and its cable is taken out.`,
@@ -133,7 +133,7 @@ export class Tour {
     this.#members = this.#members.filter((member) => member !== owner);
     const ms = Math.round(await untilAnsweredBy(agent, address, successor.node.name, FAILOVER_MS));
     const after = await agent.fetchOne(address);
-    this.#show(`  ${client.node.name}$ curl http://[${address}]:8080/  →  ${said(after)}, ${ms} ms after the failure`);
+    this.#show(`  ${client.node.name}: GET http://[${address}]:8080/  →  ${said(after)}, ${ms} ms after the failure`);
     this.#expect(after.by, successor.node.name, `the key '${key}' after the failure`);
     this.#findings.failover = { key, died: owner.node.name, answers: successor.node.name, ms };
   }
