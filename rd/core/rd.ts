@@ -3,8 +3,8 @@
  * does. `handle` an input, then drain `poll`, then wait until `deadline` or the next input.
  */
 import { formatId, type Id } from '../../overlay/id.ts';
-import { ok } from '../../overlay/lib/result.ts';
 import type { Millis } from '../../overlay/lib/clock.ts';
+import { ok } from '../../overlay/lib/result.ts';
 import type { RdMessage } from '../../overlay/messages/rd-rd.ts';
 import { Associations } from './associations.ts';
 import {

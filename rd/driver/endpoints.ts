@@ -3,7 +3,7 @@ import { networkInterfaces } from 'node:os';
 import { formatAddress, parseAddress } from '../../overlay/addresses.ts';
 import { fail } from '../../overlay/errors.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
-import { type Endpoint, ENDPOINTS_MAX, type Family, familyOf } from '../core/contact.ts';
+import { ENDPOINTS_MAX, type Endpoint, type Family, familyOf } from '../core/contact.ts';
 import { INTERFACE_PREFIX } from './names.ts';
 
 /** ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT. BAD_CONFIG for anything else. */

@@ -5,6 +5,7 @@ import { formatId } from '../../overlay/id.ts';
 import { type Clock, systemClock } from '../../overlay/lib/clock.ts';
 import type { Log } from '../../overlay/lib/log.ts';
 import { type RdMessage, rdCodec } from '../../overlay/messages/rd-rd.ts';
+import { KEY_BYTES } from '../core/contact.ts';
 import {
   type AssociationDown,
   type AssociationRef,
@@ -18,7 +19,6 @@ import {
   type SessionRef,
   type TunnelView,
 } from '../core/io.ts';
-import { KEY_BYTES } from '../core/contact.ts';
 import { RdCore } from '../core/rd.ts';
 import { CertificateVerifier } from './certificates.ts';
 import { Complaints } from './complaints.ts';

@@ -16,23 +16,22 @@ import { LEASE_BLOCK } from '../core/limits.ts';
 import { inBackground } from './background.ts';
 import type { Credentials } from './credentials.ts';
 import type { Engine, NodeActions, NodeOutput } from './engine.ts';
-import { type DataDirectory, type Membership, REMEMBERED_MAX } from './files.ts';
-import { pemToDer, type RdIdentity, toBase64 } from './identity.ts';
+import type { DataDirectory, Membership } from './files.ts';
+import { pemToDer, type RdIdentity } from './identity.ts';
 import type { Attachment, Kernel } from './kernel.ts';
-import { birthName } from './names.ts';
 import { Lookups } from './lookups.ts';
+import { birthName } from './names.ts';
 import { NodePlane } from './node-plane.ts';
 import { OmLink } from './om-link.ts';
 import { P2pdProcess } from './p2pd-process.ts';
 import { recordsOf } from './records.ts';
+import { RingWatch } from './ring-watch.ts';
+import { SavedMembership } from './saved-membership.ts';
 
 /** How long a P2P daemon has to hand over when its node leaves the ring. */
 const LEAVE_MS = 5000;
 /** Time for the last control messages to go out, milliseconds. */
 const GOODBYE_MS = 20;
-/** Peers learnt are written down together after this. */
-const SAVE_MS = 5000;
-const SAVE_RETRY_MS = 30_000;
 const PID_FILE = 'p2pd.pid';
 /** Wait before an interface is made anew; doubled with each failure. */
 const REPAIR_MS = 1000;
@@ -62,33 +61,26 @@ export type Host = {
   readonly log: Log;
 };
 
-const STARTING: RingReportMessage = { phase: 'starting', predecessor: null, successors: [], fingers: [] };
-
 export class HostedNode implements NodeActions {
   readonly #host: Host;
   readonly ref: NodeRef;
   readonly id: Id;
   readonly om: OmLink;
   readonly p2pd: P2pdProcess;
-  #membership: Membership;
+  readonly #saved: SavedMembership;
+  readonly #ring = new RingWatch();
   #attachment: Attachment | undefined;
   #plane: NodePlane | undefined;
-  #report = STARTING;
   #isOpen = false;
   #isReady = false;
   #awaitingReady: (() => void)[] = [];
   #isConnected = false;
   #problem: string | null = null;
-  /** Why its membership is not on the disk as it should be. */
-  #saveProblem: string | null = null;
-  #saveTimer: NodeJS.Timeout | undefined;
   #repairing: Promise<void> | undefined;
   #closing: Promise<Result<void>> | undefined;
   readonly #left = Promise.withResolvers<void>();
   readonly #closed = Promise.withResolvers<void>();
   readonly #log: Log;
-  /** Told of every report of the P2P daemon. */
-  readonly #watchers = new Set<() => void>();
   readonly #lookups = new Lookups();
   /** Messages for the P2P daemon that wait until the kernel has the addresses they speak of. */
   #outbox: (() => void)[] = [];
@@ -97,15 +89,13 @@ export class HostedNode implements NodeActions {
   constructor(host: Host, membership: Membership, onRemoved: () => void) {
     this.#host = host;
     this.ref = host.nextRef();
-    this.#membership = {
-      ...membership,
-      incarnation: Math.max(systemClock.wall(), membership.incarnation + 1),
-    };
     this.id = parseId(membership.id) as Id;
     const log = host.log.child({ vi: membership.vi.name, member: membership.name });
+    const incarnation = Math.max(systemClock.wall(), membership.incarnation + 1);
+    this.#saved = new SavedMembership(host.data, { ...membership, incarnation }, log);
     this.#log = log;
     this.om = new OmLink({
-      membership: () => this.#membership,
+      membership: () => this.membership,
       privateKeyPem: host.identity.privateKeyPem,
       contact: () => this.#refreshContact(),
       renewed: (certificate) => this.#renewed(certificate),
@@ -129,15 +119,15 @@ export class HostedNode implements NodeActions {
   }
 
   get membership(): Membership {
-    return this.#membership;
+    return this.#saved.value;
   }
 
   get vi(): string {
-    return this.#membership.vi.id;
+    return this.membership.vi.id;
   }
 
   get caPem(): string {
-    return this.#membership.ca;
+    return this.membership.ca;
   }
 
   get plane(): NodePlane {
@@ -150,7 +140,7 @@ export class HostedNode implements NodeActions {
   }
 
   get report(): RingReportMessage {
-    return this.#report;
+    return this.#ring.report;
   }
 
   /** Whether there is something to take down, or being taken down: from a successful `open` on. */
@@ -174,26 +164,26 @@ export class HostedNode implements NodeActions {
   }
 
   get isOnRing(): boolean {
-    return this.#report.phase === 'forming' || this.#report.phase === 'formed';
+    return this.#ring.isOnRing;
   }
 
   /** What stands in the way, one sentence. */
   get problem(): string | null {
     if (this.#problem !== null) return this.#problem;
     if (!this.#isConnected) return 'The P2P daemon is not connected; it is started again as often as it ends.';
-    return this.#saveProblem ?? this.om.problem;
+    return this.#saved.problem ?? this.om.problem;
   }
 
   /** Interface, addresses, credentials, tunnels, P2P daemon. A failure leaves nothing behind. */
   async open(): Promise<Result<void>> {
     const { kernel, credentials } = this.#host;
-    const { netns } = this.#membership;
+    const { netns } = this.membership;
     const placed = await this.#place();
     if (!placed.ok) {
       await kernel.releaseNamespace(netns);
       return placed;
     }
-    const credential = credentials.add(this, this.#membership);
+    const credential = credentials.add(this, this.membership);
     if (!credential.ok) {
       credentials.remove(this);
       await this.#unplace();
@@ -201,7 +191,7 @@ export class HostedNode implements NodeActions {
       return credential;
     }
     this.#isOpen = true;
-    this.#save();
+    this.#saved.save();
     this.#enter();
     // Others may come by us from now on.
     this.#beat(false);
@@ -226,51 +216,40 @@ export class HostedNode implements NodeActions {
   async #close(why: Farewell): Promise<Result<void>> {
     const { credentials, engine, kernel, data } = this.#host;
     this.p2pd.retire();
-    if (this.#isConnected && this.#report.phase !== 'starting') {
+    if (this.#isConnected && this.report.phase !== 'starting') {
       this.send({ t: 'leave' });
       await Promise.race([this.#left.promise, sleep(LEAVE_MS, undefined, { ref: false })]);
     }
     this.#isOpen = false;
     this.#closed.resolve();
-    for (const watcher of this.#watchers) watcher();
+    this.#ring.end();
     await this.p2pd.stop();
     await this.#repairing?.catch(() => undefined);
     const pairs = engine.pairs(this.ref);
     engine.remove(this.ref);
     await sleep(GOODBYE_MS);
     await this.#unplace();
-    await kernel.releaseNamespace(this.#membership.netns);
+    await kernel.releaseNamespace(this.membership.netns);
     credentials.remove(this);
-    clearTimeout(this.#saveTimer);
+    this.#saved.close();
     if (why !== 'stop') {
       const told = why === 'leave' ? await this.om.leave() : ok();
       this.om.close();
-      const removed = data.removeMembership(this.#membership);
+      const removed = data.removeMembership(this.membership);
       return told.ok ? removed : told;
     }
     // Some stay leased: the node shall come back also while the overlay manager is down.
     const kept = pairs.slice(0, LEASE_BLOCK);
-    if (await this.om.farewell(pairs.slice(LEASE_BLOCK))) this.#membership = { ...this.#membership, pairs: kept };
+    const isTold = await this.om.farewell(pairs.slice(LEASE_BLOCK));
     this.om.close();
-    this.#save();
+    this.#saved.change(isTold ? { pairs: kept } : {});
     data.remove(this.#pidFile);
     return ok();
   }
 
   /** Waits until the node is on the ring; each change of its phase is told. */
-  async untilOnRing(limitMs: number, onPhase: (phase: string) => void): Promise<Result<void>> {
-    const until = systemClock.now() + limitMs;
-    let told = '';
-    while (!this.isOnRing) {
-      if (!this.#isOpen) return fail('NOT_READY', 'The node was taken down before it was on the ring.');
-      const left = until - systemClock.now();
-      if (left <= 0)
-        return fail('TIMEOUT', `The node found no place on the ring in time. ${this.problem ?? ''}`.trim());
-      if (this.#report.phase !== told) onPhase(this.#report.phase);
-      told = this.#report.phase;
-      await this.#nextReport(left);
-    }
-    return ok();
+  untilOnRing(limitMs: number, onPhase: (phase: string) => void): Promise<Result<void>> {
+    return this.#ring.untilOnRing(limitMs, onPhase, () => this.problem);
   }
 
   send(message: ToP2pd): void {
@@ -311,12 +290,7 @@ export class HostedNode implements NodeActions {
       case 'leases.keep':
         return inBackground(this.#keepLeases(output.pairs), this.#log);
       case 'leases.changed':
-        this.#membership = {
-          ...this.#membership,
-          pairs: [...output.pairs],
-          leasedUntil: systemClock.wall() + output.msLeft,
-        };
-        return this.#save();
+        return this.#saved.change({ pairs: [...output.pairs], leasedUntil: systemClock.wall() + output.msLeft });
       case 'bootstrap.get':
         return inBackground(this.#bootstrap(), this.#log);
       case 'measure': {
@@ -330,14 +304,14 @@ export class HostedNode implements NodeActions {
       case 'left':
         return this.#left.resolve();
       case 'peer':
-        return this.#remember(output.record);
+        return this.#saved.remember(output.record);
     }
   }
 
   /** The data plane's interface: made here, in its namespace, named and configured by the kernel part. */
   async #place(): Promise<Result<void>> {
     const { kernel, plane, engine, log } = this.#host;
-    const { vi, ipv4, ipv6, netns } = this.#membership;
+    const { vi, ipv4, ipv6, netns } = this.membership;
     const prepared = await kernel.prepareNamespace(netns);
     if (!prepared.ok) return prepared;
     const { mtu, ipv4Pool } = vi.definition;
@@ -408,8 +382,7 @@ export class HostedNode implements NodeActions {
       this.#log.error({ problem: placed.message }, 'the interface cannot be made; trying again');
     }
     this.#problem = null;
-    this.#membership = { ...this.#membership, incarnation: this.#membership.incarnation + 1 };
-    this.#save();
+    this.#saved.change({ incarnation: this.membership.incarnation + 1 });
     this.#enter();
     this.#beat();
   }
@@ -426,7 +399,7 @@ export class HostedNode implements NodeActions {
   }
 
   #setup(): NodeSetup {
-    const { vi, name, ipv4, ipv6, groups, incarnation, certificate, p2pdPort, pairs, leasedUntil } = this.#membership;
+    const { vi, name, ipv4, ipv6, groups, incarnation, certificate, p2pdPort, pairs, leasedUntil } = this.membership;
     return {
       vi,
       name,
@@ -451,15 +424,14 @@ export class HostedNode implements NodeActions {
   /** Base addresses come and go; heartbeats are the occasion to look. */
   #refreshContact(): Uint8Array {
     const contact = this.#contact();
-    const certificate = pemToDer(this.#membership.certificate);
+    const certificate = pemToDer(this.membership.certificate);
     this.#host.engine.input({ kind: 'node.update', node: this.ref, contact, certificate });
     return contact;
   }
 
   #renewed(certificate: string): void {
-    this.#membership = { ...this.#membership, certificate };
-    this.#save();
-    const set = this.#host.credentials.add(this, this.#membership);
+    this.#saved.change({ certificate });
+    const set = this.#host.credentials.add(this, this.membership);
     if (!set.ok) this.#log.error({ problem: set.message }, 'the renewed certificate cannot be used');
     this.#refreshContact();
     this.#log.info('certificate renewed');
@@ -481,51 +453,13 @@ export class HostedNode implements NodeActions {
   async #bootstrap(): Promise<void> {
     const answer = await this.om.bootstrap();
     if (answer.ok) return this.send({ t: 'bootstrap', ...answer.value });
-    this.send({ t: 'bootstrap', nodes: recordsOf(this.#membership.peers), found: false });
+    this.send({ t: 'bootstrap', nodes: recordsOf(this.membership.peers), found: false });
   }
 
   #reported(report: RingReportMessage): void {
     const wasOnRing = this.isOnRing;
-    this.#report = report;
-    for (const watcher of this.#watchers) watcher();
+    this.#ring.reported(report);
     if (this.isOnRing !== wasOnRing) this.#beat(this.isOnRing);
-  }
-
-  #nextReport(limitMs: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, limitMs);
-    this.#watchers.add(resolve);
-    return promise.finally(() => {
-      clearTimeout(timer);
-      this.#watchers.delete(resolve);
-    });
-  }
-
-  #remember(record: { id: Id; incarnation: number; contact: Uint8Array }): void {
-    const id = record.id.toString(16).padStart(16, '0');
-    const others = this.#membership.peers.filter((peer) => peer.id !== id);
-    const peer = { id, incarnation: record.incarnation, contact: toBase64(record.contact) };
-    this.#membership = { ...this.#membership, peers: [peer, ...others].slice(0, REMEMBERED_MAX) };
-    this.#saveLater(SAVE_MS);
-  }
-
-  /** A disk that is full does not end the node: it is told of, and tried again. */
-  #save(): void {
-    const saved = this.#host.data.saveMembership(this.#membership);
-    if (saved.ok) {
-      this.#saveProblem = null;
-      return;
-    }
-    this.#saveProblem = `The membership is not saved: ${saved.message}`;
-    this.#log.error({ problem: saved.message }, 'the membership cannot be saved');
-    this.#saveLater(SAVE_RETRY_MS);
-  }
-
-  #saveLater(ms: number): void {
-    this.#saveTimer ??= setTimeout(() => {
-      this.#saveTimer = undefined;
-      if (this.#isOpen) this.#save();
-    }, ms).unref();
   }
 
   #beat(isMember?: boolean): void {
@@ -533,6 +467,6 @@ export class HostedNode implements NodeActions {
   }
 
   get #pidFile(): string {
-    return `${this.#host.data.nodePath(this.#membership)}/${PID_FILE}`;
+    return `${this.#host.data.nodePath(this.membership)}/${PID_FILE}`;
   }
 }

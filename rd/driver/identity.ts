@@ -1,8 +1,8 @@
 /** The key of this resource daemon, and what is made of it. */
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { KEY_BYTES } from '../core/contact.ts';
-import { ok, type Result } from '../../overlay/lib/result.ts';
 import { fail } from '../../overlay/errors.ts';
+import { ok, type Result } from '../../overlay/lib/result.ts';
+import { KEY_BYTES } from '../core/contact.ts';
 import type { DataDirectory } from './files.ts';
 
 const KEY_FILE = 'key.pem';

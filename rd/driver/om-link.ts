@@ -1,11 +1,11 @@
 /** One virtual node's contact with its overlay manager: heartbeats, bootstrap, leases, renewal. */
 import { X509Certificate } from 'node:crypto';
+import type { NodeRecord } from '../../overlay/fields.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
 import type { Log } from '../../overlay/lib/log.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
 import { HEARTBEAT_MS, type NodeSummary } from '../../overlay/om-api.ts';
 import { createOmClient, type OmClient } from '../../overlay/om-client.ts';
-import type { NodeRecord } from '../../overlay/fields.ts';
 import { inBackground } from './background.ts';
 import type { Membership } from './files.ts';
 import { toBase64 } from './identity.ts';
