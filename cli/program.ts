@@ -116,10 +116,12 @@ function addDaemonCommands(program: Command): void {
   ).action(async (options) => (await import('./commands/rd.ts')).start(options));
   json(
     daemon(
-      command(program, 'join <invitation>', 'join a VI; starts the resource daemon where none runs', [
-        'join pxb1_AXk0… --name web1',
-        'join pxb1_AXk0… --netns blue',
-      ]),
+      command(
+        program,
+        'join <invitation>',
+        'join a VI; starts the resource daemon where none runs; - reads standard input',
+        ['join pxb1_AXk0… --name web1', 'join - < invitation.txt', 'join pxb1_AXk0… --netns blue'],
+      ),
     ),
   )
     .option('--name <name>', 'name of the node; default: the name of the host')

@@ -1,3 +1,4 @@
+import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ERRORS, OverlayError } from '../../overlay/errors.ts';
 import { formatId } from '../../overlay/id.ts';
@@ -23,7 +24,11 @@ export type JoinOptions = RdOptions & {
 
 const POLL_MS = 100;
 
-export async function run(invitation: string, options: JoinOptions): Promise<void> {
+/** `-` for the invitation: it is read from standard input. */
+export async function run(given: string, options: JoinOptions): Promise<void> {
+  // The invitation is a secret, and everybody may read the arguments of a process until this replaces them.
+  process.title = 'p2pxbone join';
+  const invitation = given === '-' ? (await text(process.stdin)).trim() : given;
   const where = runDirectory(options.run);
   // What can be said without asking anybody is said first.
   const { vi, expires } = valueOf(parseInvitation(invitation));

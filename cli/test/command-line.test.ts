@@ -1,10 +1,12 @@
 /** The command as a user runs it: exit codes, sentences, and JSON. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { idAddress, parseCidr } from '../../overlay/addresses.ts';
 import { formatId, idOfKey, toId } from '../../overlay/id.ts';
 import { formatInvitation } from '../../overlay/invitation.ts';
@@ -247,6 +249,19 @@ test('join waits until the node is on the ring and tells its addresses', async (
   assert.equal(code, 0, stderr);
   assert.match(stdout, /joined +VI lab as n1/);
   assert.match(stderr, /asking the overlay manager/);
+});
+
+test('join reads the invitation from standard input, and hides its arguments meanwhile', async () => {
+  const child = spawn(process.execPath, [COMMAND_FILE, 'join', '-', '--run', server.run]);
+  let stdout = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  const closed = once(child, 'close');
+  const commandLine = (): string => readFileSync(`/proc/${child.pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+  for (let wait = 0; wait < 200 && commandLine() !== 'p2pxbone join'; wait++) await sleep(25);
+  assert.equal(commandLine(), 'p2pxbone join');
+  child.stdin.end(`${invitationOf(4_000_000_000)}\n`);
+  assert.deepEqual(await closed, [0, null]);
+  assert.match(stdout, /joined +VI lab as n1/);
 });
 
 test('a mangled or stale invitation is refused before anything is asked', async () => {
