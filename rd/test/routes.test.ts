@@ -123,8 +123,8 @@ describe('the forwarding image', () => {
 
   test('finds a peer whose association is lost by its place on the ring', () => {
     const image = compileImage({ ...self, routes: [], tunnels: [{ peer: id(9), link, stable, isUp: false }] });
-    const addresses = image.exact.map((entry) => entry.address);
-    assert.ok(addresses.includes('fd00::11') && !addresses.includes('10.77.0.9'));
+    const addresses = new Set(image.exact.map((entry) => entry.address));
+    assert.ok(addresses.has('fd00::11') && !addresses.has('10.77.0.9'));
   });
 
   test('has every address once, whatever the tunnels claim', () => {
