@@ -151,6 +151,9 @@ function addLookingCommands(program: Command): void {
     (await import('./commands/routes.ts')).run(options),
   );
   node(
+    command(program, 'flows', 'list the TCP and UDP connections of this node’s programs over the VI', ['flows --json']),
+  ).action(async (options) => (await import('./commands/flows.ts')).run(options));
+  node(
     command(program, 'key <string>', 'show a key’s id, its address and the node now responsible', ['key hello']),
   ).action(async (key, options) => (await import('./commands/key.ts')).run(key, options));
   families(

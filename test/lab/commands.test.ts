@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { keyAddressOf } from '../../cli/demo/check.ts';
 import { longestPath, routeTables } from '../../cli/demo/paths.ts';
 import { ownerOf } from '../../cli/ring-picture.ts';
 import { formatId, idOfKey } from '../../overlay/id.ts';
@@ -19,6 +20,7 @@ test('the commands show a running ring', { skip, timeout: 90_000 }, async (conte
     [['tunnels'], /successor/],
     [['routes'], /this node/],
     [['key', 'hello'], new RegExp(formatId(idOfKey('hello')))],
+    [['flows'], /PROTOCOL|is connected over VI/],
     [['ping', 'n2', '-c', '1'], /1 received/],
     [['ping', 'n2', '-6', '-c', '1'], /1 received/],
     [['ping', 'key:hello', '-c', '1'], /is responsible for it now/],
@@ -43,6 +45,20 @@ test('the commands show a running ring', { skip, timeout: 90_000 }, async (conte
   const key = JSON.parse(await machine.mustCommand(['key', 'hello', '--json', ...here])) as { owner: { name: string } };
   const nodes = members.map((member) => member.node);
   assert.equal(key.owner.name, ownerOf(nodes, idOfKey('hello'))?.name);
+
+  const owner = members.find((member) => member.node.name === key.owner.name) ?? assert.fail();
+  const client = members.find((member) => member !== owner) ?? assert.fail();
+  await owner.machine.agent();
+  const agent = await client.machine.agent();
+  assert.equal((await agent.fetchOne(keyAddressOf(client.node, idOfKey('hello')))).by, owner.node.name);
+  const { flows } = JSON.parse(await owner.machine.mustCommand(['flows', '--json', '--run', owner.machine.run])) as {
+    flows: { local: { key: string | null }; remote: { node: string | null } }[];
+  };
+  const answered = flows.filter(({ local }) => local.key === formatId(idOfKey('hello')));
+  assert.deepEqual(
+    answered.map(({ remote }) => remote.node),
+    [client.node.name],
+  );
 
   const unreachable = await machine.command(['ping', '192.0.2.1', '-c', '1', ...here]);
   assert.equal(unreachable.code, 4, unreachable.stderr);
