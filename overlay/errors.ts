@@ -98,10 +98,6 @@ export type ErrorCode = keyof typeof ERRORS;
 
 export const ERROR_CODES: readonly ErrorCode[] = Object.keys(ERRORS) as ErrorCode[];
 
-export function isErrorCode(value: unknown): value is ErrorCode {
-  return typeof value === 'string' && Object.hasOwn(ERRORS, value);
-}
-
 /** A failure with the table's sentence, or a more precise one. */
 export function fail(code: ErrorCode, message: string = ERRORS[code].text): Failure {
   return { ok: false, code, message };
