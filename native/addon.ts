@@ -38,7 +38,15 @@ export type NativeCounters = {
 
 export interface NativePlane {
   bind(ip: Uint8Array, port: number): NativeEndpoint | NativeFailure;
-  setCredential(name: string, certificatePem: string, keyPem: string, caPem: string): undefined | NativeFailure;
+  setCredential(
+    name: string,
+    certificatePem: string,
+    keyPem: string,
+    caPem: string,
+    ciphers: Uint8Array,
+    rekeySeconds: number,
+    crlPem: string,
+  ): undefined | NativeFailure;
   removeCredential(name: string): void;
   openNode(
     tapName: string,
@@ -52,8 +60,18 @@ export interface NativePlane {
     ...sources: [...FlatPrefixes, ...FlatPrefixes]
   ): number | NativeFailure;
   closeNode(node: number): void;
-  addTunnel(node: number, ip: Uint8Array, port: number, peerMac: Uint8Array): number | NativeFailure;
+  /** Association 0: plain. */
+  addTunnel(
+    node: number,
+    ip: Uint8Array,
+    port: number,
+    peerMac: Uint8Array,
+    association: number,
+  ): number | NativeFailure;
   updateTunnel(tunnel: number, payloadBytesMax: number, ...peer: [] | [Uint8Array, number]): undefined | NativeFailure;
+  secureTunnel(tunnel: number, association: number): undefined | NativeFailure;
+  /** Each shape as the numbers of LinkShape in their order, 0 for what is absent. */
+  shapeTunnel(tunnel: number, out: Float64Array, inwards: Float64Array): undefined | NativeFailure;
   removeTunnel(tunnel: number): void;
   publish(
     node: number,
@@ -77,7 +95,13 @@ export interface NativePlane {
 }
 
 export type Addon = {
-  readonly Plane: new (keepAliveMs: number, silenceMs: number, seed: bigint, doorbell: () => void) => NativePlane;
+  readonly Plane: new (
+    keepAliveMs: number,
+    silenceMs: number,
+    receivePath: number,
+    seed: bigint,
+    doorbell: () => void,
+  ) => NativePlane;
   peerCredentials(fd: number): { readonly pid: number; readonly uid: number; readonly gid: number } | NativeFailure;
 };
 

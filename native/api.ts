@@ -7,6 +7,9 @@
 import type { Result } from '../overlay/lib/result.ts';
 import type { DropReason } from './reasons.ts';
 
+export const CIPHERS = ['aes-128-gcm', 'aes-256-gcm', 'chacha20-poly1305'] as const;
+export const RECEIVE_PATHS = ['direct', 'queue', 'aio', 'uring'] as const;
+
 /** A numeric IPv4 or IPv6 address of the base network, and a UDP port. */
 export type Endpoint = { readonly address: string; readonly port: number };
 
@@ -53,7 +56,32 @@ export type TunnelOptions = {
   readonly peer: Endpoint;
   /** Inner destination MAC towards the peer; frames arriving with another source MAC are not this tunnel's. */
   readonly peerMac: Uint8Array;
+  /**
+   * Present: the tunnel is secure, its packets travel inside records of this association and nowhere else; while that has
+   * no keys they are dropped. Absent: plain.
+   */
+  readonly association?: AssociationHandle;
 };
+
+/** Quality of service, or emulation, of one direction of a tunnel. What is absent has no effect. */
+export type LinkShape = {
+  /** Of inner IP packets, 8000..1e11. */
+  readonly rateBitsPerSecond?: number;
+  /** May pass at once after a pause, 1500..1e9; 10 ms of the rate and at least 15000 if absent. */
+  readonly burstBytes?: number;
+  /** May wait for the rate, 1500..1e9; more is dropped; 100 ms of the rate and at least 30000 if absent. */
+  readonly queueBytes?: number;
+  /** Added, 0..10000, fractions allowed. */
+  readonly delayMs?: number;
+  /** The delay varies evenly by so much, up and down; at most the delay. Keeps the packets' order. */
+  readonly jitterMs?: number;
+  /** Share of packets lost, 0..1. */
+  readonly loss?: number;
+  /** Share of packets that skip the delay, 0..1. */
+  readonly reorder?: number;
+};
+
+export type TunnelShape = { readonly out: LinkShape | null; readonly in: LinkShape | null };
 
 /**
  * Where a packet goes. `ring`: look the destination up on the identifier circle (its low 64 bits for IPv6, SHA-256 of
@@ -87,7 +115,15 @@ export type Credential = {
   readonly privateKeyPem: string;
   /** Issuer that peers must have. */
   readonly caPem: string;
+  /** Offered and accepted in handshakes, best first; at least one. */
+  readonly ciphers: readonly Cipher[];
+  /** Associations begun under this credential change their keys at least so often, seconds, 10..3600. */
+  readonly rekeySeconds: number;
+  /** X.509 revocation list of the issuer; handshakes with a certificate on it are refused. Null where there is none. */
+  readonly crlPem: string | null;
 };
+
+export type Cipher = (typeof CIPHERS)[number];
 
 export type NativeEvent =
   | {
@@ -105,6 +141,8 @@ export type NativeEvent =
       readonly peer: Endpoint;
       readonly reason: AssociationDownReason;
     }
+  /** The peer goes on from another address; keys and identity are the same. Its tunnels are the listener's to change. */
+  | { readonly type: 'association.moved'; readonly association: AssociationHandle; readonly peer: Endpoint }
   /** Largest UDP payload that reaches the peer in one piece, bytes. Sent when first known and when it changes. */
   | { readonly type: 'association.mtu'; readonly association: AssociationHandle; readonly payloadBytesMax: number }
   | { readonly type: 'control'; readonly association: AssociationHandle; readonly message: Uint8Array }
@@ -155,6 +193,12 @@ export type Counters = {
     /** Smoothed round-trip time of keep-alives, milliseconds; null before the first answer. */
     readonly rttMs: number | null;
     readonly payloadBytesMax: number;
+    /** Null while handshaking. */
+    readonly cipher: Cipher | null;
+    /** Since the present keys were made, milliseconds; null while handshaking. */
+    readonly keysAgeMs: number | null;
+    /** How often keys have been changed. */
+    readonly rekeys: number;
   }[];
 };
 
@@ -163,12 +207,21 @@ export type DataPlaneOptions = {
   readonly keepAliveMs: number;
   /** How long a peer may be silent before its association is declared dead, milliseconds; at least 3 periods. */
   readonly silenceMs: number;
+  /** How packets get from the base network to the TAPs. The default is what measures best. */
+  readonly receive?: ReceivePath;
 };
+
+/**
+ * `direct`: the reader of the UDP socket writes the TAP. `queue`: a second thread does, behind a ring. `aio`: POSIX
+ * asynchronous writes. `uring`: io_uring.
+ */
+export type ReceivePath = (typeof RECEIVE_PATHS)[number];
 
 export interface DataPlane {
   /** Binds the one UDP socket; dual-stack where the address is `::`. Port 0 picks one. Once per data plane. */
   bind(endpoint: Endpoint): Result<Endpoint>;
 
+  /** Set again, it replaces the one of that server name; associations that are up stay. */
   setCredential(credential: Credential): Result<void>;
   removeCredential(serverName: string): void;
 
@@ -181,7 +234,13 @@ export interface DataPlane {
   /** Peer moved, or its path changed. `payloadBytesMax`: largest UDP payload towards it, bytes. */
   updateTunnel(
     tunnel: TunnelHandle,
-    change: { readonly peer?: Endpoint; readonly payloadBytesMax?: number },
+    change: {
+      readonly peer?: Endpoint;
+      readonly payloadBytesMax?: number;
+      /** Null: plain from now on. */
+      readonly association?: AssociationHandle | null;
+      readonly shape?: TunnelShape;
+    },
   ): Result<void>;
   /** Routes that still name it drop with reason `tunnelGone`: publish first, then remove. */
   removeTunnel(tunnel: TunnelHandle): void;

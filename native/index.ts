@@ -16,26 +16,30 @@ import {
   type NativePlane,
 } from './addon.ts';
 import { formatEndpoint, parseAddress, parseEndpoint } from './addresses.ts';
-import type {
-  AssociationHandle,
-  Counters,
-  Credential,
-  DataPlane,
-  DataPlaneOptions,
-  Endpoint,
-  ForwardingImage,
-  NativeEvent,
-  NextHop,
-  NodeHandle,
-  NodeOptions,
-  PeerCredentials,
-  TunnelHandle,
-  TunnelOptions,
+import {
+  type AssociationHandle,
+  CIPHERS,
+  type Counters,
+  type Credential,
+  type DataPlane,
+  type DataPlaneOptions,
+  type Endpoint,
+  type ForwardingImage,
+  type NativeEvent,
+  type NextHop,
+  type NodeHandle,
+  type NodeOptions,
+  type PeerCredentials,
+  RECEIVE_PATHS,
+  type TunnelHandle,
+  type TunnelOptions,
 } from './api.ts';
 import { decodeHop, flatten, flattenPrefixes } from './image.ts';
 import { DROP_REASONS, type DropReason } from './reasons.ts';
+import { flattenShape, shapeProblem } from './shape.ts';
 
 export type * from './api.ts';
+export { CIPHERS, RECEIVE_PATHS } from './api.ts';
 export { DROP_REASONS, type DropReason } from './reasons.ts';
 
 /** Bytes of one control message. */
@@ -45,23 +49,31 @@ const TAP_NAME_BYTES_MAX = 15;
 /** Of each kind in an address plan; the native side has the same limit. */
 const SOURCE_PREFIXES_MAX = 16;
 const VI_ID_BYTES_MAX = 256;
+/** Hourly at least; more often than this, handshakes would be most of the traffic. */
+const REKEY_SECONDS = { least: 10, most: 3600 } as const;
 /** Of RFC 6066 host names. */
 const SERVER_NAME_BYTES_MAX = 255;
 
 export function createDataPlane(options: DataPlaneOptions): Result<DataPlane> {
-  const { keepAliveMs, silenceMs } = options;
+  const { keepAliveMs, silenceMs, receive = 'direct' } = options;
   if (!isIntegerIn(keepAliveMs, 50, 60_000)) {
     return fail('BAD_ARGUMENT', 'The keep-alive period is a whole number of milliseconds from 50 to 60000.');
   }
   if (!isIntegerIn(silenceMs, keepAliveMs * 3, 0x7fffffff)) {
     return fail('BAD_ARGUMENT', 'The limit of silence is at least three keep-alive periods, in whole milliseconds.');
   }
+  const receivePath = RECEIVE_PATHS.indexOf(receive);
+  if (receivePath < 0) {
+    return fail('BAD_ARGUMENT', `The receive path is one of ${RECEIVE_PATHS.join(', ')}.`);
+  }
   const addon = loadAddon();
   if (!addon.ok) return addon;
   const seed = new DataView(Uint8Array.from(randomBytes(8)).buffer).getBigUint64(0);
   const doorbell: Doorbell = { ring: () => undefined };
   try {
-    return ok(new Plane(new addon.value.Plane(keepAliveMs, silenceMs, seed, () => doorbell.ring()), doorbell));
+    return ok(
+      new Plane(new addon.value.Plane(keepAliveMs, silenceMs, receivePath, seed, () => doorbell.ring()), doorbell),
+    );
   } catch (error) {
     return fail('SYSTEM', `Could not start the data plane: ${error instanceof Error ? error.message : String(error)}.`);
   }
@@ -101,11 +113,24 @@ class Plane implements DataPlane {
     return ok(formatEndpoint(bound));
   }
 
-  setCredential({ serverName, certificatePem, privateKeyPem, caPem }: Credential): Result<void> {
+  setCredential(credential: Credential): Result<void> {
+    const { serverName, certificatePem, privateKeyPem, caPem, rekeySeconds } = credential;
     if (!isTextIn(serverName, SERVER_NAME_BYTES_MAX))
       return fail('BAD_ARGUMENT', 'The server name is empty or too long.');
+    const ciphers = Uint8Array.from(credential.ciphers, (cipher) => CIPHERS.indexOf(cipher));
+    if (
+      ciphers.length === 0 ||
+      new Set(ciphers).size !== ciphers.length ||
+      ciphers.some((code) => code >= CIPHERS.length)
+    ) {
+      return fail('BAD_ARGUMENT', `Give at least one cipher, none twice, of ${CIPHERS.join(', ')}.`);
+    }
+    if (!isIntegerIn(rekeySeconds, REKEY_SECONDS.least, REKEY_SECONDS.most)) {
+      return fail('BAD_ARGUMENT', `Keys are changed every ${REKEY_SECONDS.least} to ${REKEY_SECONDS.most} seconds.`);
+    }
+    const pems = [certificatePem, privateKeyPem, caPem] as const;
     const set = settled(
-      this.#native.setCredential(serverName, certificatePem, privateKeyPem, caPem),
+      this.#native.setCredential(serverName, ...pems, ciphers, rekeySeconds, credential.crlPem ?? ''),
       `use the certificate for ${serverName}`,
     );
     if (set.ok) this.#serverNames.add(serverName);
@@ -142,19 +167,31 @@ class Plane implements DataPlane {
     this.#native.closeNode(node);
   }
 
-  addTunnel({ node, peer, peerMac }: TunnelOptions): Result<TunnelHandle> {
+  addTunnel({ node, peer, peerMac, association }: TunnelOptions): Result<TunnelHandle> {
     const parsed = parseEndpoint(peer);
     if (!parsed.ok) return parsed;
     if (!isMac(peerMac)) return fail('BAD_ARGUMENT', 'The peer MAC address is not six bytes of a single station.');
-    const tunnel = this.#native.addTunnel(node, parsed.value.ip, parsed.value.port, peerMac);
+    const tunnel = this.#native.addTunnel(node, parsed.value.ip, parsed.value.port, peerMac, association ?? 0);
     return isNativeFailure(tunnel) ? explain(tunnel, 'add the tunnel') : ok(tunnel as TunnelHandle);
   }
 
-  updateTunnel(tunnel: TunnelHandle, change: { peer?: Endpoint; payloadBytesMax?: number }): Result<void> {
-    const { peer, payloadBytesMax } = change;
+  updateTunnel(tunnel: TunnelHandle, change: Parameters<DataPlane['updateTunnel']>[1]): Result<void> {
+    const { peer, payloadBytesMax, association, shape } = change;
+    const problem = shape === undefined ? undefined : shapeProblem(shape);
+    if (problem !== undefined) return fail('BAD_ARGUMENT', problem);
     if (payloadBytesMax !== undefined && !isIntegerIn(payloadBytesMax, 576, 65_507)) {
       return fail('BAD_ARGUMENT', 'The largest UDP payload is a whole number of bytes from 576 to 65507.');
     }
+    // First, so that nothing is sent to a new address under the old security.
+    if (association !== undefined) {
+      const secured = settled(this.#native.secureTunnel(tunnel, association ?? 0), 'change the tunnel');
+      if (!secured.ok) return secured;
+    }
+    if (shape !== undefined) {
+      const shaped = this.#native.shapeTunnel(tunnel, flattenShape(shape.out), flattenShape(shape.in));
+      if (shaped !== undefined) return explain(shaped, 'shape the tunnel');
+    }
+    if (peer === undefined && payloadBytesMax === undefined) return ok();
     if (peer === undefined) {
       return settled(this.#native.updateTunnel(tunnel, payloadBytesMax ?? 0), 'change the tunnel');
     }

@@ -146,6 +146,38 @@ export const DROP_REASONS = {
     number: 36,
     text: "A packet from a tunnel has this node's own address as source, or a link address to which no route leads by that tunnel; the latter also happens while a tunnel is being set up.",
   },
+  plaintextRefused: {
+    number: 37,
+    text: 'A plain VXLAN packet arrived from the peer of a secure tunnel.',
+  },
+  keysMissing: {
+    number: 38,
+    text: 'A secure tunnel has no keys to send with: its association is down, or the keys may not be used any more.',
+  },
+  recordReplayed: {
+    number: 39,
+    text: 'A DTLS record was seen before, or is older than the replay window.',
+  },
+  handshakeLimited: {
+    number: 40,
+    text: 'A host began more handshakes than it may in a short time.',
+  },
+  shaperFull: {
+    number: 41,
+    text: 'The queue of a tunnel that is limited in rate, or the memory for all such tunnels, is full.',
+  },
+  shaperLost: {
+    number: 42,
+    text: 'A tunnel with emulated loss lost the packet on purpose.',
+  },
+  receiveOverflow: {
+    number: 43,
+    text: 'The receive buffer of the UDP socket was full.',
+  },
+  offloadMalformed: {
+    number: 44,
+    text: 'The kernel handed over a packet whose offload header contradicts it.',
+  },
 } as const;
 
 export type DropReason = keyof typeof DROP_REASONS;

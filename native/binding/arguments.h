@@ -11,6 +11,7 @@
 
 #include "core/address_plan.h"
 #include "core/endpoint.h"
+#include "core/link_shape.h"
 #include "core/packet.h"
 #include "core/vxlan.h"
 
@@ -98,6 +99,20 @@ class Arguments {
     std::vector<Prefix> prefixes;
     for (size_t i = 0; i < lengths.size(); ++i) prefixes.push_back({addressAt(addresses, i), lengths[i], families[i] == 6});
     return prefixes;
+  }
+
+  // The numbers of LinkShape in api.ts, in their order.
+  [[nodiscard]] LinkShape linkShape() {
+    const std::span<const double> given = numbers();
+    if (given.size() != 7) return fail(LinkShape{});
+    constexpr double nanosPerMs = 1e6;
+    return {given[0],
+            static_cast<uint64_t>(given[1]),
+            static_cast<uint64_t>(given[2]),
+            static_cast<Nanos>(given[3] * nanosPerMs),
+            static_cast<Nanos>(given[4] * nanosPerMs),
+            given[5],
+            given[6]};
   }
 
   // Two arguments: 16 bytes of address, and the port.

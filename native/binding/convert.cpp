@@ -36,11 +36,22 @@ const char* nameOf(DownReason reason) {
   return "closed";
 }
 
+// As CIPHERS in api.ts.
+const char* nameOf(Cipher cipher) {
+  switch (cipher) {
+    case Cipher::aes128Gcm: return "aes-128-gcm";
+    case Cipher::aes256Gcm: return "aes-256-gcm";
+    case Cipher::chacha20Poly1305: return "chacha20-poly1305";
+  }
+  return "aes-128-gcm";
+}
+
 const char* nameOf(AssociationEvent::Kind kind) {
   switch (kind) {
     case AssociationEvent::Kind::up: return "association.up";
     case AssociationEvent::Kind::down: return "association.down";
     case AssociationEvent::Kind::mtu: return "association.mtu";
+    case AssociationEvent::Kind::moved: return "association.moved";
     case AssociationEvent::Kind::control: return "control";
     // Stays in the data plane.
     case AssociationEvent::Kind::vxlan: break;
@@ -72,6 +83,7 @@ Napi::Object associationEventToJs(Napi::Env env, const AssociationEvent& event) 
     case AssociationEvent::Kind::mtu:
       object.Set("payloadBytesMax", static_cast<double>(event.payloadBytesMax));
       break;
+    case AssociationEvent::Kind::moved: object.Set("peer", endpointToJs(env, event.peer)); break;
     case AssociationEvent::Kind::control:
     case AssociationEvent::Kind::vxlan: object.Set("message", bytesToJs(env, event.bytes)); break;
   }
@@ -109,6 +121,9 @@ Napi::Object associationToJs(Napi::Env env, const AssociationState& state) {
   object.Set("state", state.up ? "up" : "handshaking");
   object.Set("rttMs", state.rttMs < 0 ? env.Null() : Napi::Number::New(env, state.rttMs));
   object.Set("payloadBytesMax", static_cast<double>(state.payloadBytesMax));
+  object.Set("cipher", state.cipher ? Napi::String::New(env, nameOf(*state.cipher)) : env.Null());
+  object.Set("keysAgeMs", state.cipher ? Napi::Number::New(env, static_cast<double>(state.keysAge)) : env.Null());
+  object.Set("rekeys", static_cast<double>(state.rekeys));
   return object;
 }
 

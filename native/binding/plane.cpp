@@ -30,6 +30,8 @@ Napi::Function Plane::define(Napi::Env env) {
                          InstanceMethod<&Plane::closeNode>("closeNode"),
                          InstanceMethod<&Plane::addTunnel>("addTunnel"),
                          InstanceMethod<&Plane::updateTunnel>("updateTunnel"),
+                         InstanceMethod<&Plane::secureTunnel>("secureTunnel"),
+                         InstanceMethod<&Plane::shapeTunnel>("shapeTunnel"),
                          InstanceMethod<&Plane::removeTunnel>("removeTunnel"),
                          InstanceMethod<&Plane::publish>("publish"),
                          InstanceMethod<&Plane::lookup>("lookup"),
@@ -47,14 +49,16 @@ Plane::Plane(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Plane>(info), en
   PlaneSettings settings;
   settings.association.keepAlive = arguments.integerUpTo(kNumberMax);
   settings.association.silence = arguments.integerUpTo(kNumberMax);
+  settings.receive = static_cast<ReceivePath>(arguments.integerUpTo(static_cast<uint32_t>(ReceivePath::uring)));
   settings.seed = arguments.id();
-  if (!arguments.good() || info.Length() < 4 || !info[3].IsFunction()) {
+  constexpr size_t doorbellAt = 4;
+  if (!arguments.good() || info.Length() <= doorbellAt || !info[doorbellAt].IsFunction()) {
     if (!info.Env().IsExceptionPending()) {
-      Napi::TypeError::New(info.Env(), "native argument 3").ThrowAsJavaScriptException();
+      Napi::TypeError::New(info.Env(), "native argument 4").ThrowAsJavaScriptException();
     }
     return;
   }
-  doorbell_ = Napi::ThreadSafeFunction::New(info.Env(), info[3].As<Napi::Function>(), "p2pxbone", 0, 1);
+  doorbell_ = Napi::ThreadSafeFunction::New(info.Env(), info[doorbellAt].As<Napi::Function>(), "p2pxbone", 0, 1);
   // Like a socket: nothing keeps the process alive before bind.
   doorbell_.Unref(info.Env());
   try {
@@ -98,12 +102,17 @@ Napi::Value Plane::bind(const Napi::CallbackInfo& info) {
 
 Napi::Value Plane::setCredential(const Napi::CallbackInfo& info) {
   Arguments arguments{info};
-  const std::string serverName = arguments.text();
-  const std::string certificate = arguments.text();
-  const std::string privateKey = arguments.text();
-  const std::string ca = arguments.text();
+  CredentialSettings settings;
+  settings.serverName = arguments.text();
+  settings.certificatePem = arguments.text();
+  settings.privateKeyPem = arguments.text();
+  settings.caPem = arguments.text();
+  const std::span<const uint8_t> ciphers = arguments.bytes();
+  settings.rekey = Millis{arguments.integerUpTo<uint16_t>(3600)} * 1000;
+  settings.crlPem = arguments.text();
   if (!usable(info.Env(), arguments.good())) return {};
-  return resultToJs(info.Env(), plane_->setCredential(serverName, certificate, privateKey, ca));
+  for (const uint8_t cipher : ciphers) settings.ciphers.push_back(static_cast<Cipher>(cipher));
+  return resultToJs(info.Env(), plane_->setCredential(settings));
 }
 
 Napi::Value Plane::removeCredential(const Napi::CallbackInfo& info) {
@@ -148,8 +157,9 @@ Napi::Value Plane::addTunnel(const Napi::CallbackInfo& info) {
   const NodeHandle node = arguments.integerUpTo(kNumberMax);
   const Endpoint peer = arguments.endpoint();
   const Mac peerMac = arguments.mac();
+  const AssociationId association = arguments.integerUpTo(kNumberMax);
   if (!usable(info.Env(), arguments.good())) return {};
-  return outcomeToJs(info.Env(), plane_->addTunnel(node, peer, peerMac), [&](TunnelHandle tunnel) {
+  return outcomeToJs(info.Env(), plane_->addTunnel(node, peer, peerMac, association), [&](TunnelHandle tunnel) {
     return Napi::Number::New(info.Env(), static_cast<double>(tunnel));
   });
 }
@@ -164,6 +174,25 @@ Napi::Value Plane::updateTunnel(const Napi::CallbackInfo& info) {
   if (!usable(info.Env(), arguments.good())) return {};
   const auto payload = payloadBytes == 0 ? std::nullopt : std::optional{payloadBytes};
   return resultToJs(info.Env(), plane_->updateTunnel(tunnel, peer, payload));
+}
+
+// (tunnel, association or 0 for plain)
+Napi::Value Plane::secureTunnel(const Napi::CallbackInfo& info) {
+  Arguments arguments{info};
+  const TunnelHandle tunnel = arguments.integerUpTo(kHandleMax);
+  const AssociationId association = arguments.integerUpTo(kNumberMax);
+  if (!usable(info.Env(), arguments.good())) return {};
+  return resultToJs(info.Env(), plane_->secureTunnel(tunnel, association));
+}
+
+// (tunnel, shape outwards, shape inwards)
+Napi::Value Plane::shapeTunnel(const Napi::CallbackInfo& info) {
+  Arguments arguments{info};
+  const TunnelHandle tunnel = arguments.integerUpTo(kHandleMax);
+  const LinkShape out = arguments.linkShape();
+  const LinkShape in = arguments.linkShape();
+  if (!usable(info.Env(), arguments.good())) return {};
+  return resultToJs(info.Env(), plane_->shapeTunnel(tunnel, {out, in}));
 }
 
 Napi::Value Plane::removeTunnel(const Napi::CallbackInfo& info) {

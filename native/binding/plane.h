@@ -27,6 +27,8 @@ class Plane final : public Napi::ObjectWrap<Plane> {
   Napi::Value closeNode(const Napi::CallbackInfo& info);
   Napi::Value addTunnel(const Napi::CallbackInfo& info);
   Napi::Value updateTunnel(const Napi::CallbackInfo& info);
+  Napi::Value secureTunnel(const Napi::CallbackInfo& info);
+  Napi::Value shapeTunnel(const Napi::CallbackInfo& info);
   Napi::Value removeTunnel(const Napi::CallbackInfo& info);
   Napi::Value publish(const Napi::CallbackInfo& info);
   Napi::Value lookup(const Napi::CallbackInfo& info);

@@ -20,13 +20,25 @@ namespace p2pxbone {
 
 // Monotonic time, milliseconds.
 using Millis = int64_t;
-using AssociationId = uint32_t;
+using AssociationId = uint32_t;  // never 0
 
 // Largest control message, bytes: passes every path that carries IPv6.
 inline constexpr size_t controlBytesMax = 1100;
 
 enum class DownReason : uint8_t { closed, peerClosed, peerSilent, handshakeTimeout, handshakeRefused, replaced };
 enum class Role : uint8_t { client, server };
+enum class Cipher : uint8_t { aes128Gcm, aes256Gcm, chacha20Poly1305 };
+
+// Under what a daemon answers and starts handshakes for one virtual Internet.
+struct CredentialSettings {
+  std::string serverName;
+  std::string certificatePem;
+  std::string privateKeyPem;
+  std::string caPem;
+  std::vector<Cipher> ciphers;  // best first
+  Millis rekey = 3'600'000;     // keys are changed at least so often
+  std::string crlPem;           // empty: none
+};
 
 struct AssociationSettings {
   Millis keepAlive = 500;
@@ -53,7 +65,7 @@ struct Transmit {
 // `down` is told for an association that was announced by `up` or returned by associate; a stranger's handshake that
 // fails is not heard of.
 struct AssociationEvent {
-  enum class Kind : uint8_t { up, down, mtu, control, vxlan };
+  enum class Kind : uint8_t { up, down, mtu, moved, control, vxlan };
   Kind kind = Kind::up;
   AssociationId association = 0;
   Endpoint peer;
@@ -70,6 +82,9 @@ struct AssociationState {
   bool up = false;
   double rttMs = -1;  // negative before the first answer
   size_t payloadBytesMax = 0;
+  std::optional<Cipher> cipher;  // once up
+  Millis keysAge = 0;            // since the present keys were made
+  uint64_t rekeys = 0;
 };
 
 // Datagrams and records that were not acted upon, by cause. Counted, never answered.

@@ -81,10 +81,26 @@ enum class DropReason : uint8_t {
   sourceForeign = 35,
   // A packet from a tunnel has this node's own address as source, or a link address to which no route leads by that tunnel; the latter also happens while a tunnel is being set up.
   sourceForged = 36,
+  // A plain VXLAN packet arrived from the peer of a secure tunnel.
+  plaintextRefused = 37,
+  // A secure tunnel has no keys to send with: its association is down, or the keys may not be used any more.
+  keysMissing = 38,
+  // A DTLS record was seen before, or is older than the replay window.
+  recordReplayed = 39,
+  // A host began more handshakes than it may in a short time.
+  handshakeLimited = 40,
+  // The queue of a tunnel that is limited in rate, or the memory for all such tunnels, is full.
+  shaperFull = 41,
+  // A tunnel with emulated loss lost the packet on purpose.
+  shaperLost = 42,
+  // The receive buffer of the UDP socket was full.
+  receiveOverflow = 43,
+  // The kernel handed over a packet whose offload header contradicts it.
+  offloadMalformed = 44,
 };
 
 // One past the largest number; the size of an array indexed by reason.
-inline constexpr size_t kDropReasonCount = 37;
+inline constexpr size_t kDropReasonCount = 45;
 
 inline constexpr std::array<const char*, kDropReasonCount> kDropReasonNames{
     "none",
@@ -124,6 +140,14 @@ inline constexpr std::array<const char*, kDropReasonCount> kDropReasonNames{
     "dtlsServerNameUnknown",
     "sourceForeign",
     "sourceForged",
+    "plaintextRefused",
+    "keysMissing",
+    "recordReplayed",
+    "handshakeLimited",
+    "shaperFull",
+    "shaperLost",
+    "receiveOverflow",
+    "offloadMalformed",
 };
 
 }  // namespace p2pxbone

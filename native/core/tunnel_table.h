@@ -16,8 +16,8 @@ namespace p2pxbone {
 inline constexpr size_t kTunnelsPerNodeMax = 4096;
 
 // Which thread does the work: each has its own counters and limits, so none is shared between writers.
-enum class Lane : uint8_t { underlay, tap, control, writer };
-inline constexpr size_t kLanes = 4;
+enum class Lane : uint8_t { underlay, tap, control, writer, shaper };
+inline constexpr size_t kLanes = 5;
 
 // Inner IP packets, and their bytes without the Ethernet header.
 struct alignas(64) TunnelLane {

@@ -45,11 +45,10 @@ Outcome<Endpoint> DataPlane::bind(const Endpoint& local) {
   return underlay_->local();
 }
 
-Failure DataPlane::setCredential(const std::string& serverName, const std::string& certificatePem,
-                                 const std::string& privateKeyPem, const std::string& caPem) {
+Failure DataPlane::setCredential(const CredentialSettings& settings) {
   std::optional<std::string> wrong;
   control_->call([&](AssociationMachine& machine, Millis) {
-    wrong = machine.setCredential(serverName, certificatePem, privateKeyPem, caPem);
+    wrong = machine.setCredential(settings.serverName, settings.certificatePem, settings.privateKeyPem, settings.caPem);
   });
   return wrong ? Failure{PlaneError::credentialBad, 0, *wrong} : Failure{};
 }
@@ -113,7 +112,10 @@ DataPlane::NodeEntry* DataPlane::entryOf(TunnelHandle tunnel) {
   return found == tunnelNodes_.end() ? nullptr : &nodes_.at(found->second);
 }
 
-Outcome<TunnelHandle> DataPlane::addTunnel(NodeHandle node, const Endpoint& peer, const Mac& peerMac) {
+Outcome<TunnelHandle> DataPlane::addTunnel(NodeHandle node, const Endpoint& peer, const Mac& peerMac,
+                                           AssociationId association) {
+  // Never plain where a secure one was asked for.
+  if (association != 0) return Failure{PlaneError::associationUnusable, 0, {}};
   const auto found = nodes_.find(node);
   if (found == nodes_.end()) return Failure{PlaneError::nodeUnknown, 0, {}};
   NodeEntry& entry = found->second;
@@ -141,6 +143,16 @@ Failure DataPlane::updateTunnel(TunnelHandle tunnel, const std::optional<Endpoin
   if (!entry->tunnels.update(tunnel, to, innerMtu)) return {PlaneError::tunnelUnknown, 0, {}};
   publishTables(*entry);
   return {};
+}
+
+Failure DataPlane::secureTunnel(TunnelHandle tunnel, AssociationId association) {
+  if (entryOf(tunnel) == nullptr) return {PlaneError::tunnelUnknown, 0, {}};
+  return association == 0 ? Failure{} : Failure{PlaneError::associationUnusable, 0, {}};
+}
+
+Failure DataPlane::shapeTunnel(TunnelHandle tunnel, const TunnelShape& shape) {
+  if (entryOf(tunnel) == nullptr) return {PlaneError::tunnelUnknown, 0, {}};
+  return shape.out.shapes() || shape.in.shapes() ? Failure{PlaneError::system, ENOSYS, {}} : Failure{};
 }
 
 void DataPlane::removeTunnel(TunnelHandle tunnel) {

@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/link_shape.h"
 #include "os/control_loop.h"
 #include "os/event_queue.h"
 #include "os/node_runtime.h"
@@ -43,8 +44,12 @@ struct Failure {
 template <typename Value>
 using Outcome = std::variant<Value, Failure>;
 
+// How packets get from the base network to the TAPs; see ReceivePath in api.ts.
+enum class ReceivePath : uint8_t { direct, queue, aio, uring };
+
 struct PlaneSettings {
   AssociationSettings association;
+  ReceivePath receive = ReceivePath::direct;
   // Unpredictable to others.
   uint64_t seed = 0;
 };
@@ -93,13 +98,16 @@ class DataPlane {
   [[nodiscard]] EventQueue& events() { return events_; }
 
   [[nodiscard]] Outcome<Endpoint> bind(const Endpoint& local);
-  [[nodiscard]] Failure setCredential(const std::string& serverName, const std::string& certificatePem,
-                                      const std::string& privateKeyPem, const std::string& caPem);
+  [[nodiscard]] Failure setCredential(const CredentialSettings& settings);
   void removeCredential(const std::string& serverName);
 
   [[nodiscard]] Outcome<NodeHandle> openNode(const TapOptions& tap, const NodeConfig& config);
   void closeNode(NodeHandle node);
-  [[nodiscard]] Outcome<TunnelHandle> addTunnel(NodeHandle node, const Endpoint& peer, const Mac& peerMac);
+  // Association 0: plain.
+  [[nodiscard]] Outcome<TunnelHandle> addTunnel(NodeHandle node, const Endpoint& peer, const Mac& peerMac,
+                                                AssociationId association);
+  [[nodiscard]] Failure secureTunnel(TunnelHandle tunnel, AssociationId association);
+  [[nodiscard]] Failure shapeTunnel(TunnelHandle tunnel, const TunnelShape& shape);
   [[nodiscard]] Failure updateTunnel(TunnelHandle tunnel, const std::optional<Endpoint>& peer,
                                      std::optional<size_t> payloadBytesMax);
   void removeTunnel(TunnelHandle tunnel);

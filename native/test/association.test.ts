@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { test, type TestContext } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { X509Certificate } from '../../overlay/lib/x509.ts';
 import type { AssociationHandle, NativeEvent } from '../index.ts';
 import { makeCa, type TestCa } from './certificates.ts';

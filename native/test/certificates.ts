@@ -1,6 +1,6 @@
 /** Certificates for tests: an authority that lives as long as the test, and what it issues. */
 import * as x509 from '../../overlay/lib/x509.ts';
-import type { Credential } from '../index.ts';
+import { CIPHERS, type Credential } from '../index.ts';
 
 export type TestCa = { readonly pem: string; issue(commonName: string): Promise<Omit<Credential, 'serverName'>> };
 
@@ -47,6 +47,9 @@ export async function makeCa(): Promise<TestCa> {
         certificatePem: certificate.toString('pem'),
         privateKeyPem: x509.formatPem('PRIVATE KEY', new Uint8Array(pkcs8)),
         caPem,
+        ciphers: CIPHERS,
+        rekeySeconds: 3600,
+        crlPem: null,
       };
     },
   };

@@ -1,7 +1,7 @@
 /** Network namespaces and data planes for tests; all of it goes away with the test. */
 import { execFile, execFileSync } from 'node:child_process';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { createDataPlane, type DataPlane, type Endpoint, type NativeEvent, type NodeHandle } from '../index.ts';
 

@@ -1,7 +1,7 @@
 /** Real TAPs in network namespaces, joined by data planes over loopback. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { test, type TestContext } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import type { Counters, ForwardingImage, NextHop, TunnelHandle } from '../index.ts';
 import { IPV6_PREFIX, type LabNode, LINK_POOL, missingForLab, openLabNode, openPlane, unwrap, VI_ID } from './lab.ts';
 

@@ -42,7 +42,7 @@ struct Station {
   [[nodiscard]] uint64_t id() const { return uint64_t{n} * 100; }
 
   TunnelHandle tunnelTo(const Station& peer) {
-    const auto added = plane.addTunnel(node, peer.at, macOf(peer.n));
+    const auto added = plane.addTunnel(node, peer.at, macOf(peer.n), 0);
     REQUIRE(std::holds_alternative<TunnelHandle>(added));
     return std::get<TunnelHandle>(added);
   }
@@ -332,7 +332,7 @@ TEST_CASE("pipeline: a VXLAN packet inside a DTLS record is a tunnel's packet") 
   const Authority authority{"authority"};
   for (Station* station : {&chain.one, &chain.two}) {
     const PemIdentity identity = authority.issue("node");
-    REQUIRE(station->plane.setCredential("lab", identity.certificate, identity.privateKey, authority.pem()).error ==
+    REQUIRE(station->plane.setCredential({"lab", identity.certificate, identity.privateKey, authority.pem(), {Cipher::aes128Gcm}, 3'600'000, {}}).error ==
             PlaneError::none);
   }
   const auto associated = chain.one.plane.associate(chain.two.at, "lab");
@@ -365,8 +365,8 @@ TEST_CASE("pipeline: limits and conflicts") {
   };
   DataPlane& plane = chain.one.plane;
   CHECK(errorOf(plane.bind(endpointOf(5))) == PlaneError::alreadyBound);
-  CHECK(errorOf(plane.addTunnel(999, endpointOf(5), macOf(5))) == PlaneError::nodeUnknown);
-  CHECK(errorOf(plane.addTunnel(chain.one.node, chain.two.at, macOf(2))) == PlaneError::conflict);
+  CHECK(errorOf(plane.addTunnel(999, endpointOf(5), macOf(5), 0)) == PlaneError::nodeUnknown);
+  CHECK(errorOf(plane.addTunnel(chain.one.node, chain.two.at, macOf(2), 0)) == PlaneError::conflict);
   CHECK(plane.updateTunnel(4096 * 999, std::nullopt, 1000).error == PlaneError::tunnelUnknown);
   const TunnelHandle tunnel = plane.counters().tunnels[0].tunnel;
   CHECK(plane.updateTunnel(tunnel, std::nullopt, 575).error == PlaneError::system);

@@ -1,5 +1,5 @@
 /** The certificates under which this daemon answers for VIs: one for each VI, of any of its nodes here. */
-import type { DataPlane } from '../../native/index.ts';
+import { CIPHERS, type DataPlane } from '../../native/index.ts';
 import type { Result } from '../../overlay/lib/result.ts';
 import type { Membership } from './files.ts';
 
@@ -35,6 +35,9 @@ export class Credentials {
       certificatePem: certificate,
       privateKeyPem: this.#privateKeyPem,
       caPem: ca,
+      ciphers: CIPHERS,
+      rekeySeconds: 3600,
+      crlPem: null,
     });
   }
 }

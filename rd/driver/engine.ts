@@ -221,6 +221,8 @@ export class Engine {
         for (const { plane } of this.#nodes.values()) plane.setPayload(association, event.payloadBytesMax);
         return;
       }
+      case 'association.moved':
+        return this.#log.debug({ peer: event.peer }, 'association moved');
       case 'control':
         return this.#control(event.association as number as AssociationRef, event.message);
       case 'node.failed':
