@@ -5,6 +5,7 @@
 #include "core/bytes.h"
 #include "core/checksum.h"
 #include "core/fragment.h"
+#include "core/segment.h"
 
 namespace p2pxbone {
 namespace {
@@ -34,57 +35,86 @@ Forwarder::Forwarder(Lane lane, uint64_t seed, DropCounters& drops, Sink& sink)
 void Forwarder::flush() {
   sink_.flush();
   scratchUsed_ = 0;
+  decision_.tables = nullptr;
+  arrival_.node = nullptr;
+}
+
+void Forwarder::reserveScratch(size_t bytes) {
+  if (kScratchBytes - scratchUsed_ >= bytes) return;
+  sink_.flush();
+  scratchUsed_ = 0;
 }
 
 std::span<uint8_t> Forwarder::scratch(size_t bytes) {
-  if (kScratchBytes - scratchUsed_ < bytes) flush();
+  reserveScratch(bytes);
   const std::span<uint8_t> taken{scratch_.get() + scratchUsed_, bytes};
   scratchUsed_ += bytes;
   return taken;
 }
 
-void Forwarder::fromTap(Node& node, std::span<uint8_t> packet, Millis now) {
-  laneOf(node).packetsFromTap.add();
+void Forwarder::fromTap(Node& node, std::span<uint8_t> packet, const Offload& offload, Millis now) {
   const NodeTables* tables = node.tables.load();
-  if (tables == nullptr) return drops_.add(DropReason::imageMissing);
-  forward(node, *tables, nullptr, packet, now);
+  if (tables != nullptr) return forward(node, *tables, nullptr, packet, offload, now);
+  laneOf(node).packetsFromTap.add();
+  drops_.add(DropReason::imageMissing);
 }
 
 void Forwarder::fromTunnel(const Directory& directory, const Endpoint& from, std::span<uint8_t> packet, Millis now) {
-  const std::optional<uint32_t> vni = decodeVxlan(packet);
-  if (!vni) return drops_.add(DropReason::vxlanMalformed);
-  if (packet.size() < kEncapsulationBytes) return drops_.add(DropReason::etherTypeUnsupported);
-  Node* const node = directory.find(*vni, macAt(&packet[kVxlanBytes]));
-  if (node == nullptr) {
-    return drops_.add(directory.knows(*vni) ? DropReason::nodeUnknown : DropReason::vniUnknown);
-  }
-  const NodeTables* tables = node->tables.load();
-  const Tunnel* const tunnel = tables == nullptr ? nullptr : tables->tunnels.match(from, macAt(&packet[kVxlanBytes + 6]));
-  if (tunnel == nullptr) return drops_.add(DropReason::tunnelUnknown);
-  TunnelLane& lane = tunnel->stats->lanes[static_cast<size_t>(lane_)];
+  if (const DropReason reason = findArrival(directory, from, packet); reason != DropReason::none) return drops_.add(reason);
+  TunnelLane& lane = arrival_.tunnel->stats->lanes[static_cast<size_t>(lane_)];
   lane.packetsIn.add();
   lane.bytesIn.add(packet.size() - kEncapsulationBytes);
-  forward(*node, *tables, tunnel, packet, now);
+  forward(*arrival_.node, *arrival_.tables, arrival_.tunnel, packet, {}, now);
+}
+
+// Leaves in arrival_ what it has found.
+DropReason Forwarder::findArrival(const Directory& directory, const Endpoint& from, std::span<const uint8_t> packet) {
+  const std::optional<uint32_t> vni = decodeVxlan(packet);
+  if (!vni) return DropReason::vxlanMalformed;
+  if (packet.size() < kEncapsulationBytes) return DropReason::etherTypeUnsupported;
+  const auto head = packet.first<kVxlanBytes + 12>();
+  const bool known = arrival_.node != nullptr && arrival_.from == from &&
+                     std::equal(head.begin(), head.end(), arrival_.head.begin()) &&
+                     arrival_.tables == arrival_.node->tables.load();
+  if (known) return DropReason::none;
+  arrival_.node = nullptr;
+  Node* const node = directory.find(*vni, macAt(&packet[kVxlanBytes]));
+  if (node == nullptr) return directory.knows(*vni) ? DropReason::nodeUnknown : DropReason::vniUnknown;
+  const NodeTables* tables = node->tables.load();
+  const Tunnel* const tunnel = tables == nullptr ? nullptr : tables->tunnels.match(from, macAt(&packet[kVxlanBytes + 6]));
+  if (tunnel == nullptr) return DropReason::tunnelUnknown;
+  arrival_ = {node, tables, tunnel, from, {}};
+  std::copy(head.begin(), head.end(), arrival_.head.begin());
+  return DropReason::none;
+}
+
+DropReason Forwarder::readPacket(std::span<const uint8_t> packet, const Offload& offload, InnerPacket& ip,
+                                 Division& division) {
+  if (packet.size() < kEncapsulationBytes) return DropReason::etherTypeUnsupported;
+  const uint16_t etherType = loadBe16(&packet[kVxlanBytes + 12]);
+  if (etherType != kEtherTypeIpv4 && etherType != kEtherTypeIpv6) return DropReason::etherTypeUnsupported;
+  const std::span<const uint8_t> inner = packet.subspan(kEncapsulationBytes);
+  const DropReason reason = parseInner(inner, ip);
+  if (reason != DropReason::none) return reason;
+  if (etherType != etherTypeOf(ip.v6)) return DropReason::packetMalformed;
+  if (offload == Offload{}) return DropReason::none;
+  const std::optional<Division> divided = divide(offload, ip, inner.first(ip.totalBytes));
+  if (!divided || segmentedBytes(*divided) > kScratchBytes) return DropReason::offloadMalformed;
+  division = *divided;
+  return DropReason::none;
 }
 
 void Forwarder::forward(Node& node, const NodeTables& tables, const Tunnel* arrival, std::span<uint8_t> packet,
-                        Millis now) {
-  if (packet.size() < kEncapsulationBytes) return drops_.add(DropReason::etherTypeUnsupported);
-  const uint16_t etherType = loadBe16(&packet[kVxlanBytes + 12]);
-  if (etherType != kEtherTypeIpv4 && etherType != kEtherTypeIpv6) {
-    return drops_.add(DropReason::etherTypeUnsupported);
-  }
+                        const Offload& offload, Millis now) {
   InnerPacket ip;
-  DropReason reason = parseInner(packet.subspan(kEncapsulationBytes), ip);
-  if (reason == DropReason::none && etherType != etherTypeOf(ip.v6)) reason = DropReason::packetMalformed;
-  if (reason == DropReason::none) reason = checkAddresses(ip);
-  if (reason != DropReason::none) return drops_.add(reason);
-  if (tables.image == nullptr) return drops_.add(DropReason::imageMissing);
-  if (arrival != nullptr) reason = checkSource(node, *tables.image, *arrival, ip);
-  if (reason != DropReason::none) return drops_.add(reason);
+  Division division;
+  DropReason reason = readPacket(packet, offload, ip, division);
+  if (arrival == nullptr) laneOf(node).packetsFromTap.add(division.count);
+  if (reason == DropReason::none) reason = decide(node, tables, arrival, ip);
+  if (reason != DropReason::none) return drops_.add(reason, division.count);
 
-  const Passage passage{node, tables, arrival, now, packet.first(kEncapsulationBytes + ip.totalBytes), ip};
-  Resolved resolved = resolve(node, *tables.image, ip.destination, ip.v6);
+  const Passage passage{node, tables, arrival, now, packet.first(kEncapsulationBytes + ip.totalBytes), offload, ip, division};
+  Resolved resolved = decision_.resolved;
   if (resolved.ring && ip.v6) resolved.hop = pinFlow(passage, resolved.hop);
   switch (resolved.hop.kind) {
     case HopKind::local: return deliver(passage, resolved.ring);
@@ -93,6 +123,21 @@ void Forwarder::forward(Node& node, const NodeTables& tables, const Tunnel* arri
     case HopKind::missing:
     case HopKind::ring: return refuse(passage, DropReason::routeMissing, IcmpError::unreachable);
   }
+}
+
+DropReason Forwarder::decide(const Node& node, const NodeTables& tables, const Tunnel* arrival, const InnerPacket& ip) {
+  if (decision_.holdsFor(tables, arrival, ip)) return DropReason::none;
+  decision_.tables = nullptr;
+  DropReason reason = checkAddresses(ip);
+  if (reason != DropReason::none) return reason;
+  if (tables.image == nullptr) return DropReason::imageMissing;
+  if (arrival != nullptr) reason = checkSource(node, *tables.image, *arrival, ip);
+  if (reason != DropReason::none) return reason;
+  const Resolved resolved = resolve(node, *tables.image, ip.destination, ip.v6);
+  const Tunnel* const departure =
+      resolved.hop.kind == HopKind::tunnel ? tables.tunnels.find(resolved.hop.tunnel) : nullptr;
+  decision_ = {&tables, arrival, ip.v6, ip.source, ip.destination, resolved, departure};
+  return DropReason::none;
 }
 
 // The base network may be spoofed and members may lie. A link address names its tunnel, so that what the neighbours tell
@@ -155,51 +200,74 @@ void Forwarder::deliver(const Passage& passage, bool ring) {
   }
   // The kernel takes only frames that are addressed to its interface.
   std::copy(node.config.mac.begin(), node.config.mac.end(), &passage.packet[kVxlanBytes]);
-  sink_.toTap(node, passage.packet.subspan(kVxlanBytes));
+  const InnerPacket* const joinable = passage.arrival == nullptr ? nullptr : &passage.ip;
+  sink_.toTap(node, {passage.packet.subspan(kVxlanBytes), joinable, passage.offload, passage.division.count});
 }
 
 void Forwarder::sendThrough(const Passage& passage, const Hop& hop) {
-  const Tunnel* const tunnel = passage.tables.tunnels.find(hop.tunnel);
-  if (tunnel == nullptr) return drops_.add(DropReason::tunnelGone);
+  const bool decided = decision_.resolved.hop == hop;
+  const Tunnel* const tunnel = decided ? decision_.departure : passage.tables.tunnels.find(hop.tunnel);
+  if (tunnel == nullptr) return drops_.add(DropReason::tunnelGone, passage.division.count);
   const bool transit = passage.arrival != nullptr;
   if (transit && passage.ip.hopLimit <= 1) {
     return refuse(passage, DropReason::hopLimitExceeded, IcmpError::timeExceeded);
   }
-  const bool fits = passage.ip.totalBytes <= tunnel->innerMtu;
+  const bool super = passage.offload.kind != Offload::Kind::none;
+  const size_t bytes = super ? passage.division.packetBytes() : passage.ip.totalBytes;
+  const bool fits = bytes <= tunnel->innerMtu;
   if (!fits && passage.ip.dontFragment) {
     return refuse(passage, DropReason::packetTooBig, IcmpError::tooBig, static_cast<uint32_t>(tunnel->innerMtu));
   }
+  encodeEthernet(&passage.packet[kVxlanBytes], tunnel->peerMac, passage.node.config.mac, etherTypeOf(passage.ip.v6));
+  if (super) return sendSegments(passage, *tunnel, fits);
+  completeChecksum(passage.offload, passage.ip, passage.inner());
   // The origin does not count as a hop: its kernel has set the value that the first neighbour is to see.
   if (transit) {
     decrementHopLimit(passage.inner(), passage.ip.v6);
     laneOf(passage.node).packetsTransit.add();
   }
-  if (!fits) return sendFragments(passage, *tunnel);
-  encodeEthernet(&passage.packet[kVxlanBytes], tunnel->peerMac, passage.node.config.mac, etherTypeOf(passage.ip.v6));
-  transmit(passage.node, *tunnel, passage.packet);
+  if (!fits) return sendFragments(passage.node, passage.inner(), passage.ip, *tunnel);
+  transmit(passage.node, *tunnel, DatagramRun::single(passage.packet));
 }
 
-void Forwarder::sendFragments(const Passage& passage, const Tunnel& tunnel) {
-  fragmentIpv4(passage.inner(), passage.ip, tunnel.innerMtu,
+void Forwarder::sendSegments(const Passage& passage, const Tunnel& tunnel, bool fits) {
+  // Segments that are cut up must stay until their last fragment has been made.
+  const size_t bytes = segmentedBytes(passage.division);
+  if (!fits) reserveScratch(std::min(kScratchBytes, 3 * bytes));
+  const std::span<uint8_t> room = scratch(bytes);
+  const DatagramRun run =
+      segment(passage.packet.first<kEncapsulationBytes>(), passage.inner(), passage.ip, passage.division, room.data());
+  if (fits) return transmit(passage.node, tunnel, run);
+  // Rare: the sender allows fragments of packets that it expected to fit.
+  run.forEach([&](std::span<const uint8_t> packet) {
+    InnerPacket ip;
+    const std::span<const uint8_t> inner = packet.subspan(kEncapsulationBytes);
+    if (parseInner(inner, ip) == DropReason::none) sendFragments(passage.node, inner, ip, tunnel);
+  });
+}
+
+void Forwarder::sendFragments(Node& node, std::span<const uint8_t> inner, const InnerPacket& ip, const Tunnel& tunnel) {
+  fragmentIpv4(inner, ip, tunnel.innerMtu,
                [&](std::span<const uint8_t> header, std::span<const uint8_t> payload) {
                  const std::span<uint8_t> piece = scratch(kEncapsulationBytes + header.size() + payload.size());
-                 encodeEthernet(&piece[kVxlanBytes], tunnel.peerMac, passage.node.config.mac, kEtherTypeIpv4);
+                 encodeEthernet(&piece[kVxlanBytes], tunnel.peerMac, node.config.mac, kEtherTypeIpv4);
                  const auto end = std::copy(header.begin(), header.end(), piece.begin() + kEncapsulationBytes);
                  std::copy(payload.begin(), payload.end(), end);
-                 transmit(passage.node, tunnel, piece);
+                 transmit(node, tunnel, DatagramRun::single(piece));
                });
 }
 
-void Forwarder::transmit(Node& node, const Tunnel& tunnel, std::span<uint8_t> packet) {
-  encodeVxlan(packet.data(), node.config.vni);
+void Forwarder::transmit(Node& node, const Tunnel& tunnel, DatagramRun run) {
+  const size_t count = run.count();
+  run.forEach([&](std::span<uint8_t> packet) { encodeVxlan(packet.data(), node.config.vni); });
   TunnelLane& lane = tunnel.stats->lanes[static_cast<size_t>(lane_)];
-  lane.packetsOut.add();
-  lane.bytesOut.add(packet.size() - kEncapsulationBytes);
-  sink_.toTunnel(tunnel, packet);
+  lane.packetsOut.add(count);
+  lane.bytesOut.add(run.bytes.size() - count * kEncapsulationBytes);
+  sink_.toTunnel(tunnel, {run.bytes, run.segmentBytes});
 }
 
 void Forwarder::refuse(const Passage& passage, DropReason reason, IcmpError error, uint32_t mtu) {
-  drops_.add(reason);
+  drops_.add(reason, passage.division.count);
   if (!mayAnswerWithError(passage.ip, passage.inner())) return;
   NodeLane& lane = laneOf(passage.node);
   if (!lane.icmpBucket.take(passage.now)) return drops_.add(DropReason::icmpLimited);
@@ -225,7 +293,7 @@ void Forwarder::refuse(const Passage& passage, DropReason reason, IcmpError erro
 void Forwarder::answerTap(const Passage& passage, std::span<uint8_t> answer) {
   const Mac& mac = passage.node.config.mac;
   encodeEthernet(&answer[kVxlanBytes], mac, mac, etherTypeOf(passage.ip.v6));
-  sink_.toTap(passage.node, answer.subspan(kVxlanBytes));
+  sink_.toTap(passage.node, {answer.subspan(kVxlanBytes), nullptr, {}, 1});
 }
 
 void Forwarder::answerTunnel(const Passage& passage, std::span<uint8_t> answer) {
@@ -242,7 +310,7 @@ void Forwarder::answerTunnel(const Passage& passage, std::span<uint8_t> answer) 
   // Tunnels that carry less than an IPv6 link must could not carry the packet that caused this either.
   if (answer.size() - kEncapsulationBytes > tunnel->innerMtu) return drops_.add(DropReason::packetTooBig);
   encodeEthernet(&answer[kVxlanBytes], tunnel->peerMac, passage.node.config.mac, etherTypeOf(about.v6));
-  transmit(passage.node, *tunnel, answer);
+  transmit(passage.node, *tunnel, DatagramRun::single(answer));
 }
 
 }  // namespace p2pxbone

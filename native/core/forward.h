@@ -5,21 +5,33 @@
 #include <memory>
 #include <span>
 
+#include "core/datagram_run.h"
 #include "core/icmp.h"
 #include "core/node.h"
+#include "core/offload.h"
 #include "core/pinned_flows.h"
 #include "core/ring_id_cache.h"
 
 namespace p2pxbone {
 
+// An Ethernet frame on its way to a TAP. It may be overwritten, and stays in place until the sink is flushed.
+struct ToTap {
+  std::span<uint8_t> frame;
+  // What the frame holds, without padding, if that may be joined with others of its flow; null otherwise.
+  const InnerPacket* joinable = nullptr;
+  // What our own kernel left undone, which it can do without when it gets the frame back.
+  Offload offload;
+  // That the frame stands for.
+  size_t packets = 1;
+};
+
 // Where packets leave. Implementations count what they cannot deliver.
 class Sink {
  public:
   virtual ~Sink() = default;
-  // A whole VXLAN packet for the tunnel's peer. The bytes stay as they are until flush() returns.
-  virtual void toTunnel(const Tunnel& tunnel, std::span<const uint8_t> datagram) = 0;
-  // An Ethernet frame for the node's TAP. Copied or written before the call returns.
-  virtual void toTap(Node& node, std::span<const uint8_t> frame) = 0;
+  // Whole VXLAN packets for the tunnel's peer, to be sent in this order. The bytes stay as they are until flush() returns.
+  virtual void toTunnel(const Tunnel& tunnel, ConstDatagramRun run) = 0;
+  virtual void toTap(Node& node, const ToTap& packet) = 0;
   // Sends everything handed over since the last flush.
   virtual void flush() = 0;
 };
@@ -30,8 +42,9 @@ class Forwarder {
   Forwarder(Lane lane, uint64_t seed, DropCounters& drops, Sink& sink);
 
   // `packet` is a VXLAN header's room followed by a frame read from the node's TAP. It may be overwritten, and must stay
-  // in place until the sink is flushed.
-  void fromTap(Node& node, std::span<uint8_t> packet, Millis now);
+  // in place until the sink is flushed. A super-packet is decided on once and leaves as the packets it stands for; all
+  // counters count those.
+  void fromTap(Node& node, std::span<uint8_t> packet, const Offload& offload, Millis now);
   // `packet` is a VXLAN packet as it came from `from`; likewise.
   void fromTunnel(const Directory& directory, const Endpoint& from, std::span<uint8_t> packet, Millis now);
   // The end of a batch: after it the caller may use the packets' memory again.
@@ -44,7 +57,9 @@ class Forwarder {
     const Tunnel* arrival;  // null: the TAP
     Millis now;
     std::span<uint8_t> packet;  // VXLAN header, Ethernet header, IP packet without padding
-    InnerPacket ip;
+    const Offload& offload;     // of a packet from the TAP
+    const InnerPacket& ip;
+    Division division{};
 
     [[nodiscard]] std::span<uint8_t> inner() const { return packet.subspan(kEncapsulationBytes); }
   };
@@ -52,8 +67,37 @@ class Forwarder {
     Hop hop;
     bool ring = false;
   };
+  // The last decision of this batch: consecutive packets mostly go the same way. Only for the tables and addresses named.
+  struct Decision {
+    const NodeTables* tables = nullptr;
+    const Tunnel* arrival = nullptr;
+    bool v6 = false;
+    Address source{};
+    Address destination{};
+    Resolved resolved;
+    const Tunnel* departure = nullptr;  // if the hop is a tunnel that still is there
 
-  void forward(Node& node, const NodeTables& tables, const Tunnel* arrival, std::span<uint8_t> packet, Millis now);
+    [[nodiscard]] bool holdsFor(const NodeTables& now, const Tunnel* from, const InnerPacket& ip) const {
+      return tables == &now && arrival == from && v6 == ip.v6 && source == ip.source && destination == ip.destination;
+    }
+  };
+  // Likewise, which tunnel datagrams with these first bytes come by.
+  struct Arrival {
+    Node* node = nullptr;
+    const NodeTables* tables = nullptr;
+    const Tunnel* tunnel = nullptr;
+    Endpoint from;
+    std::array<uint8_t, kVxlanBytes + 12> head{};
+  };
+
+  [[nodiscard]] DropReason findArrival(const Directory& directory, const Endpoint& from, std::span<const uint8_t> packet);
+  void forward(Node& node, const NodeTables& tables, const Tunnel* arrival, std::span<uint8_t> packet,
+               const Offload& offload, Millis now);
+  // Parses, and tells how a super-packet is divided.
+  [[nodiscard]] static DropReason readPacket(std::span<const uint8_t> packet, const Offload& offload, InnerPacket& ip,
+                                             Division& division);
+  // Makes decision_ the one for this packet.
+  [[nodiscard]] DropReason decide(const Node& node, const NodeTables& tables, const Tunnel* arrival, const InnerPacket& ip);
   // Whether a packet with that source may come by that tunnel.
   [[nodiscard]] static DropReason checkSource(const Node& node, const ForwardingImage& image, const Tunnel& arrival,
                                               const InnerPacket& ip);
@@ -62,16 +106,21 @@ class Forwarder {
   [[nodiscard]] Hop pinFlow(const Passage& passage, Hop hop);
   void deliver(const Passage& passage, bool ring);
   void sendThrough(const Passage& passage, const Hop& hop);
-  void sendFragments(const Passage& passage, const Tunnel& tunnel);
-  void transmit(Node& node, const Tunnel& tunnel, std::span<uint8_t> packet);
+  void sendSegments(const Passage& passage, const Tunnel& tunnel, bool fits);
+  void sendFragments(Node& node, std::span<const uint8_t> inner, const InnerPacket& ip, const Tunnel& tunnel);
+  // Everything that leaves by a tunnel passes here.
+  void transmit(Node& node, const Tunnel& tunnel, DatagramRun run);
   void refuse(const Passage& passage, DropReason reason, IcmpError error, uint32_t mtu = 0);
   void answerTap(const Passage& passage, std::span<uint8_t> answer);
   void answerTunnel(const Passage& passage, std::span<uint8_t> answer);
   [[nodiscard]] std::span<uint8_t> scratch(size_t bytes);
+  // So that scratch() hands out that much without a flush between.
+  void reserveScratch(size_t bytes);
   [[nodiscard]] NodeLane& laneOf(Node& node) const { return node.lanes[static_cast<size_t>(lane_)]; }
 
-  // For packets that are made here, until the next flush. Room for the largest packet in the smallest fragments.
-  static constexpr size_t kScratchBytes = size_t{256} << 10;
+  // For packets that are made here, until the next flush. Room for the largest packet in the smallest fragments, and for
+  // the largest super-packet in the smallest segments.
+  static constexpr size_t kScratchBytes = size_t{512} << 10;
 
   const Lane lane_;
   DropCounters& drops_;
@@ -80,6 +129,8 @@ class Forwarder {
   PinnedFlows pinned_;
   std::unique_ptr<uint8_t[]> scratch_;
   size_t scratchUsed_ = 0;
+  Decision decision_;
+  Arrival arrival_;
 };
 
 }  // namespace p2pxbone

@@ -7,10 +7,12 @@ namespace p2pxbone {
 // Not zeroed: pages that are never used are never touched.
 PacketRing::PacketRing() : memory_(std::make_unique_for_overwrite<uint8_t[]>(kBytes)) {}
 
-bool PacketRing::push(std::span<const uint8_t> packet) {
+bool PacketRing::push(std::span<const std::span<const uint8_t>> pieces) {
+  size_t length = 0;
+  for (const std::span<const uint8_t> piece : pieces) length += piece.size();
   const uint64_t written = written_.load(std::memory_order_relaxed);
   const uint64_t used = written - read_.load(std::memory_order_acquire);
-  const size_t needed = recordBytes(packet.size());
+  const size_t needed = recordBytes(length);
   const size_t at = written % kBytes;
   const size_t tail = kBytes - at;
   // A record never wraps: a marker sends the reader to the beginning. Records are multiples of 8, so it always fits.
@@ -21,9 +23,13 @@ bool PacketRing::push(std::span<const uint8_t> packet) {
     std::memcpy(record, &kWrap, kHeaderBytes);
     record = memory_.get();
   }
-  const auto length = static_cast<uint32_t>(packet.size());
-  std::memcpy(record, &length, kHeaderBytes);
-  std::memcpy(record + kHeaderBytes, packet.data(), packet.size());
+  const auto stored = static_cast<uint32_t>(length);
+  std::memcpy(record, &stored, kHeaderBytes);
+  record += kHeaderBytes;
+  for (const std::span<const uint8_t> piece : pieces) {
+    std::memcpy(record, piece.data(), piece.size());
+    record += piece.size();
+  }
   // Sequentially consistent, as is the consumer's look at it after it has said that it sleeps: one of the two sees the
   // other.
   written_.store(written + skipped + needed);

@@ -16,8 +16,9 @@ class PacketRing {
 
   PacketRing();
 
-  // Producer. Copies the packet; false if there is no room.
-  [[nodiscard]] bool push(std::span<const uint8_t> packet);
+  // Producer. Copies the packet, which is the pieces one after another; false if there is no room.
+  [[nodiscard]] bool push(std::span<const std::span<const uint8_t>> pieces);
+  [[nodiscard]] bool push(std::span<const uint8_t> packet) { return push({&packet, 1}); }
   // Producer, after a run of pushes: wakes the consumer if it sleeps.
   void wake();
 

@@ -14,8 +14,8 @@ namespace p2pxbone {
 class ControlLoop::ControlSink final : public Emitter {
  public:
   using Emitter::Emitter;
-  void toTap(Node& node, std::span<const uint8_t> frame) override {
-    static_cast<NodeRuntime&>(node).writeFrame(Lane::control, frame, drops());
+  void toTap(Node& node, const ToTap& packet) override {
+    static_cast<NodeRuntime&>(node).writeDirectly(Lane::control, packet, drops());
   }
 };
 
@@ -57,7 +57,7 @@ void ControlLoop::stop() {
 }
 
 void ControlLoop::loop() {
-  ControlSink sink{around_.underlay, drops_};
+  ControlSink sink{around_.underlay, drops_, SendPatience::none};
   Forwarder forwarder{Lane::control, around_.seed, drops_, sink};
   for (;;) {
     runCommands();
@@ -121,13 +121,12 @@ void ControlLoop::runCommands() {
 void ControlLoop::transmitAll() {
   while (std::optional<Transmit> transmit = machine_.pollTransmit()) {
     UnderlaySocket* const underlay = around_.underlay.load();
-    DatagramOut out{transmit->peer, transmit->datagram, 0};
     if (underlay == nullptr) {
       drops_.add(DropReason::sendFailed);
       continue;
     }
-    underlay->send({&out, 1});
-    if (out.error != 0) drops_.add(dropReasonOfSend(out.error));
+    const int error = sendOne(*underlay, transmit->peer, transmit->datagram);
+    if (error != 0) drops_.add(dropReasonOfSend(error));
   }
 }
 

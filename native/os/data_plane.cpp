@@ -18,7 +18,8 @@ std::string textOf(const Address& address) {
 
 }  // namespace
 
-DataPlane::DataPlane(Platform& platform, const PlaneSettings& settings) : platform_(platform), seed_(settings.seed) {
+DataPlane::DataPlane(Platform& platform, const PlaneSettings& settings)
+    : platform_(platform), seed_(settings.seed), receive_(settings.receive) {
   publishDirectory();
   control_ = std::make_unique<ControlLoop>(
       settings.association, ControlLoop::Surroundings{underlaySlot_, directorySlot_, epochs_, events_, seed_});
@@ -70,7 +71,7 @@ Outcome<NodeHandle> DataPlane::openNode(const TapOptions& tap, const NodeConfig&
   const NodeHandle handle = ++lastNode_;
   auto runtime = std::make_unique<NodeRuntime>(
       handle, config, std::move(std::get<std::unique_ptr<TapDevice>>(outcome)),
-      NodeRuntime::Surroundings{underlaySlot_, epochs_, events_, seed_});
+      NodeRuntime::Surroundings{underlaySlot_, epochs_, events_, seed_, receive_});
   if (const int error = runtime->start(); error != 0) return Failure{PlaneError::system, error, {}};
   NodeEntry& entry = nodes_[handle];
   entry.runtime = std::move(runtime);

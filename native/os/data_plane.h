@@ -44,9 +44,6 @@ struct Failure {
 template <typename Value>
 using Outcome = std::variant<Value, Failure>;
 
-// How packets get from the base network to the TAPs; see ReceivePath in api.ts.
-enum class ReceivePath : uint8_t { direct, queue, aio, uring };
-
 struct PlaneSettings {
   AssociationSettings association;
   ReceivePath receive = ReceivePath::direct;
@@ -136,6 +133,7 @@ class DataPlane {
 
   Platform& platform_;
   const uint64_t seed_;
+  const ReceivePath receive_;
   EpochDomain epochs_;
   EventQueue events_;
   UnderlaySlot underlaySlot_{nullptr};

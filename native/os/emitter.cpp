@@ -1,5 +1,6 @@
 #include "os/emitter.h"
 
+#include <algorithm>
 #include <cerrno>
 
 namespace p2pxbone {
@@ -21,20 +22,78 @@ DropReason dropReasonOfSend(int error) {
   }
 }
 
-void Emitter::toTunnel(const Tunnel& tunnel, std::span<const uint8_t> datagram) {
-  if (pendingCount_ == kPendingMax) Emitter::flush();
-  pending_[pendingCount_++] = {tunnel.peer, datagram, 0};
+void Emitter::toTunnel(const Tunnel& tunnel, ConstDatagramRun run) { gather(tunnel.peer, run); }
+
+void Emitter::gather(const Endpoint& to, ConstDatagramRun run) {
+  const size_t datagramBytes = std::min(run.segmentBytes, run.bytes.size());
+  std::span<const uint8_t> rest = run.bytes;
+  size_t left = run.count();
+  while (left > 0) {
+    Message* const open = openMessage(to, datagramBytes);
+    Message& message = open != nullptr ? *open : beginMessage(to, datagramBytes);
+    const size_t byBytes = (kMessageBytesMax - message.bytes) / message.segmentBytes;
+    // A first datagram is taken whatever its size; the socket then says that it is too big.
+    size_t count = std::max<size_t>(std::min({left, kMessageDatagramsMax - message.datagrams, byBytes}), 1);
+    if (datagramBytes < message.segmentBytes) count = 1;
+    const std::span<const uint8_t> taken = rest.first(std::min(rest.size(), count * datagramBytes));
+    const bool adjacent = message.pieceCount > 0 && message.pieces[message.pieceCount - 1].data() +
+                                                            message.pieces[message.pieceCount - 1].size() == taken.data();
+    if (adjacent) {
+      std::span<const uint8_t>& last = message.pieces[message.pieceCount - 1];
+      last = {last.data(), last.size() + taken.size()};
+    } else {
+      message.pieces[message.pieceCount++] = taken;
+    }
+    message.bytes += taken.size();
+    message.datagrams += count;
+    message.ended = taken.size() < count * message.segmentBytes;
+    rest = rest.subspan(taken.size());
+    left -= count;
+  }
 }
 
-void Emitter::flush() {
-  const std::span<DatagramOut> datagrams{pending_.data(), pendingCount_};
-  pendingCount_ = 0;
-  if (datagrams.empty()) return;
+Emitter::Message* Emitter::openMessage(const Endpoint& to, size_t datagramBytes) {
+  for (size_t i = messageCount_; i > 0; --i) {
+    Message& message = messages_[i - 1];
+    if (message.to != to) continue;
+    const bool takes = !message.ended && message.datagrams < kMessageDatagramsMax &&
+                       datagramBytes <= message.segmentBytes && datagramBytes > 0 &&
+                       message.bytes + message.segmentBytes <= kMessageBytesMax;
+    return takes ? &message : nullptr;
+  }
+  return nullptr;
+}
+
+Emitter::Message& Emitter::beginMessage(const Endpoint& to, size_t datagramBytes) {
+  if (messageCount_ == kMessagesMax) send();
+  Message& message = messages_[messageCount_++];
+  message.to = to;
+  message.segmentBytes = std::max<size_t>(datagramBytes, 1);
+  message.bytes = 0;
+  message.datagrams = 0;
+  message.ended = false;
+  message.pieceCount = 0;
+  return message;
+}
+
+void Emitter::flush() { send(); }
+
+void Emitter::send() {
+  const size_t count = messageCount_;
+  messageCount_ = 0;
+  if (count == 0) return;
+  std::array<MessageOut, kMessagesMax> out;
+  size_t datagrams = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const Message& message = messages_[i];
+    out[i] = {message.to, std::span{message.pieces}.first(message.pieceCount), message.segmentBytes, message.datagrams};
+    datagrams += message.datagrams;
+  }
   UnderlaySocket* const underlay = underlay_.load();
-  if (underlay == nullptr) return drops_.add(DropReason::sendFailed, datagrams.size());
-  underlay->send(datagrams);
-  for (const DatagramOut& datagram : datagrams) {
-    if (datagram.error != 0) drops_.add(dropReasonOfSend(datagram.error));
+  if (underlay == nullptr) return drops_.add(DropReason::sendFailed, datagrams);
+  underlay->send(std::span{out}.first(count), patience_);
+  for (const MessageOut& message : std::span{out}.first(count)) {
+    if (message.failed != 0) drops_.add(dropReasonOfSend(message.error), message.failed);
   }
 }
 

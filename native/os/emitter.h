@@ -14,23 +14,43 @@ using UnderlaySlot = std::atomic<UnderlaySocket*>;
 
 [[nodiscard]] DropReason dropReasonOfSend(int error);
 
+// Datagrams to one peer that have the same size become one message, as long as no datagram of another size comes between
+// them: order towards a peer is kept, order among peers is not.
 class Emitter : public Sink {
  public:
-  static constexpr size_t kPendingMax = 64;
+  static constexpr size_t kMessagesMax = 64;
 
-  Emitter(const UnderlaySlot& underlay, DropCounters& drops) : underlay_(underlay), drops_(drops) {}
+  Emitter(const UnderlaySlot& underlay, DropCounters& drops, SendPatience patience)
+      : underlay_(underlay), drops_(drops), patience_(patience) {}
 
-  void toTunnel(const Tunnel& tunnel, std::span<const uint8_t> datagram) final;
+  void toTunnel(const Tunnel& tunnel, ConstDatagramRun run) final;
   void flush() override;
 
  protected:
   [[nodiscard]] DropCounters& drops() { return drops_; }
 
  private:
+  struct Message {
+    Endpoint to;
+    size_t segmentBytes = 0;
+    size_t bytes = 0;
+    size_t datagrams = 0;
+    bool ended = false;  // by a datagram that is shorter than the others
+    size_t pieceCount = 0;
+    std::array<std::span<const uint8_t>, kMessageDatagramsMax> pieces;
+  };
+
+  void gather(const Endpoint& to, ConstDatagramRun run);
+  // The latest message to that peer, if it takes datagrams of that size.
+  [[nodiscard]] Message* openMessage(const Endpoint& to, size_t datagramBytes);
+  [[nodiscard]] Message& beginMessage(const Endpoint& to, size_t datagramBytes);
+  void send();
+
   const UnderlaySlot& underlay_;
   DropCounters& drops_;
-  std::array<DatagramOut, kPendingMax> pending_;
-  size_t pendingCount_ = 0;
+  const SendPatience patience_;
+  std::array<Message, kMessagesMax> messages_;
+  size_t messageCount_ = 0;
 };
 
 }  // namespace p2pxbone

@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdint>
 #include <utility>
 
@@ -37,18 +38,24 @@ class Wakeup {
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] bool valid() const { return fd_.valid(); }
 
+  // Whether signal() has been called since the last drain(); without a system call.
+  [[nodiscard]] bool signalled() const { return signalled_.load(std::memory_order_relaxed); }
+
   void signal() const {
+    signalled_.store(true, std::memory_order_relaxed);
     const uint64_t one = 1;
     // It can only fail when the counter is full, and then it is signalled.
     [[maybe_unused]] const ssize_t written = ::write(fd_.get(), &one, sizeof one);
   }
   void drain() const {
+    signalled_.store(false, std::memory_order_relaxed);
     uint64_t count = 0;
     [[maybe_unused]] const ssize_t taken = ::read(fd_.get(), &count, sizeof count);
   }
 
  private:
   UniqueFd fd_;
+  mutable std::atomic<bool> signalled_{false};
 };
 
 // Blocks until `fd` is readable or broken (true), or `stop` has been signalled (false).

@@ -9,7 +9,10 @@
 #include <cstring>
 
 #include "os/fd.h"
+#include "os/notice.h"
 #include "os/platform.h"
+#include "os/super_packets.h"
+#include "os/tap_vector.h"
 
 namespace p2pxbone {
 namespace {
@@ -17,36 +20,66 @@ namespace {
 // With the kernel's default of 500, bursts of small packets are lost before they are read.
 constexpr int kTransmitQueuePackets = 5000;
 
+// Younger than the system's headers: segmentation of UDP (Linux 6.2).
+constexpr unsigned kUdpSegmentation4 = 0x20;
+constexpr unsigned kUdpSegmentation6 = 0x40;
+constexpr unsigned kTcpOffloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+constexpr unsigned kAllOffloads = kTcpOffloads | kUdpSegmentation4 | kUdpSegmentation6;
+
+Notice noUdpOffload{"the kernel's TAPs do not join UDP packets (Linux 6.2 does): small UDP packets are slower."};
+Notice noOffload{"the kernel's TAPs have no offloads: TCP is several times slower."};
+Notice noSuperPacketSize{"the kernel does not limit super-packets as asked: large transfers are slower."};
+
 class LinuxTap final : public TapDevice {
  public:
-  explicit LinuxTap(UniqueFd fd) : fd_(std::move(fd)) {}
+  LinuxTap(UniqueFd fd, OffloadFeatures features) : fd_(std::move(fd)), features_(features) {}
 
   bool wait() override { return waitReadable(fd_.get(), stop_); }
+  OffloadFeatures features() const override { return features_; }
+  int descriptor() const override { return fd_.get(); }
+  void stop() override { stop_.signal(); }
+  bool stopped() const override { return stop_.signalled(); }
 
   int read(std::span<TapSlot> slots) override {
     int count = 0;
+    size_t bytes = 0;
     for (TapSlot& slot : slots) {
-      const ssize_t length = ::read(fd_.get(), slot.room.data(), slot.room.size());
+      if (bytes >= kTapReadBytesMax) break;
+      const ssize_t length =
+          ::read(fd_.get(), slot.room.data() - kVnetHeaderBytes, slot.room.size() + kVnetHeaderBytes);
       if (length < 0) {
         if (errno == EAGAIN || errno == EINTR || count > 0) break;
         return -errno;
       }
-      slot.length = static_cast<size_t>(length);
+      accept(slot, static_cast<size_t>(length));
+      bytes += slot.length;
       ++count;
     }
     return count;
   }
 
-  int write(std::span<const uint8_t> frame) override {
-    return ::write(fd_.get(), frame.data(), frame.size()) < 0 ? errno : 0;
+  int write(const TapFrame& frame) override {
+    TapVector vector;
+    vector.set(frame, true);
+    return ::writev(fd_.get(), vector.data(), vector.count()) < 0 ? errno : 0;
   }
-
-  void stop() override { stop_.signal(); }
 
   [[nodiscard]] bool valid() const { return stop_.valid(); }
 
  private:
+  static void accept(TapSlot& slot, size_t length) {
+    slot.malformed = true;
+    slot.length = 0;
+    if (length < kVnetHeaderBytes) return;
+    slot.length = length - kVnetHeaderBytes;
+    const std::span<const uint8_t, kVnetHeaderBytes> header{slot.room.data() - kVnetHeaderBytes, kVnetHeaderBytes};
+    const std::optional<Offload> offload = decodeVnetHeader(header);
+    slot.malformed = !offload;
+    if (offload) slot.offload = *offload;
+  }
+
   UniqueFd fd_;
+  const OffloadFeatures features_;
   Wakeup stop_;
 };
 
@@ -80,6 +113,16 @@ int configure(const TapOptions& options) {
   return ::ioctl(socket.get(), SIOCSIFFLAGS, &request) < 0 ? errno : 0;
 }
 
+OffloadFeatures agreeOnOffloads(int fd) {
+  if (::ioctl(fd, TUNSETOFFLOAD, kAllOffloads) == 0) return {true, true, true};
+  if (::ioctl(fd, TUNSETOFFLOAD, kTcpOffloads) == 0) {
+    noUdpOffload.say();
+    return {true, true, false};
+  }
+  noOffload.say();
+  return {};
+}
+
 }  // namespace
 
 TapOutcome LinuxPlatform::openTap(const TapOptions& options) {
@@ -88,13 +131,17 @@ TapOutcome LinuxPlatform::openTap(const TapOptions& options) {
   if (!fd.valid()) return errno;
   ifreq request = requestFor(options.name);
   // Without IFF_TUN_EXCL the kernel would attach us to a persistent device that somebody else left with this name.
-  constexpr unsigned flags = IFF_TAP | IFF_NO_PI | IFF_TUN_EXCL;
+  constexpr unsigned flags = IFF_TAP | IFF_NO_PI | IFF_TUN_EXCL | IFF_VNET_HDR;
   request.ifr_flags = static_cast<short>(flags);
   if (::ioctl(fd.get(), TUNSETIFF, &request) < 0) return errno;
   // The kernel expands a percent sign in a name; such a device is not the one that was asked for.
   if (options.name != request.ifr_name) return EINVAL;
   if (const int error = configure(options); error != 0) return error;
-  auto tap = std::make_unique<LinuxTap>(std::move(fd));
+  constexpr int headerBytes = kVnetHeaderBytes;
+  if (::ioctl(fd.get(), TUNSETVNETHDRSZ, &headerBytes) < 0) return errno;
+  const OffloadFeatures features = agreeOnOffloads(fd.get());
+  if (features.tcp && limitSuperPackets(options.name, superPacketLimits(options.mtu)) != 0) noSuperPacketSize.say();
+  auto tap = std::make_unique<LinuxTap>(std::move(fd), features);
   if (!tap->valid()) return EMFILE;
   return tap;
 }

@@ -1,204 +1,215 @@
-#include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
-#include <cstring>
+#include <chrono>
 
 #include "os/fd.h"
+#include "os/notice.h"
 #include "os/platform.h"
-#include "os/reply_sources.h"
 #include "os/thread.h"
+#include "os/udp_message.h"
 
 namespace p2pxbone {
 namespace {
 
 // Asked for; the kernel halves or caps it by net.core.rmem_max unless we may override that.
-constexpr int kSocketBufferBytes = 8 << 20;
+constexpr int kSocketBufferBytes = 16 << 20;
 // As many as one system call handles; also the size of the arrays on the stack.
 constexpr size_t kCallMax = 64;
+// How long one send() may wait for room in the socket's buffer. Meanwhile the TAP's queue fills up and slows programs down.
+constexpr int kSendWaitMsMax = 5;
 
-union SocketAddress {
-  sockaddr any;
-  sockaddr_in v4;
-  sockaddr_in6 v6;
-};
-
-socklen_t encode(const Endpoint& endpoint, bool v4Socket, SocketAddress& address) {
-  std::memset(&address, 0, sizeof address);
-  if (v4Socket) {
-    address.v4.sin_family = AF_INET;
-    address.v4.sin_port = htons(endpoint.port);
-    std::memcpy(&address.v4.sin_addr, &endpoint.ip[12], 4);
-    return sizeof address.v4;
-  }
-  address.v6.sin6_family = AF_INET6;
-  address.v6.sin6_port = htons(endpoint.port);
-  std::memcpy(&address.v6.sin6_addr, endpoint.ip.data(), endpoint.ip.size());
-  return sizeof address.v6;
-}
-
-Endpoint decode(const SocketAddress& address) {
-  Endpoint endpoint;
-  if (address.any.sa_family == AF_INET) {
-    endpoint.ip[10] = 0xff;
-    endpoint.ip[11] = 0xff;
-    std::memcpy(&endpoint.ip[12], &address.v4.sin_addr, 4);
-    endpoint.port = ntohs(address.v4.sin_port);
-  } else {
-    std::memcpy(endpoint.ip.data(), &address.v6.sin6_addr, endpoint.ip.size());
-    endpoint.port = ntohs(address.v6.sin6_port);
-  }
-  return endpoint;
-}
+Notice noSegmentation{
+    "the kernel or the network interface cannot cut up datagrams (UDP_SEGMENT): each is sent alone, which is several times "
+    "slower."};
+Notice noJoining{
+    "the kernel cannot join received datagrams (UDP_GRO): each is received alone, which is about half as fast."};
 
 bool isWildcard(const Endpoint& local) {
   const auto significant = local.ip.begin() + (local.isIpv4Mapped() ? 12 : 0);
   return std::all_of(significant, local.ip.end(), [](uint8_t byte) { return byte == 0; });
 }
 
-// Room for one control message that names a local address, of either family.
-union AddressControl {
-  cmsghdr header;
-  std::array<uint8_t, CMSG_SPACE(sizeof(in6_pktinfo))> bytes;
-};
-
-void setControl(msghdr& message, AddressControl& control, int level, int type, const auto& value) {
-  control = {};
-  control.header.cmsg_level = level;
-  control.header.cmsg_type = type;
-  control.header.cmsg_len = CMSG_LEN(sizeof value);
-  std::memcpy(CMSG_DATA(&control.header), &value, sizeof value);
-  message.msg_control = &control;
-  message.msg_controllen = CMSG_SPACE(sizeof value);
-}
-
-// A mapped address needs IPv4's option on a dual-stack socket too.
-void setSource(msghdr& message, AddressControl& control, const HostAddress& source) {
-  if (Endpoint{source, 0}.isIpv4Mapped()) {
-    in_pktinfo info{};
-    std::memcpy(&info.ipi_spec_dst, &source[12], sizeof info.ipi_spec_dst);
-    setControl(message, control, IPPROTO_IP, IP_PKTINFO, info);
-  } else {
-    in6_pktinfo info{};
-    std::memcpy(&info.ipi6_addr, source.data(), source.size());
-    setControl(message, control, IPPROTO_IPV6, IPV6_PKTINFO, info);
-  }
-}
-
-// The address of ours to which a datagram came; a dual-stack socket says it of IPv4 in the mapped form.
-std::optional<HostAddress> localOf(msghdr& message) {
-  const cmsghdr* const header = CMSG_FIRSTHDR(&message);
-  if (header == nullptr || (message.msg_flags & MSG_CTRUNC) != 0) return std::nullopt;
-  HostAddress local{};
-  if (header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_PKTINFO) {
-    in_pktinfo info;
-    std::memcpy(&info, CMSG_DATA(header), sizeof info);
-    local[10] = 0xff;
-    local[11] = 0xff;
-    std::memcpy(&local[12], &info.ipi_spec_dst, sizeof info.ipi_spec_dst);
-    return local;
-  }
-  if (header->cmsg_level != IPPROTO_IPV6 || header->cmsg_type != IPV6_PKTINFO) return std::nullopt;
-  in6_pktinfo info;
-  std::memcpy(&info, CMSG_DATA(header), sizeof info);
-  std::memcpy(local.data(), &info.ipi6_addr, local.size());
-  return local;
-}
-
 class LinuxUdp final : public UnderlaySocket {
  public:
-  LinuxUdp(UniqueFd fd, bool v4Socket, Endpoint local)
+  LinuxUdp(UniqueFd fd, bool v4Socket, Endpoint local, bool segmentation)
       : fd_(std::move(fd)),
         v4Socket_(v4Socket),
         local_(local),
+        segmentation_(segmentation),
         sources_(isWildcard(local) ? std::make_unique<ReplySources>() : nullptr) {}
 
   Endpoint local() const override { return local_; }
   bool wait() override { return waitReadable(fd_.get(), stop_); }
   void stop() override { stop_.signal(); }
+  bool stopped() const override { return stop_.signalled(); }
+  uint64_t overflows() const override { return overflows_; }
   [[nodiscard]] bool valid() const { return stop_.valid(); }
 
   size_t receive(std::span<DatagramSlot> slots) override {
-    std::array<mmsghdr, kCallMax> messages{};
+    std::array<mmsghdr, kCallMax> messages;
     std::array<iovec, kCallMax> vectors;
     std::array<SocketAddress, kCallMax> from;
-    std::array<AddressControl, kCallMax> controls;
+    std::array<ControlRoom, kCallMax> controls;
     const size_t wanted = std::min(slots.size(), kCallMax);
     for (size_t i = 0; i < wanted; ++i) {
       vectors[i] = {slots[i].room.data(), slots[i].room.size()};
+      messages[i] = {};
       messages[i].msg_hdr.msg_name = &from[i];
       messages[i].msg_hdr.msg_namelen = sizeof from[i];
       messages[i].msg_hdr.msg_iov = &vectors[i];
       messages[i].msg_hdr.msg_iovlen = 1;
-      if (sources_ == nullptr) continue;
       messages[i].msg_hdr.msg_control = &controls[i];
       messages[i].msg_hdr.msg_controllen = sizeof controls[i];
     }
     const int count = ::recvmmsg(fd_.get(), messages.data(), static_cast<unsigned>(wanted), MSG_DONTWAIT, nullptr);
     if (count <= 0) return 0;
     const Millis now = monotonicNow();
-    for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
-      slots[i].length = messages[i].msg_len;
-      slots[i].truncated = (messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
-      slots[i].from = decode(from[i]);
-      if (sources_ == nullptr) continue;
-      if (const auto local = localOf(messages[i].msg_hdr)) sources_->heard(slots[i].from, *local, now);
-    }
+    for (size_t i = 0; i < static_cast<size_t>(count); ++i) note(slots[i], messages[i], from[i], now);
     return static_cast<size_t>(count);
   }
 
-  void send(std::span<DatagramOut> datagrams) override {
-    while (!datagrams.empty()) {
-      const size_t count = std::min(datagrams.size(), kCallMax);
-      sendSome(datagrams.first(count));
-      datagrams = datagrams.subspan(count);
+  void send(std::span<MessageOut> messages, SendPatience patience) override {
+    int waitMs = patience == SendPatience::brief ? kSendWaitMsMax : 0;
+    while (!messages.empty()) {
+      const size_t count = std::min(messages.size(), kCallMax);
+      sendSome(messages.first(count), waitMs);
+      messages = messages.subspan(count);
     }
   }
 
  private:
-  void sendSome(std::span<DatagramOut> datagrams) {
-    std::array<mmsghdr, kCallMax> messages{};
-    std::array<iovec, kCallMax> vectors;
+  void note(DatagramSlot& slot, mmsghdr& message, const SocketAddress& from, Millis now) {
+    slot.truncated = (message.msg_hdr.msg_flags & MSG_TRUNC) != 0;
+    slot.from = decodeAddress(from);
+    slot.run = DatagramRun::single(slot.room.first(message.msg_len));
+    const ReceivedControl control = readControl(message.msg_hdr);
+    if (control.segmentBytes != 0) slot.run.segmentBytes = control.segmentBytes;
+    // The kernel counts with 32 bits.
+    if (control.overflows) overflows_ += static_cast<uint32_t>(*control.overflows - static_cast<uint32_t>(overflows_));
+    if (sources_ != nullptr && control.local) sources_->heard(slot.from, *control.local, now);
+  }
+
+  // Everything that one sendmmsg refers to.
+  struct Call {
+    std::array<mmsghdr, kCallMax> messages;
+    std::array<std::array<iovec, kMessageDatagramsMax>, kCallMax> vectors;
     std::array<SocketAddress, kCallMax> to;
-    std::array<AddressControl, kCallMax> controls;
+    std::array<ControlRoom, kCallMax> controls;
+  };
+
+  void prepare(Call& call, size_t at, const MessageOut& message, Millis now) const {
+    // The kernel only reads what it sends; iovec serves both directions and so cannot say it.
+    const auto vectorOf = [](std::span<const uint8_t> piece) {
+      return iovec{const_cast<uint8_t*>(piece.data()), piece.size()};
+    };
+    std::transform(message.pieces.begin(), message.pieces.end(), call.vectors[at].begin(), vectorOf);
+    call.messages[at] = {};
+    msghdr& header = call.messages[at].msg_hdr;
+    header.msg_name = &call.to[at];
+    header.msg_namelen = encodeAddress(message.to, v4Socket_, call.to[at]);
+    header.msg_iov = call.vectors[at].data();
+    header.msg_iovlen = message.pieces.size();
+    const auto source = sources_ == nullptr ? std::nullopt : sources_->find(message.to, now);
+    writeControl(header, call.controls[at], source, message.datagrams > 1 ? message.segmentBytes : 0);
+  }
+
+  void sendSome(std::span<MessageOut> messages, int& waitMs) {
+    Call call;
     const Millis now = monotonicNow();
-    for (size_t i = 0; i < datagrams.size(); ++i) {
-      // The kernel only reads what it sends; iovec serves both directions and so cannot say it.
-      vectors[i] = {const_cast<uint8_t*>(datagrams[i].bytes.data()), datagrams[i].bytes.size()};
-      messages[i].msg_hdr.msg_name = &to[i];
-      messages[i].msg_hdr.msg_namelen = encode(datagrams[i].to, v4Socket_, to[i]);
-      messages[i].msg_hdr.msg_iov = &vectors[i];
-      messages[i].msg_hdr.msg_iovlen = 1;
-      if (sources_ == nullptr) continue;
-      if (const auto source = sources_->find(datagrams[i].to, now)) {
-        setSource(messages[i].msg_hdr, controls[i], *source);
-      }
-    }
+    for (size_t i = 0; i < messages.size(); ++i) prepare(call, i, messages[i], now);
     size_t at = 0;
-    while (at < datagrams.size()) {
-      const DatagramOut& next = datagrams[at];
+    while (at < messages.size()) {
+      MessageOut& next = messages[at];
       const bool wrongFamily = v4Socket_ && !next.to.isIpv4Mapped();
-      const int sent = wrongFamily ? -1 : ::sendmmsg(fd_.get(), &messages[at], runLength(datagrams.subspan(at)), MSG_DONTWAIT);
+      const unsigned run = wrongFamily ? 0 : runLength(messages.subspan(at));
+      const int sent = run == 0 ? -1 : ::sendmmsg(fd_.get(), &call.messages[at], run, MSG_DONTWAIT);
       if (sent > 0) {
         at += static_cast<size_t>(sent);
         continue;
       }
-      if (!wrongFamily && (errno == EINTR || dropSource(next.to, messages[at].msg_hdr, errno))) continue;
-      // The call stops at the first datagram that fails; skip that one.
-      datagrams[at].error = wrongFamily ? EAFNOSUPPORT : errno;
+      const int error = wrongFamily ? EAFNOSUPPORT : (run == 0 ? EIO : errno);
+      // The call stops at the first message that fails.
+      if (!wrongFamily && next.datagrams > 1 && mayBeTheWhole(error)) {
+        if (error == EIO) refuseSegmentation();
+        sendSingly(next, waitMs);
+      } else if (!wrongFamily && mayRetry(next.to, call.messages[at].msg_hdr, error, waitMs)) {
+        continue;
+      } else {
+        next.failed = next.datagrams;
+        next.error = error;
+      }
       ++at;
     }
   }
 
-  // How many, from the first one on, this socket's family can address.
-  [[nodiscard]] unsigned runLength(std::span<const DatagramOut> datagrams) const {
-    if (!v4Socket_) return static_cast<unsigned>(datagrams.size());
-    const auto end = std::find_if(datagrams.begin(), datagrams.end(),
-                                  [](const DatagramOut& datagram) { return !datagram.to.isIpv4Mapped(); });
-    return static_cast<unsigned>(end - datagrams.begin());
+  // Errors after which the datagrams of a message may fare better one by one, or each with an error of its own.
+  [[nodiscard]] static bool mayBeTheWhole(int error) {
+    return error == EIO || error == EINVAL || error == EMSGSIZE || error == EADDRNOTAVAIL || error == ENETUNREACH;
+  }
+
+  // Each datagram of a message that the kernel does not take as a whole: because it cannot cut it up, because one of its
+  // datagrams is too big, or because of the source address.
+  void sendSingly(MessageOut& message, int& waitMs) {
+    const Millis now = monotonicNow();
+    for (const std::span<const uint8_t> piece : message.pieces) {
+      ConstDatagramRun{piece, message.segmentBytes}.forEach([&](std::span<const uint8_t> datagram) {
+        SocketAddress to;
+        ControlRoom control;
+        iovec vector{const_cast<uint8_t*>(datagram.data()), datagram.size()};
+        msghdr header{};
+        header.msg_name = &to;
+        header.msg_namelen = encodeAddress(message.to, v4Socket_, to);
+        header.msg_iov = &vector;
+        header.msg_iovlen = 1;
+        writeControl(header, control, sources_ == nullptr ? std::nullopt : sources_->find(message.to, now), 0);
+        while (::sendmsg(fd_.get(), &header, MSG_DONTWAIT) < 0) {
+          const int error = errno;
+          if (mayRetry(message.to, header, error, waitMs)) continue;
+          ++message.failed;
+          message.error = error;
+          break;
+        }
+      });
+    }
+  }
+
+  // How many, from the first one on, this socket can take in one call.
+  [[nodiscard]] unsigned runLength(std::span<const MessageOut> messages) const {
+    const bool segmentation = segmentation_.load(std::memory_order_relaxed);
+    const auto end = std::find_if(messages.begin(), messages.end(), [&](const MessageOut& message) {
+      return (v4Socket_ && !message.to.isIpv4Mapped()) || (!segmentation && message.datagrams > 1);
+    });
+    return static_cast<unsigned>(end - messages.begin());
+  }
+
+  [[nodiscard]] bool mayRetry(const Endpoint& to, msghdr& message, int error, int& waitMs) {
+    if (error == EINTR) return true;
+    if (error == EAGAIN) return waitForRoom(waitMs);
+    return dropSource(to, message, error);
+  }
+
+  // False if there is none within `waitMs`, from which the time taken is deducted.
+  [[nodiscard]] bool waitForRoom(int& waitMs) const {
+    if (waitMs <= 0) return false;
+    const Millis begun = monotonicNow();
+    pollfd waited{fd_.get(), POLLOUT, 0};
+    const bool ready = ::poll(&waited, 1, waitMs) > 0;
+    // At least 1, so that it comes to an end.
+    waitMs -= static_cast<int>(std::max<Millis>(monotonicNow() - begun, ready ? 0 : 1));
+    return ready;
+  }
+
+  // The network interface of a route may lack what the kernel has; found out by trying only.
+  void refuseSegmentation() {
+    segmentation_.store(false, std::memory_order_relaxed);
+    noSegmentation.say();
   }
 
   // True if the datagram was to leave from an address that may be this host's no longer, and is to be tried without it.
@@ -206,7 +217,9 @@ class LinuxUdp final : public UnderlaySocket {
   bool dropSource(const Endpoint& to, msghdr& message, int error) {
     const bool mayBeSource = error == EINVAL || error == EADDRNOTAVAIL || error == ENETUNREACH;
     if (message.msg_controllen == 0 || !mayBeSource) return false;
-    if (const auto source = localOf(message)) sources_->forget(to, *source);
+    const ReceivedControl control = readControl(message);
+    if (!control.local) return false;
+    sources_->forget(to, *control.local);
     message.msg_control = nullptr;
     message.msg_controllen = 0;
     return true;
@@ -216,6 +229,8 @@ class LinuxUdp final : public UnderlaySocket {
   Wakeup stop_;
   const bool v4Socket_;
   const Endpoint local_;
+  std::atomic<bool> segmentation_;
+  uint64_t overflows_ = 0;  // the reader's
   // Null if the socket has one address.
   const std::unique_ptr<ReplySources> sources_;
 };
@@ -226,6 +241,20 @@ int askForLocal(int fd, bool v4Socket) {
   const int result = v4Socket ? ::setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &yes, sizeof yes)
                               : ::setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &yes, sizeof yes);
   return result < 0 ? errno : 0;
+}
+
+// Both are the kernel's to refuse, and neither is needed to work.
+void joinReceived(int fd) {
+  constexpr int yes = 1;
+  if (::setsockopt(fd, SOL_UDP, UDP_GRO, &yes, sizeof yes) < 0) noJoining.say();
+  [[maybe_unused]] const int counted = ::setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &yes, sizeof yes);
+}
+
+bool canSegment(int fd) {
+  constexpr int none = 0;
+  if (::setsockopt(fd, SOL_UDP, UDP_SEGMENT, &none, sizeof none) == 0) return true;
+  noSegmentation.say();
+  return false;
 }
 
 void enlargeBuffers(int fd) {
@@ -256,12 +285,14 @@ UnderlayOutcome openSocket(const Endpoint& local, bool v4Socket) {
     if (const int error = askForLocal(fd.get(), v4Socket); error != 0) return error;
   }
   enlargeBuffers(fd.get());
+  joinReceived(fd.get());
+  const bool segmentation = canSegment(fd.get());
   SocketAddress address;
-  const socklen_t length = encode(local, v4Socket, address);
+  const socklen_t length = encodeAddress(local, v4Socket, address);
   if (::bind(fd.get(), &address.any, length) < 0) return errno;
   socklen_t boundLength = sizeof address;
   if (::getsockname(fd.get(), &address.any, &boundLength) < 0) return errno;
-  auto socket = std::make_unique<LinuxUdp>(std::move(fd), v4Socket, decode(address));
+  auto socket = std::make_unique<LinuxUdp>(std::move(fd), v4Socket, decodeAddress(address), segmentation);
   if (!socket->valid()) return EMFILE;
   return socket;
 }

@@ -2,16 +2,45 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <cerrno>
 
+#include "core/segment.h"
+
 namespace p2pxbone {
+namespace {
+
+// What the packets of a frame look like when the kernel has done what was left to it.
+std::deque<std::vector<uint8_t>> cutUp(MemoryHost::Frame frame) {
+  InnerPacket ip;
+  const std::span<uint8_t> inner = std::span{frame.bytes}.subspan(std::min(kEthernetBytes, frame.bytes.size()));
+  const bool plain = frame.offload == Offload{} || parseInner(inner, ip) != DropReason::none;
+  const std::optional<Division> division = plain ? std::nullopt : divide(frame.offload, ip, inner.first(ip.totalBytes));
+  if (!division) return {std::move(frame.bytes)};
+  if (frame.offload.kind == Offload::Kind::none) {
+    completeChecksum(frame.offload, ip, inner.first(ip.totalBytes));
+    return {std::move(frame.bytes)};
+  }
+  std::array<uint8_t, kEncapsulationBytes> encapsulation{};
+  std::copy_n(frame.bytes.begin(), kEthernetBytes, encapsulation.begin() + kVxlanBytes);
+  std::vector<uint8_t> room(segmentedBytes(*division));
+  std::deque<std::vector<uint8_t>> packets;
+  segment(encapsulation, inner.first(ip.totalBytes), ip, *division, room.data())
+      .forEach([&](std::span<const uint8_t> packet) { packets.emplace_back(packet.begin() + kVxlanBytes, packet.end()); });
+  return packets;
+}
+
+}  // namespace
 
 class MemoryTap final : public TapDevice {
  public:
-  explicit MemoryTap(std::shared_ptr<MemoryHost> host) : host_(std::move(host)) {}
+  MemoryTap(std::shared_ptr<MemoryHost> host, OffloadFeatures features) : host_(std::move(host)), features_(features) {}
 
   bool wait() override { return waitReadable(host_->planeReadable_.fd(), stop_); }
+  OffloadFeatures features() const override { return features_; }
+  int descriptor() const override { return -1; }
   void stop() override { stop_.signal(); }
+  bool stopped() const override { return stop_.signalled(); }
 
   int read(std::span<TapSlot> slots) override {
     const std::lock_guard lock{host_->mutex_};
@@ -20,9 +49,11 @@ class MemoryTap final : public TapDevice {
     int count = 0;
     for (TapSlot& slot : slots) {
       if (host_->toPlane_.empty()) return count;
-      const std::vector<uint8_t>& frame = host_->toPlane_.front();
-      slot.length = std::min(frame.size(), slot.room.size());
-      std::copy_n(frame.begin(), slot.length, slot.room.begin());
+      const MemoryHost::Frame& frame = host_->toPlane_.front();
+      slot.length = std::min(frame.bytes.size(), slot.room.size());
+      std::copy_n(frame.bytes.begin(), slot.length, slot.room.begin());
+      slot.offload = frame.offload;
+      slot.malformed = false;
       host_->toPlane_.pop_front();
       ++count;
     }
@@ -30,36 +61,52 @@ class MemoryTap final : public TapDevice {
     return count;
   }
 
-  int write(std::span<const uint8_t> frame) override {
+  int write(const TapFrame& frame) override {
     const std::lock_guard writing{host_->writing_};
     const std::lock_guard lock{host_->mutex_};
     if (host_->removed_) return EBADFD;
     if (host_->toHost_.size() >= MemoryHost::kFramesMax) return ENOBUFS;
-    host_->toHost_.emplace_back(frame.begin(), frame.end());
+    MemoryHost::Frame& written = host_->toHost_.emplace_back();
+    for (const std::span<const uint8_t> piece : frame.pieces) {
+      written.bytes.insert(written.bytes.end(), piece.begin(), piece.end());
+    }
+    written.offload = frame.offload;
     host_->hostReadable_.signal();
     return 0;
   }
 
  private:
   std::shared_ptr<MemoryHost> host_;
+  const OffloadFeatures features_;
   Wakeup stop_;
 };
 
-bool MemoryHost::inject(std::span<const uint8_t> frame) {
+bool MemoryHost::inject(std::span<const uint8_t> frame, const Offload& offload) {
   const std::lock_guard lock{mutex_};
   if (toPlane_.size() >= kFramesMax) return false;
-  toPlane_.emplace_back(frame.begin(), frame.end());
+  toPlane_.push_back({{frame.begin(), frame.end()}, offload});
   planeReadable_.signal();
   return true;
 }
 
 std::optional<std::vector<uint8_t>> MemoryHost::receive(int timeoutMs) {
+  if (cut_.empty()) {
+    std::optional<Frame> frame = receiveAsWritten(timeoutMs);
+    if (!frame) return std::nullopt;
+    cut_ = cutUp(std::move(*frame));
+  }
+  std::vector<uint8_t> packet = std::move(cut_.front());
+  cut_.pop_front();
+  return packet;
+}
+
+std::optional<MemoryHost::Frame> MemoryHost::receiveAsWritten(int timeoutMs) {
   for (;;) {
     {
       const std::lock_guard lock{mutex_};
       hostReadable_.drain();
       if (!toHost_.empty()) {
-        std::vector<uint8_t> frame = std::move(toHost_.front());
+        Frame frame = std::move(toHost_.front());
         toHost_.pop_front();
         return frame;
       }
@@ -87,29 +134,57 @@ class MemoryUnderlay final : public UnderlaySocket {
   Endpoint local() const override { return local_; }
   bool wait() override { return waitReadable(mailbox_->readable.fd(), stop_); }
   void stop() override { stop_.signal(); }
+  bool stopped() const override { return stop_.signalled(); }
+  // A full mailbox loses silently; tests look for it where the packets are missing.
+  uint64_t overflows() const override { return 0; }
 
   size_t receive(std::span<DatagramSlot> slots) override {
     const std::lock_guard lock{mailbox_->mutex};
     mailbox_->readable.drain();
     size_t count = 0;
-    while (count < slots.size() && !mailbox_->datagrams.empty()) {
-      const auto& [from, bytes] = mailbox_->datagrams.front();
-      DatagramSlot& slot = slots[count++];
-      slot.length = std::min(bytes.size(), slot.room.size());
-      slot.truncated = slot.length < bytes.size();
-      slot.from = from;
-      std::copy_n(bytes.begin(), slot.length, slot.room.begin());
-      mailbox_->datagrams.pop_front();
-    }
+    while (count < slots.size() && !mailbox_->datagrams.empty()) take(slots[count++]);
     if (!mailbox_->datagrams.empty()) mailbox_->readable.signal();
     return count;
   }
 
-  void send(std::span<DatagramOut> datagrams) override {
-    for (DatagramOut& datagram : datagrams) datagram.error = network_.deliver(local_, datagram.to, datagram.bytes);
+  void send(std::span<MessageOut> messages, SendPatience) override {
+    for (MessageOut& message : messages) {
+      for (const std::span<const uint8_t> piece : message.pieces) {
+        ConstDatagramRun{piece, message.segmentBytes}.forEach([&](std::span<const uint8_t> datagram) {
+          const int error = network_.deliver(local_, message.to, datagram);
+          if (error == 0) return;
+          ++message.failed;
+          message.error = error;
+        });
+      }
+    }
   }
 
  private:
+  // The first datagram, and those after it that are joined with it.
+  void take(DatagramSlot& slot) {
+    auto& waiting = mailbox_->datagrams;
+    const Endpoint from = waiting.front().first;
+    const size_t segmentBytes = waiting.front().second.size();
+    const bool joins = network_.joins_.load() && segmentBytes > 0;
+    size_t length = 0;
+    size_t datagrams = 0;
+    slot.truncated = false;
+    do {
+      const std::vector<uint8_t>& bytes = waiting.front().second;
+      const size_t taken = std::min(bytes.size(), slot.room.size() - length);
+      slot.truncated = slot.truncated || taken < bytes.size();
+      std::copy_n(bytes.begin(), taken, slot.room.begin() + static_cast<ptrdiff_t>(length));
+      length += taken;
+      waiting.pop_front();
+      ++datagrams;
+    } while (joins && datagrams < kMessageDatagramsMax && length == datagrams * segmentBytes && !waiting.empty() &&
+             waiting.front().first == from && !waiting.front().second.empty() &&
+             waiting.front().second.size() <= segmentBytes && length + segmentBytes <= kMessageBytesMax);
+    slot.from = from;
+    slot.run = {slot.room.first(length), std::max<size_t>(segmentBytes, 1)};
+  }
+
   MemoryNetwork& network_;
   const Endpoint local_;
   std::shared_ptr<MemoryNetwork::Mailbox> mailbox_;
@@ -127,6 +202,8 @@ void MemoryNetwork::close(const Endpoint& local) {
   const std::lock_guard lock{mutex_};
   mailboxes_.erase({local.ip, local.port});
 }
+
+void MemoryNetwork::joinDatagrams(bool joins) { joins_.store(joins); }
 
 void MemoryNetwork::limitPayload(size_t bytes) {
   const std::lock_guard lock{mutex_};
@@ -153,7 +230,7 @@ int MemoryNetwork::deliver(const Endpoint& from, const Endpoint& to, std::span<c
 TapOutcome MemoryPlatform::openTap(const TapOptions& options) {
   const auto host = std::make_shared<MemoryHost>();
   hosts_[options.name] = host;
-  return std::make_unique<MemoryTap>(host);
+  return std::make_unique<MemoryTap>(host, features_);
 }
 
 UnderlayOutcome MemoryPlatform::openUnderlay(const Endpoint& local) {

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "os/spin.h"
 #include "os/thread.h"
 
 namespace p2pxbone {
@@ -18,8 +19,8 @@ bool isGone(int error) { return error == EBADFD || error == EBADF || error == EN
 class NodeRuntime::TapSink final : public Emitter {
  public:
   using Emitter::Emitter;
-  void toTap(Node& node, std::span<const uint8_t> frame) override {
-    static_cast<NodeRuntime&>(node).writeFrame(Lane::tap, frame, drops());
+  void toTap(Node& node, const ToTap& packet) override {
+    static_cast<NodeRuntime&>(node).writeDirectly(Lane::tap, packet, drops());
   }
 };
 
@@ -30,13 +31,15 @@ NodeRuntime::NodeRuntime(NodeHandle handle, NodeConfig settings, std::unique_ptr
       epochs_(around.epochs),
       events_(around.events),
       seed_(around.seed),
+      receive_(around.receive),
       tap_(std::move(tap)),
+      features_(tap_->features()),
       worker_(around.epochs.addWorker()) {}
 
 int NodeRuntime::start() {
   try {
+    writer_ = makeTapWriter(receive_, *tap_, *this);
     reader_ = startThread("p2px-tap-read", [this] { readLoop(); });
-    writer_ = startThread("p2px-tap-write", [this] { writeLoop(); });
     return 0;
   } catch (const std::system_error& error) {
     return error.code().value();
@@ -50,9 +53,8 @@ NodeRuntime::~NodeRuntime() {
 
 void NodeRuntime::stop() {
   tap_->stop();
-  ring_.close();
   if (reader_.joinable()) reader_.join();
-  if (writer_.joinable()) writer_.join();
+  if (writer_ != nullptr) writer_->stop();
 }
 
 void NodeRuntime::addDropsTo(std::array<uint64_t, kDropReasonCount>& totals) const {
@@ -65,39 +67,51 @@ void NodeRuntime::fail(int error, DropCounters& drops) {
   if (!events_.push(NodeFailed{serial, error})) drops.add(DropReason::eventQueueFull);
 }
 
-void NodeRuntime::writeFrame(Lane lane, std::span<const uint8_t> frame, DropCounters& drops) {
-  const int error = tap_->write(frame);
-  if (error == 0) return lanes[static_cast<size_t>(lane)].packetsToTap.add();
-  drops.add(DropReason::tapWriteFailed);
+void NodeRuntime::count(Lane lane, size_t packets, int error, DropCounters& drops) {
+  if (error == 0) return lanes[static_cast<size_t>(lane)].packetsToTap.add(packets);
+  drops.add(DropReason::tapWriteFailed, packets);
   if (isGone(error)) fail(error, drops);
 }
 
+void NodeRuntime::written(size_t packets, int error) { count(Lane::writer, packets, error, writerDrops_); }
+
+void NodeRuntime::writeDirectly(Lane lane, const ToTap& packet, DropCounters& drops) {
+  const std::span<const uint8_t> frame = packet.frame;
+  count(lane, packet.packets, tap_->write({{&frame, 1}, packet.offload, packet.packets}), drops);
+}
+
 void NodeRuntime::readLoop() {
-  constexpr size_t slotBytes = kVxlanBytes + kFrameBytesMax;
+  // A VXLAN header's room is before the frame, and the device's before that.
+  static_assert(kTapHeadroomBytes >= kVxlanBytes);
+  constexpr size_t slotBytes = kTapHeadroomBytes + kFrameBytesMax;
   // Not zeroed: only pages that packets reach are ever touched.
   const auto memory = std::make_unique_for_overwrite<uint8_t[]>(slotBytes * kTapBatch);
   std::array<TapSlot, kTapBatch> slots;
   for (size_t i = 0; i < kTapBatch; ++i) {
-    slots[i].room = {memory.get() + i * slotBytes + kVxlanBytes, kFrameBytesMax};
+    slots[i].room = {memory.get() + i * slotBytes + kTapHeadroomBytes, kFrameBytesMax};
   }
-  TapSink sink{underlay_, readerDrops_};
+  TapSink sink{underlay_, readerDrops_, SendPatience::brief};
   Forwarder forwarder{Lane::tap, seed_, readerDrops_, sink};
-  while (tap_->wait()) {
+  Spin spin;
+  while (!tap_->stopped()) {
     const int count = tap_->read(slots);
     if (count < 0) return fail(-count, readerDrops_);
+    if (count == 0) {
+      if (spin.goOn()) continue;
+      if (!tap_->wait()) return;
+    }
+    spin.reset();
     const Millis now = monotonicNow();
     const EpochBatch batch{worker_};
-    for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
-      forwarder.fromTap(*this, {slots[i].room.data() - kVxlanBytes, kVxlanBytes + slots[i].length}, now);
+    for (const TapSlot& slot : std::span{slots}.first(static_cast<size_t>(count))) {
+      if (slot.malformed) {
+        lanes[static_cast<size_t>(Lane::tap)].packetsFromTap.add();
+        readerDrops_.add(DropReason::offloadMalformed);
+        continue;
+      }
+      forwarder.fromTap(*this, {slot.room.data() - kVxlanBytes, kVxlanBytes + slot.length}, slot.offload, now);
     }
     forwarder.flush();
-  }
-}
-
-void NodeRuntime::writeLoop() {
-  while (ring_.wait()) {
-    writeFrame(Lane::writer, ring_.front(), writerDrops_);
-    ring_.pop();
   }
 }
 

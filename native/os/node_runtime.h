@@ -1,5 +1,5 @@
-// A virtual node with its TAP and the two threads that serve it: one reads the TAP and sends into tunnels, one writes to
-// the TAP what the underlay's reader has left in the ring.
+// A virtual node with its TAP, the thread that reads it and sends into tunnels, and the writer that brings into it what
+// the underlay's reader has for it.
 #pragma once
 
 #include <atomic>
@@ -8,21 +8,21 @@
 
 #include "core/epoch.h"
 #include "core/node.h"
-#include "core/packet_ring.h"
 #include "os/emitter.h"
 #include "os/event_queue.h"
-#include "os/tap.h"
+#include "os/tap_writer.h"
 
 namespace p2pxbone {
 
 // Every Node that a data plane's workers meet is one of these.
-class NodeRuntime final : public Node {
+class NodeRuntime final : public Node, private TapWriteReport {
  public:
   struct Surroundings {
     const UnderlaySlot& underlay;
     EpochDomain& epochs;
     EventQueue& events;
     uint64_t seed;
+    ReceivePath receive;
   };
 
   // The handle doubles as serial number.
@@ -37,21 +37,22 @@ class NodeRuntime final : public Node {
   // Control side, once no worker can find the node any more. Stops and joins the threads.
   void stop();
 
-  // Underlay's reader: hands a frame to the writer thread; false if the ring is full. wakeWriter() at the batch's end.
-  [[nodiscard]] bool offer(std::span<const uint8_t> frame) { return ring_.push(frame); }
-  void wakeWriter() { ring_.wake(); }
+  // Underlay's reader.
+  [[nodiscard]] TapWriter& writer() { return *writer_; }
+  [[nodiscard]] OffloadFeatures tapFeatures() const { return features_; }
   // Any thread: straight to the TAP.
-  void writeFrame(Lane lane, std::span<const uint8_t> frame, DropCounters& drops);
+  void writeDirectly(Lane lane, const ToTap& packet, DropCounters& drops);
 
   void addDropsTo(std::array<uint64_t, kDropReasonCount>& totals) const;
 
-  // The underlay's reader's own: set while the node is on its list of those to wake.
-  bool awaitsWake = false;
+  // The underlay's reader's own: set while the node is on its list of those to flush.
+  bool awaitsFlush = false;
 
  private:
   class TapSink;
   void readLoop();
-  void writeLoop();
+  void written(size_t packets, int error) override;
+  void count(Lane lane, size_t packets, int error, DropCounters& drops);
   // Tells JavaScript once that the device is gone.
   void fail(int error, DropCounters& drops);
 
@@ -59,14 +60,15 @@ class NodeRuntime final : public Node {
   EpochDomain& epochs_;
   EventQueue& events_;
   const uint64_t seed_;
+  const ReceivePath receive_;
   std::unique_ptr<TapDevice> tap_;
+  const OffloadFeatures features_;
   EpochDomain::Worker& worker_;
-  PacketRing ring_;
   DropCounters readerDrops_;
   DropCounters writerDrops_;
   std::atomic<bool> failed_{false};
   std::thread reader_;
-  std::thread writer_;
+  std::unique_ptr<TapWriter> writer_;
 };
 
 }  // namespace p2pxbone

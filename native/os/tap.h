@@ -7,17 +7,24 @@
 #include <string>
 #include <variant>
 
+#include "core/coalesce.h"
 #include "core/vxlan.h"
 
 namespace p2pxbone {
 
 // Room for a 64 KB super-packet with its headers.
 inline constexpr size_t kFrameBytesMax = 65536 + 64;
+// Bytes before a slot's room that a device may use while it reads; afterwards they are the caller's again.
+inline constexpr size_t kTapHeadroomBytes = 16;
+// A read stops when it has got so much: more would leave the processor's cache before it is sent.
+inline constexpr size_t kTapReadBytesMax = size_t{128} << 10;
 
-// One slot of a batch to be read. The caller owns the memory.
+// One slot of a batch to be read. The caller owns the memory, kTapHeadroomBytes before `room` included.
 struct TapSlot {
   std::span<uint8_t> room;
   size_t length = 0;
+  Offload offload;
+  bool malformed = false;  // what the device says about the frame makes no sense
 };
 
 struct TapOptions {
@@ -32,13 +39,18 @@ class TapDevice {
 
   // One reader thread. Blocks until a frame can be read or the device is broken (true), or stop() has been called (false).
   [[nodiscard]] virtual bool wait() = 0;
-  // One reader thread. Fills slots from the first one on and sets their lengths; returns how many, 0 if there is nothing
-  // to read, or a negative errno when the device is gone. Never blocks.
+  // One reader thread. Fills slots from the first one on; returns how many, 0 if there is nothing to read, or a negative
+  // errno when the device is gone. Never blocks.
   [[nodiscard]] virtual int read(std::span<TapSlot> slots) = 0;
   // Any thread, several at once. Hands one frame to the kernel, which copies it. 0 or an errno. Never blocks.
-  [[nodiscard]] virtual int write(std::span<const uint8_t> frame) = 0;
+  [[nodiscard]] virtual int write(const TapFrame& frame) = 0;
+  // What write() may leave to the kernel; never changes.
+  [[nodiscard]] virtual OffloadFeatures features() const = 0;
+  // For writers that hand system calls over themselves (os/tap_vector.h); -1 where there is none.
+  [[nodiscard]] virtual int descriptor() const = 0;
   // Any thread. Ends the present and all later waits.
   virtual void stop() = 0;
+  [[nodiscard]] virtual bool stopped() const = 0;
 };
 
 // The device, or an errno.

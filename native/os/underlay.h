@@ -6,26 +6,43 @@
 #include <span>
 #include <variant>
 
+#include "core/datagram_run.h"
 #include "core/endpoint.h"
 
 namespace p2pxbone {
 
 // Room for the largest UDP payload, or a coalesced run of datagrams.
 inline constexpr size_t kDatagramBytesMax = 65536;
+// Limits of one message to the kernel (UDP_SEGMENT).
+inline constexpr size_t kMessageDatagramsMax = 64;
+inline constexpr size_t kMessageBytesMax = 65507;
 
 // One slot of a batch to be received. The caller owns the memory.
 struct DatagramSlot {
   std::span<uint8_t> room;
-  size_t length = 0;
+  // What has arrived, in `room`: one datagram, or several of one sender that the kernel has joined.
+  DatagramRun run;
   bool truncated = false;
   Endpoint from;
 };
 
-// A datagram to be sent. The caller keeps the bytes until send() returns.
-struct DatagramOut {
+// Datagrams to one receiver, of equal size but for the last, which may be shorter. The caller keeps all memory until send()
+// returns.
+struct MessageOut {
   Endpoint to;
-  std::span<const uint8_t> bytes;
-  int error = 0;  // set by send(): 0 or an errno
+  // One after another they are the datagrams; each piece holds whole datagrams.
+  std::span<const std::span<const uint8_t>> pieces;
+  size_t segmentBytes = 0;
+  size_t datagrams = 0;
+  // Set by send(): how many could not be sent, and the errno of the last of them.
+  size_t failed = 0;
+  int error = 0;
+};
+
+// What send() does where the socket's buffer is full.
+enum class SendPatience : uint8_t {
+  none,   // drop
+  brief,  // wait a little, so that the sender's queues fill up and slow it down
 };
 
 class UnderlaySocket {
@@ -37,14 +54,23 @@ class UnderlaySocket {
   [[nodiscard]] virtual bool wait() = 0;
   // One reader thread. Fills slots from the first one on; returns how many, 0 if there is nothing. Never blocks.
   [[nodiscard]] virtual size_t receive(std::span<DatagramSlot> slots) = 0;
-  // Any thread, several at once. Sends each on its own; one that fails does not hold up the others. Never blocks.
-  virtual void send(std::span<DatagramOut> datagrams) = 0;
+  // One reader thread. Datagrams that found no room in the socket since it was opened, as far as receive() has heard.
+  [[nodiscard]] virtual uint64_t overflows() const = 0;
+  // Any thread, several at once. In order; one that fails does not hold up the others. Blocks only as patience allows.
+  virtual void send(std::span<MessageOut> messages, SendPatience patience) = 0;
   // Any thread. Ends the present and all later waits.
   virtual void stop() = 0;
+  [[nodiscard]] virtual bool stopped() const = 0;
 };
+
+// 0 or an errno.
+[[nodiscard]] inline int sendOne(UnderlaySocket& socket, const Endpoint& to, std::span<const uint8_t> datagram) {
+  MessageOut message{to, {&datagram, 1}, datagram.size(), 1};
+  socket.send({&message, 1}, SendPatience::none);
+  return message.error;
+}
 
 // The socket, or an errno.
 using UnderlayOutcome = std::variant<std::unique_ptr<UnderlaySocket>, int>;
-
 
 }  // namespace p2pxbone

@@ -2,41 +2,64 @@
 
 #include "core/demux.h"
 #include "os/node_runtime.h"
+#include "os/spin.h"
 #include "os/thread.h"
 
 namespace p2pxbone {
 namespace {
 
 constexpr size_t kUnderlayBatch = 64;
+// So many of the kernel's joined runs at a time: more would leave the processor's cache before they are written.
+constexpr size_t kRunBatch = 4;
+constexpr size_t kRunBytesMin = 8192;
+
+// How many messages to receive next, by the size of those just received.
+size_t nextBatch(std::span<const DatagramSlot> received) {
+  size_t bytes = 0;
+  for (const DatagramSlot& slot : received) bytes += slot.run.bytes.size();
+  return bytes >= received.size() * kRunBytesMin ? kRunBatch : kUnderlayBatch;
+}
 
 }  // namespace
 
-// Packets for a TAP go by its ring to its own thread, so that a slow one does not hold up the others.
-class UnderlayLoop::UnderlaySink final : public Emitter {
+// Packets for a TAP are joined where they can be, and go by the TAP's writer.
+class UnderlayLoop::UnderlaySink final : public Emitter, private TapFrameSink {
  public:
-  UnderlaySink(const UnderlaySlot& underlay, DropCounters& dropCounters) : Emitter(underlay, dropCounters) {
-    toWake_.reserve(kUnderlayBatch);
+  UnderlaySink(const UnderlaySlot& underlay, DropCounters& dropCounters)
+      : Emitter(underlay, dropCounters, SendPatience::none) {
+    toFlush_.reserve(kUnderlayBatch);
   }
 
-  void toTap(Node& node, std::span<const uint8_t> frame) override {
-    auto& runtime = static_cast<NodeRuntime&>(node);
-    if (!runtime.offer(frame)) drops().add(DropReason::ringFull);
-    if (runtime.awaitsWake) return;
-    runtime.awaitsWake = true;
-    toWake_.push_back(&runtime);
+  void toTap(Node& node, const ToTap& packet) override {
+    if (packet.joinable != nullptr) {
+      const OffloadFeatures features = static_cast<NodeRuntime&>(node).tapFeatures();
+      return coalescer_.add(node, packet.frame, *packet.joinable, features);
+    }
+    const std::span<const uint8_t> frame = packet.frame;
+    writeFrame(node, {{&frame, 1}, packet.offload, packet.packets});
   }
 
   void flush() override {
     Emitter::flush();
-    for (NodeRuntime* runtime : toWake_) {
-      runtime->awaitsWake = false;
-      runtime->wakeWriter();
+    coalescer_.flush();
+    for (NodeRuntime* runtime : toFlush_) {
+      runtime->awaitsFlush = false;
+      runtime->writer().flush();
     }
-    toWake_.clear();
+    toFlush_.clear();
   }
 
  private:
-  std::vector<NodeRuntime*> toWake_;
+  void writeFrame(Node& node, const TapFrame& frame) override {
+    auto& runtime = static_cast<NodeRuntime&>(node);
+    if (!runtime.writer().write(frame)) drops().add(DropReason::ringFull, frame.packets);
+    if (runtime.awaitsFlush) return;
+    runtime.awaitsFlush = true;
+    toFlush_.push_back(&runtime);
+  }
+
+  Coalescer coalescer_{*this};
+  std::vector<NodeRuntime*> toFlush_;
 };
 
 UnderlayLoop::UnderlayLoop(const Surroundings& around) : around_(around), worker_(around.epochs.addWorker()) {
@@ -57,30 +80,55 @@ void UnderlayLoop::loop() {
   for (size_t i = 0; i < kUnderlayBatch; ++i) slots[i].room = {memory.get() + i * kDatagramBytesMax, kDatagramBytesMax};
   UnderlaySink sink{around_.underlay, drops_};
   Forwarder forwarder{Lane::underlay, around_.seed, drops_, sink};
-  while (underlay.wait()) {
-    const size_t count = underlay.receive(slots);
+  Spin spin;
+  size_t wanted = kUnderlayBatch;
+  while (!underlay.stopped()) {
+    const size_t count = underlay.receive(std::span{slots}.first(wanted));
+    if (count == 0) {
+      if (spin.goOn()) continue;
+      if (!underlay.wait()) return;
+    }
+    spin.reset();
+    const std::span<const DatagramSlot> received = std::span{slots}.first(count);
+    wanted = nextBatch(received);
+    countOverflows(underlay);
     const Millis now = monotonicNow();
     bool wakeControl = false;
     const EpochBatch batch{worker_};
     const Directory& directory = *around_.directory.load();
-    for (const DatagramSlot& slot : std::span{slots}.first(count)) {
-      if (dispatch(slot, directory, forwarder, now)) wakeControl = true;
+    for (const DatagramSlot& slot : received) {
+      if (dispatchRun(slot, directory, forwarder, now)) wakeControl = true;
     }
     forwarder.flush();
     if (wakeControl) around_.control.wake();
   }
 }
 
-bool UnderlayLoop::dispatch(const DatagramSlot& slot, const Directory& directory, Forwarder& forwarder, Millis now) {
-  const std::span<uint8_t> bytes = slot.room.first(slot.length);
+void UnderlayLoop::countOverflows(const UnderlaySocket& underlay) {
+  const uint64_t lost = underlay.overflows();
+  if (lost == overflows_) return;
+  drops_.add(DropReason::receiveOverflow, lost - overflows_);
+  overflows_ = lost;
+}
+
+bool UnderlayLoop::dispatchRun(const DatagramSlot& slot, const Directory& directory, Forwarder& forwarder, Millis now) {
   if (slot.truncated) {
     drops_.add(DropReason::datagramTruncated);
     return false;
   }
+  bool toControl = false;
+  slot.run.forEach([&](std::span<uint8_t> bytes) {
+    if (dispatch(slot.from, bytes, directory, forwarder, now)) toControl = true;
+  });
+  return toControl;
+}
+
+bool UnderlayLoop::dispatch(const Endpoint& from, std::span<uint8_t> bytes, const Directory& directory,
+                            Forwarder& forwarder, Millis now) {
   switch (classifyDatagram(bytes)) {
-    case DatagramKind::vxlan: forwarder.fromTunnel(directory, slot.from, bytes, now); return false;
+    case DatagramKind::vxlan: forwarder.fromTunnel(directory, from, bytes, now); return false;
     case DatagramKind::dtls:
-      if (around_.control.offer(slot.from, bytes)) return true;
+      if (around_.control.offer(from, bytes)) return true;
       drops_.add(DropReason::controlQueueFull);
       return false;
     case DatagramKind::stun: drops_.add(DropReason::stunUnsupported); return false;

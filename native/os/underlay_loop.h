@@ -29,12 +29,16 @@ class UnderlayLoop {
  private:
   class UnderlaySink;
   void loop();
-  // True if the datagram went to the control thread.
-  [[nodiscard]] bool dispatch(const DatagramSlot& slot, const Directory& directory, Forwarder& forwarder, Millis now);
+  // True if a datagram went to the control thread.
+  [[nodiscard]] bool dispatchRun(const DatagramSlot& slot, const Directory& directory, Forwarder& forwarder, Millis now);
+  [[nodiscard]] bool dispatch(const Endpoint& from, std::span<uint8_t> bytes, const Directory& directory,
+                              Forwarder& forwarder, Millis now);
+  void countOverflows(const UnderlaySocket& underlay);
 
   const Surroundings around_;
   EpochDomain::Worker& worker_;
   DropCounters drops_;
+  uint64_t overflows_ = 0;  // counted in drops_ already
   std::thread thread_;
 };
 
