@@ -54,16 +54,18 @@ AddressPlan planOfWorld() {
 
 class CheckingSink final : public Sink {
  public:
-  void toTunnel(const Tunnel& tunnel, std::span<const uint8_t> datagram) override {
-    require(decodeVxlan(datagram) == kVni);
-    checkFrame(datagram.subspan(kVxlanBytes), tunnel.innerMtu);
-    require(macAt(&datagram[kVxlanBytes]) == tunnel.peerMac);
-    checkSource(datagram.subspan(kEncapsulationBytes));
+  void toTunnel(const Tunnel& tunnel, ConstDatagramRun run) override {
+    run.forEach([&](std::span<const uint8_t> datagram) {
+      require(decodeVxlan(datagram) == kVni);
+      checkFrame(datagram.subspan(kVxlanBytes), tunnel.innerMtu);
+      require(macAt(&datagram[kVxlanBytes]) == tunnel.peerMac);
+      checkSource(datagram.subspan(kEncapsulationBytes));
+    });
   }
-  void toTap(Node& node, std::span<const uint8_t> frame) override {
-    checkFrame(frame, 65'575);
-    require(macAt(frame.data()) == node.config.mac);
-    checkSource(frame.subspan(kEthernetBytes));
+  void toTap(Node& node, const ToTap& packet) override {
+    checkFrame(packet.frame, 65'575);
+    require(macAt(packet.frame.data()) == node.config.mac);
+    checkSource(packet.frame.subspan(kEthernetBytes));
   }
   void flush() override {}
 
@@ -178,7 +180,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if ((mode & kFromTap) != 0) {
       packet.resize(std::max(packet.size(), kVxlanBytes));
       world.sink.link = std::nullopt;
-      world.forwarder.fromTap(*world.node, packet, now);
+      world.forwarder.fromTap(*world.node, packet, {}, now);
     } else {
       world.sink.link = (mode & kOtherPeer) != 0 ? kNarrowLink : kWideLink;
       world.forwarder.fromTunnel(*world.directory, peerEndpoint((mode & kOtherPeer) != 0 ? 2 : 1), packet, now);

@@ -22,11 +22,17 @@ class RecordingSink final : public Sink {
     Bytes bytes;
     std::span<const uint8_t> original;
   };
-  void toTunnel(const Tunnel& tunnel, std::span<const uint8_t> datagram) override {
-    sent.push_back({tunnel.peer, {datagram.begin(), datagram.end()}, datagram});
-    ++unflushed_;
+  void toTunnel(const Tunnel& tunnel, ConstDatagramRun run) override {
+    run.forEach([&](std::span<const uint8_t> datagram) {
+      sent.push_back({tunnel.peer, {datagram.begin(), datagram.end()}, datagram});
+      ++unflushed_;
+    });
   }
-  void toTap(Node&, std::span<const uint8_t> frame) override { delivered.emplace_back(frame.begin(), frame.end()); }
+  void toTap(Node&, const ToTap& packet) override {
+    delivered.emplace_back(packet.frame.begin(), packet.frame.end());
+    offloads.push_back(packet.offload);
+    deliveredPackets += packet.packets;
+  }
   void flush() override {
     for (size_t i = sent.size() - unflushed_; i < sent.size(); ++i) {
       CHECK(std::equal(sent[i].bytes.begin(), sent[i].bytes.end(), sent[i].original.begin()));
@@ -36,6 +42,8 @@ class RecordingSink final : public Sink {
 
   std::vector<Sent> sent;
   std::vector<Bytes> delivered;
+  std::vector<Offload> offloads;  // of those delivered
+  size_t deliveredPackets = 0;
 
  private:
   size_t unflushed_ = 0;
@@ -70,9 +78,9 @@ struct ForwardWorld {
     node->tables.store(&tables);
   }
 
-  void fromTap(const Bytes& ip) {
+  void fromTap(const Bytes& ip, const Offload& offload = {}) {
     Bytes packet = vxlan(0, ethernet(ip, macOf(9), macOf(9)));
-    forwarder.fromTap(*node, packet, now);
+    forwarder.fromTap(*node, packet, offload, now);
     forwarder.flush();
   }
   void fromPeer(const Bytes& ip, const Endpoint& peer = kPeerA, const Mac& mac = macOf(1)) {

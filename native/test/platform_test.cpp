@@ -51,7 +51,7 @@ std::vector<Bytes> readFrames(TapDevice& tap, size_t wanted) {
   std::vector<Bytes> frames;
   std::vector<Bytes> memory(4, Bytes(2048));
   std::vector<TapSlot> slots(4);
-  for (size_t i = 0; i < slots.size(); ++i) slots[i].room = memory[i];
+  for (size_t i = 0; i < slots.size(); ++i) slots[i].room = std::span{memory[i]}.subspan(kTapHeadroomBytes);
   while (frames.size() < wanted && tap.wait()) {
     const int count = tap.read(slots);
     REQUIRE(count >= 0);
@@ -61,6 +61,11 @@ std::vector<Bytes> readFrames(TapDevice& tap, size_t wanted) {
     }
   }
   return frames;
+}
+
+int writeOne(TapDevice& tap, const Bytes& frame) {
+  const std::span<const uint8_t> piece = frame;
+  return tap.write({{&piece, 1}, {}, 1});
 }
 
 void tapSuite(const std::function<TapRig()>& open) {
@@ -73,7 +78,7 @@ void tapSuite(const std::function<TapRig()>& open) {
   }
   SUBCASE("frames written reach the kernel") {
     TapRig rig = open();
-    for (uint8_t i = 0; i < 5; ++i) CHECK(rig.tap->write(testFrame(i, 60)) == 0);
+    for (uint8_t i = 0; i < 5; ++i) CHECK(writeOne(*rig.tap, testFrame(i, 60)) == 0);
     for (uint8_t i = 0; i < 5; ++i) CHECK(rig.hostReceives() == testFrame(i, 60));
   }
   SUBCASE("stop ends the present wait and later ones") {
@@ -88,12 +93,13 @@ void tapSuite(const std::function<TapRig()>& open) {
     rig.remove();
     REQUIRE(rig.tap->wait());
     Bytes memory(2048);
-    TapSlot slot{memory, 0};
+    TapSlot slot;
+    slot.room = std::span{memory}.subspan(kTapHeadroomBytes);
     int result = 0;
     // What was queued before the removal may come first.
     while ((result = rig.tap->read({&slot, 1})) > 0) continue;
     CHECK(result < 0);
-    CHECK(rig.tap->write(testFrame(1, 60)) == EBADFD);
+    CHECK(writeOne(*rig.tap, testFrame(1, 60)) == EBADFD);
   }
 }
 
@@ -160,8 +166,9 @@ std::vector<std::pair<Endpoint, Bytes>> receiveAll(UnderlaySocket& socket, size_
     const size_t count = socket.receive(slots);
     for (size_t i = 0; i < count; ++i) {
       CHECK(!slots[i].truncated);
-      const auto bytes = slots[i].room.first(slots[i].length);
-      received.emplace_back(slots[i].from, Bytes{bytes.begin(), bytes.end()});
+      slots[i].run.forEach([&](std::span<const uint8_t> bytes) {
+        received.emplace_back(slots[i].from, Bytes{bytes.begin(), bytes.end()});
+      });
     }
   }
   return received;
@@ -203,16 +210,23 @@ Endpoint numbered(bool v6Address, uint8_t last, uint16_t port) {
   return endpoint;
 }
 
-int sendOne(UnderlaySocket& from, const Endpoint& to) {
-  const Bytes bytes{1, 2, 3};
-  DatagramOut out{to, bytes, 0};
-  from.send({&out, 1});
-  return out.error;
-}
+int sendThree(UnderlaySocket& from, const Endpoint& to) { return sendOne(from, to, Bytes{1, 2, 3}); }
+
+// Messages of one datagram each.
+struct Singles {
+  void add(const Endpoint& to, const Bytes& bytes) { datagrams.push_back({to, bytes}); }
+  void sendBy(UnderlaySocket& socket) {
+    messages.clear();
+    for (const auto& [to, bytes] : datagrams) messages.push_back({to, {&bytes, 1}, bytes.size(), 1});
+    socket.send(messages, SendPatience::none);
+  }
+  std::vector<std::pair<Endpoint, std::span<const uint8_t>>> datagrams;
+  std::vector<MessageOut> messages;
+};
 
 // Sends, and returns as whose datagram it arrives.
 Endpoint sourceSeen(UnderlaySocket& from, UnderlaySocket& to) {
-  REQUIRE(sendOne(from, to.local()) == 0);
+  REQUIRE(sendThree(from, to.local()) == 0);
   const auto received = receiveAll(to, 1);
   REQUIRE(received.size() == 1);
   return received[0].first;
@@ -226,26 +240,28 @@ void replySourceSuite(const Endpoint& wildcard, bool v6Address) {
   CHECK(sourceSeen(*server, *peer) == numbered(v6Address, 1, port));
   for (const uint8_t last : {uint8_t{2}, uint8_t{1}, uint8_t{2}}) {
     const Endpoint reached = numbered(v6Address, last, port);
-    REQUIRE(sendOne(*peer, reached) == 0);
+    REQUIRE(sendThree(*peer, reached) == 0);
     REQUIRE(receiveAll(*server, 1).size() == 1);
     CHECK(sourceSeen(*server, *peer) == reached);
   }
   // Each peer is answered from where it was heard, within one call too.
   const auto other = openSocket(platform, numbered(v6Address, 1, 0));
-  REQUIRE(sendOne(*other, numbered(v6Address, 1, port)) == 0);
+  REQUIRE(sendThree(*other, numbered(v6Address, 1, port)) == 0);
   REQUIRE(receiveAll(*server, 1).size() == 1);
   const Bytes bytes{4, 5};
-  std::array<DatagramOut, 3> out{{{other->local(), bytes, 0}, {peer->local(), bytes, 0}, {other->local(), bytes, 0}}};
-  server->send(out);
-  for (const DatagramOut& datagram : out) REQUIRE(datagram.error == 0);
+  Singles out;
+  for (const auto* receiver : {&other, &peer, &other}) out.add((*receiver)->local(), bytes);
+  out.sendBy(*server);
+  for (const MessageOut& message : out.messages) REQUIRE(message.error == 0);
   for (const auto& [from, content] : receiveAll(*other, 2)) CHECK(from == numbered(v6Address, 1, port));
   CHECK(receiveAll(*peer, 1)[0].first == numbered(v6Address, 2, port));
 
   // The address vanishes: the next datagram leaves from another one, and so do several of one call.
   TwoAddresses::run(v6Address ? "ip addr del 2001:db8::2/128 dev lo" : "ip addr del 192.0.2.2/32 dev lo");
-  std::array<DatagramOut, 2> late{{{peer->local(), bytes, 0}, {peer->local(), bytes, 0}}};
-  server->send(late);
-  for (const DatagramOut& datagram : late) REQUIRE(datagram.error == 0);
+  Singles late;
+  for (int i = 0; i < 2; ++i) late.add(peer->local(), bytes);
+  late.sendBy(*server);
+  for (const MessageOut& message : late.messages) REQUIRE(message.error == 0);
   for (const auto& [from, content] : receiveAll(*peer, 2)) CHECK(from == numbered(v6Address, 1, port));
   CHECK(sourceSeen(*server, *peer) == numbered(v6Address, 1, port));
 }
@@ -255,11 +271,11 @@ void underlaySuite(Platform& platform, bool v6Address) {
   const auto b = openSocket(platform, loopback(v6Address));
   SUBCASE("datagrams arrive whole, with their sender, in more than one batch") {
     std::vector<Bytes> bytes;
-    std::vector<DatagramOut> out;
+    Singles out;
     for (uint8_t i = 0; i < 100; ++i) bytes.push_back(Bytes(1U + i * 13U, i));
-    for (const Bytes& datagram : bytes) out.push_back({b->local(), datagram, 0});
-    a->send(out);
-    for (const DatagramOut& datagram : out) CHECK(datagram.error == 0);
+    for (const Bytes& datagram : bytes) out.add(b->local(), datagram);
+    out.sendBy(*a);
+    for (const MessageOut& message : out.messages) CHECK(message.error == 0);
     const auto received = receiveAll(*b, 100);
     REQUIRE(received.size() == 100);
     for (size_t i = 0; i < 100; ++i) {
@@ -270,12 +286,29 @@ void underlaySuite(Platform& platform, bool v6Address) {
   SUBCASE("one that cannot be sent does not hold up the others") {
     const Bytes tooBig(65'530, 1);
     const Bytes small(10, 2);
-    std::array<DatagramOut, 3> out{{{b->local(), small, 0}, {b->local(), tooBig, 0}, {b->local(), small, 0}}};
-    a->send(out);
-    CHECK(out[0].error == 0);
-    CHECK(out[1].error == EMSGSIZE);
-    CHECK(out[2].error == 0);
+    Singles out;
+    for (const Bytes* bytes : {&small, &tooBig, &small}) out.add(b->local(), *bytes);
+    out.sendBy(*a);
+    CHECK(out.messages[0].error == 0);
+    CHECK(out.messages[1].error == EMSGSIZE);
+    CHECK(out.messages[1].failed == 1);
+    CHECK(out.messages[2].error == 0);
     CHECK(receiveAll(*b, 2).size() == 2);
+  }
+  SUBCASE("a message is many datagrams of one size, the last shorter, from several places in memory") {
+    Bytes bytes(10 * 1000 + 300);
+    for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(i * 7 / 100);
+    const std::span<const uint8_t> all = bytes;
+    const std::array<std::span<const uint8_t>, 3> pieces{all.first(4000), all.subspan(4000, 1000), all.subspan(5000)};
+    std::array<MessageOut, 2> out{{{b->local(), pieces, 1000, 11}, {b->local(), pieces, 1000, 11}}};
+    a->send(out, SendPatience::brief);
+    CHECK(out[0].failed + out[1].failed == 0);
+    const auto received = receiveAll(*b, 22);
+    REQUIRE(received.size() == 22);
+    for (size_t i = 0; i < 22; ++i) {
+      const auto expected = all.subspan(i % 11 * 1000, i % 11 == 10 ? 300 : 1000);
+      CHECK(received[i].second == Bytes{expected.begin(), expected.end()});
+    }
   }
   SUBCASE("stop ends the present wait and later ones") {
     std::thread stopper{[&] { a->stop(); }};
@@ -354,13 +387,12 @@ TEST_CASE("the wildcard address takes both families, an IPv4 socket has one") {
   const auto both = openSocket(platform, Endpoint{});
   const auto v4Only = openSocket(platform, loopback(false));
   const Bytes bytes{1, 2, 3};
-  std::array<DatagramOut, 3> out{{{loopback(false, both->local().port), bytes, 0},
-                                  {loopback(true, both->local().port), bytes, 0},
-                                  {loopback(false, both->local().port), bytes, 0}}};
-  v4Only->send(out);
-  CHECK(out[0].error == 0);
-  CHECK(out[1].error == EAFNOSUPPORT);
-  CHECK(out[2].error == 0);
+  Singles out;
+  for (const bool v6Address : {false, true, false}) out.add(loopback(v6Address, both->local().port), bytes);
+  out.sendBy(*v4Only);
+  CHECK(out.messages[0].error == 0);
+  CHECK(out.messages[1].error == EAFNOSUPPORT);
+  CHECK(out.messages[2].error == 0);
   const auto received = receiveAll(*both, 2);
   REQUIRE(received.size() == 2);
   CHECK(received[0].first == v4Only->local());
