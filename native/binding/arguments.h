@@ -106,7 +106,7 @@ class Arguments {
     const std::span<const double> given = numbers();
     if (given.size() != 7) return fail(LinkShape{});
     constexpr double nanosPerMs = 1e6;
-    return {given[0],
+    return {static_cast<uint64_t>(given[0]),
             static_cast<uint64_t>(given[1]),
             static_cast<uint64_t>(given[2]),
             static_cast<Nanos>(given[3] * nanosPerMs),

@@ -34,6 +34,7 @@ Forwarder::Forwarder(Lane lane, uint64_t seed, DropCounters& drops, Sink& sink)
 
 void Forwarder::flush() {
   sink_.flush();
+  if (inlet_ != nullptr) inlet_->wake();
   scratchUsed_ = 0;
   decision_.tables = nullptr;
   arrival_.node = nullptr;
@@ -64,7 +65,9 @@ void Forwarder::fromTunnel(const Directory& directory, const Endpoint& from, std
   TunnelLane& lane = arrival_.tunnel->stats->lanes[static_cast<size_t>(lane_)];
   lane.packetsIn.add();
   lane.bytesIn.add(packet.size() - kEncapsulationBytes);
-  forward(*arrival_.node, *arrival_.tables, arrival_.tunnel, packet, {}, now);
+  const Tunnel& tunnel = *arrival_.tunnel;
+  if (tunnel.shape != nullptr && setAside(*arrival_.node, tunnel, Way::in, packet)) return;
+  forward(*arrival_.node, *arrival_.tables, &tunnel, packet, {}, now);
 }
 
 // Leaves in arrival_ what it has found.
@@ -102,6 +105,22 @@ DropReason Forwarder::readPacket(std::span<const uint8_t> packet, const Offload&
   if (!divided || segmentedBytes(*divided) > kScratchBytes) return DropReason::offloadMalformed;
   division = *divided;
   return DropReason::none;
+}
+
+void Forwarder::fromShaper(const Directory& directory, const ShapedLink& link, std::span<uint8_t> packet, Millis now) {
+  Node* const node = directory.find(link.node);
+  const NodeTables* tables = node == nullptr ? nullptr : node->tables.load();
+  const Tunnel* const tunnel = tables == nullptr ? nullptr : tables->tunnels.find(link.tunnel);
+  if (tunnel == nullptr) return drops_.add(DropReason::tunnelGone);
+  if (link.way == Way::out) return send(*tunnel, DatagramRun::single(packet));
+  forward(*node, *tables, tunnel, packet, {}, now);
+}
+
+bool Forwarder::setAside(const Node& node, const Tunnel& tunnel, Way way, std::span<const uint8_t> packet) {
+  const LinkShape& shape = way == Way::out ? tunnel.shape->out : tunnel.shape->in;
+  if (inlet_ == nullptr || !shape.shapes()) return false;
+  if (!inlet_->offer({node.serial, tunnel.handle, way}, packet)) drops_.add(DropReason::shaperFull);
+  return true;
 }
 
 void Forwarder::forward(Node& node, const NodeTables& tables, const Tunnel* arrival, std::span<uint8_t> packet,
@@ -258,8 +277,13 @@ void Forwarder::sendFragments(Node& node, std::span<const uint8_t> inner, const 
 }
 
 void Forwarder::transmit(Node& node, const Tunnel& tunnel, DatagramRun run) {
-  const size_t count = run.count();
   run.forEach([&](std::span<uint8_t> packet) { encodeVxlan(packet.data(), node.config.vni); });
+  if (tunnel.shape == nullptr || !tunnel.shape->out.shapes() || inlet_ == nullptr) return send(tunnel, run);
+  run.forEach([&](std::span<uint8_t> packet) { (void)setAside(node, tunnel, Way::out, packet); });
+}
+
+void Forwarder::send(const Tunnel& tunnel, DatagramRun run) {
+  const size_t count = run.count();
   TunnelLane& lane = tunnel.stats->lanes[static_cast<size_t>(lane_)];
   lane.packetsOut.add(count);
   lane.bytesOut.add(run.bytes.size() - count * kEncapsulationBytes);

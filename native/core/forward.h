@@ -11,6 +11,7 @@
 #include "core/offload.h"
 #include "core/pinned_flows.h"
 #include "core/ring_id_cache.h"
+#include "core/shaper_inlet.h"
 
 namespace p2pxbone {
 
@@ -47,6 +48,10 @@ class Forwarder {
   void fromTap(Node& node, std::span<uint8_t> packet, const Offload& offload, Millis now);
   // `packet` is a VXLAN packet as it came from `from`; likewise.
   void fromTunnel(const Directory& directory, const Endpoint& from, std::span<uint8_t> packet, Millis now);
+  // `packet` has waited on that link. `out`: it leaves. `in`: it goes on from where fromTunnel() took it aside.
+  void fromShaper(const Directory& directory, const ShapedLink& link, std::span<uint8_t> packet, Millis now);
+  // Packets of shaped tunnels go there from now on; without it they do not wait. Borrowed.
+  void useShaper(ShaperInlet& inlet) { inlet_ = &inlet; }
   // The end of a batch: after it the caller may use the packets' memory again.
   void flush();
 
@@ -110,6 +115,9 @@ class Forwarder {
   void sendFragments(Node& node, std::span<const uint8_t> inner, const InnerPacket& ip, const Tunnel& tunnel);
   // Everything that leaves by a tunnel passes here.
   void transmit(Node& node, const Tunnel& tunnel, DatagramRun run);
+  void send(const Tunnel& tunnel, DatagramRun run);
+  // True if the packet has been taken: it waits, or is dropped.
+  [[nodiscard]] bool setAside(const Node& node, const Tunnel& tunnel, Way way, std::span<const uint8_t> packet);
   void refuse(const Passage& passage, DropReason reason, IcmpError error, uint32_t mtu = 0);
   void answerTap(const Passage& passage, std::span<uint8_t> answer);
   void answerTunnel(const Passage& passage, std::span<uint8_t> answer);
@@ -125,6 +133,7 @@ class Forwarder {
   const Lane lane_;
   DropCounters& drops_;
   Sink& sink_;
+  ShaperInlet* inlet_ = nullptr;
   std::unique_ptr<RingIdCache> ringIds_;
   PinnedFlows pinned_;
   std::unique_ptr<uint8_t[]> scratch_;

@@ -5,7 +5,8 @@
 
 namespace p2pxbone {
 
-Directory::Directory(const std::vector<Node*>& nodes) {
+Directory::Directory(const std::vector<Node*>& nodes) : bySerial_(nodes) {
+  std::sort(bySerial_.begin(), bySerial_.end(), [](const Node* a, const Node* b) { return a->serial < b->serial; });
   for (Node* node : nodes) entries_.push_back({node->config.vni, node->config.mac, node});
   std::sort(entries_.begin(), entries_.end(),
             [](const Entry& a, const Entry& b) { return std::tie(a.vni, a.mac) < std::tie(b.vni, b.mac); });
@@ -17,6 +18,12 @@ Node* Directory::find(uint32_t vni, const Mac& mac) const {
   });
   if (found == entries_.end() || found->vni != vni || found->mac != mac) return nullptr;
   return found->node;
+}
+
+Node* Directory::find(uint32_t serial) const {
+  const auto found = std::partition_point(bySerial_.begin(), bySerial_.end(),
+                                          [&](const Node* node) { return node->serial < serial; });
+  return found == bySerial_.end() || (*found)->serial != serial ? nullptr : *found;
 }
 
 bool Directory::knows(uint32_t vni) const {

@@ -62,6 +62,8 @@ class Directory {
   explicit Directory(const std::vector<Node*>& nodes);
 
   [[nodiscard]] Node* find(uint32_t vni, const Mac& mac) const;
+  // By its serial number.
+  [[nodiscard]] Node* find(uint32_t serial) const;
   [[nodiscard]] bool knows(uint32_t vni) const;
 
  private:
@@ -70,7 +72,8 @@ class Directory {
     Mac mac;
     Node* node;
   };
-  std::vector<Entry> entries_;  // sorted by network and MAC address
+  std::vector<Entry> entries_;   // sorted by network and MAC address
+  std::vector<Node*> bySerial_;  // sorted
 };
 
 }  // namespace p2pxbone

@@ -25,6 +25,8 @@ class PacketRing {
   // Consumer. The oldest packet, valid until pop(); empty if there is none.
   [[nodiscard]] std::span<const uint8_t> front();
   void pop();
+  // Consumer, before it sleeps by other means than wait(): sequentially consistent with push().
+  [[nodiscard]] bool empty() const { return read_.load(std::memory_order_relaxed) == written_.load(); }
   // Consumer. Sleeps until there is a packet (true) or the ring has been closed (false).
   [[nodiscard]] bool wait();
 

@@ -49,6 +49,12 @@ bool TunnelTable::update(TunnelHandle handle, const Endpoint& peer, size_t inner
   return true;
 }
 
+bool TunnelTable::reshape(TunnelHandle handle, std::shared_ptr<const TunnelShape> shape) {
+  if (find(handle) == nullptr) return false;
+  slots_[handle % kTunnelsPerNodeMax].shape = std::move(shape);
+  return true;
+}
+
 bool TunnelTable::remove(TunnelHandle handle) {
   if (find(handle) == nullptr) return false;
   slots_[handle % kTunnelsPerNodeMax] = {};

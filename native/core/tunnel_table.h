@@ -9,6 +9,7 @@
 #include "core/counters.h"
 #include "core/endpoint.h"
 #include "core/image.h"
+#include "core/link_shape.h"
 #include "core/vxlan.h"
 
 namespace p2pxbone {
@@ -39,6 +40,8 @@ struct Tunnel {
   size_t innerMtu = 0;
   // Outlives the entry: a changed tunnel keeps its counters.
   std::shared_ptr<TunnelStats> stats;
+  // Null: packets do not wait. Otherwise complete (link_shape.h).
+  std::shared_ptr<const TunnelShape> shape = nullptr;
 };
 
 // Largest inner IP packet that fits a UDP payload of this size.
@@ -54,6 +57,7 @@ class TunnelTable {
   // The handle given, or 0 if the table is full. Serial numbers make handles of one slot differ.
   [[nodiscard]] TunnelHandle add(uint64_t serial, const Endpoint& peer, const Mac& peerMac, size_t innerMtu);
   [[nodiscard]] bool update(TunnelHandle handle, const Endpoint& peer, size_t innerMtu);
+  [[nodiscard]] bool reshape(TunnelHandle handle, std::shared_ptr<const TunnelShape> shape);
   [[nodiscard]] bool remove(TunnelHandle handle);
   [[nodiscard]] const std::vector<Tunnel>& slots() const { return slots_; }
 

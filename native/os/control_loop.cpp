@@ -20,13 +20,14 @@ class ControlLoop::ControlSink final : public Emitter {
 };
 
 ControlLoop::ControlLoop(const AssociationSettings& settings, const Surroundings& around)
-    : around_(around), machine_(settings), worker_(around.epochs.addWorker()) {
+    : around_(around), machine_(settings), inlet_(around.shaper.openInlet()), worker_(around.epochs.addWorker()) {
   if (!wakeup_.valid()) throw std::system_error{EMFILE, std::generic_category()};
   thread_ = startThread("p2px-control", [this] { loop(); });
 }
 
 ControlLoop::~ControlLoop() {
   stop();
+  around_.shaper.closeInlet(inlet_);
   around_.epochs.removeWorker(worker_);
 }
 
@@ -59,6 +60,7 @@ void ControlLoop::stop() {
 void ControlLoop::loop() {
   ControlSink sink{around_.underlay, drops_, SendPatience::none};
   Forwarder forwarder{Lane::control, around_.seed, drops_, sink};
+  forwarder.useShaper(*inlet_);
   for (;;) {
     runCommands();
     bool stopping = false;

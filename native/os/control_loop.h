@@ -15,6 +15,7 @@
 #include "os/emitter.h"
 #include "os/event_queue.h"
 #include "os/fd.h"
+#include "os/shaper_loop.h"
 
 namespace p2pxbone {
 
@@ -27,6 +28,7 @@ class ControlLoop {
     const DirectorySlot& directory;
     EpochDomain& epochs;
     EventQueue& events;
+    ShaperLoop& shaper;
     uint64_t seed;
   };
   // Datagrams waiting for the thread; more are dropped.
@@ -74,6 +76,7 @@ class ControlLoop {
   const Surroundings around_;
   AssociationMachine machine_;  // the control thread's
   AssociationDrops counted_;    // likewise: what has been added to drops_ already
+  const std::shared_ptr<ShaperInlet> inlet_;
   EpochDomain::Worker& worker_;
   DropCounters drops_;
   Wakeup wakeup_;

@@ -21,13 +21,15 @@ std::string textOf(const Address& address) {
 DataPlane::DataPlane(Platform& platform, const PlaneSettings& settings)
     : platform_(platform), seed_(settings.seed), receive_(settings.receive) {
   publishDirectory();
+  shaper_ = std::make_unique<ShaperLoop>(ShaperLoop::Surroundings{underlaySlot_, directorySlot_, epochs_, seed_});
   control_ = std::make_unique<ControlLoop>(
-      settings.association, ControlLoop::Surroundings{underlaySlot_, directorySlot_, epochs_, events_, seed_});
+      settings.association, ControlLoop::Surroundings{underlaySlot_, directorySlot_, epochs_, events_, *shaper_, seed_});
 }
 
 DataPlane::~DataPlane() {
   // No datagram may find its way to a node or to the control thread while these end.
   underlayLoop_.reset();
+  shaper_->stop();
   control_->stop();
 }
 
@@ -39,7 +41,7 @@ Outcome<Endpoint> DataPlane::bind(const Endpoint& local) {
   underlaySlot_.store(underlay_.get());
   try {
     underlayLoop_ = std::make_unique<UnderlayLoop>(
-        UnderlayLoop::Surroundings{underlaySlot_, directorySlot_, epochs_, *control_, seed_});
+        UnderlayLoop::Surroundings{underlaySlot_, directorySlot_, epochs_, *control_, *shaper_, seed_});
   } catch (const std::system_error& error) {
     return Failure{PlaneError::system, error.code().value(), {}};
   }
@@ -71,7 +73,7 @@ Outcome<NodeHandle> DataPlane::openNode(const TapOptions& tap, const NodeConfig&
   const NodeHandle handle = ++lastNode_;
   auto runtime = std::make_unique<NodeRuntime>(
       handle, config, std::move(std::get<std::unique_ptr<TapDevice>>(outcome)),
-      NodeRuntime::Surroundings{underlaySlot_, epochs_, events_, seed_, receive_});
+      NodeRuntime::Surroundings{underlaySlot_, epochs_, events_, *shaper_, seed_, receive_});
   if (const int error = runtime->start(); error != 0) return Failure{PlaneError::system, error, {}};
   NodeEntry& entry = nodes_[handle];
   entry.runtime = std::move(runtime);
@@ -85,6 +87,7 @@ void DataPlane::closeNode(NodeHandle node) {
   if (found == nodes_.end()) return;
   const auto removed = nodes_.extract(found);
   publishDirectory();
+  shaper_->reconsider();
   // From here on no worker finds the node, and after this none still holds it.
   epochs_.synchronize();
   removed.mapped().runtime->stop();
@@ -152,8 +155,19 @@ Failure DataPlane::secureTunnel(TunnelHandle tunnel, AssociationId association) 
 }
 
 Failure DataPlane::shapeTunnel(TunnelHandle tunnel, const TunnelShape& shape) {
-  if (entryOf(tunnel) == nullptr) return {PlaneError::tunnelUnknown, 0, {}};
-  return shape.out.shapes() || shape.in.shapes() ? Failure{PlaneError::system, ENOSYS, {}} : Failure{};
+  NodeEntry* const entry = entryOf(tunnel);
+  if (entry == nullptr) return {PlaneError::tunnelUnknown, 0, {}};
+  const std::optional<LinkShape> out = completed(shape.out);
+  const std::optional<LinkShape> in = completed(shape.in);
+  if (!out || !in) return {PlaneError::system, EINVAL, {}};
+  if (shape.shapes()) {
+    if (const int error = shaper_->start(); error != 0) return {PlaneError::system, error, {}};
+  }
+  const auto complete = shape.shapes() ? std::make_shared<const TunnelShape>(TunnelShape{*out, *in}) : nullptr;
+  if (!entry->tunnels.reshape(tunnel, complete)) return {PlaneError::tunnelUnknown, 0, {}};
+  publishTables(*entry);
+  shaper_->reconsider();
+  return {};
 }
 
 void DataPlane::removeTunnel(TunnelHandle tunnel) {
@@ -161,6 +175,7 @@ void DataPlane::removeTunnel(TunnelHandle tunnel) {
   if (entry == nullptr || !entry->tunnels.remove(tunnel)) return;
   tunnelNodes_.erase(tunnel);
   publishTables(*entry);
+  shaper_->reconsider();
 }
 
 Failure DataPlane::publish(NodeHandle node, const ImageRoutes& routes) {
@@ -213,6 +228,7 @@ PlaneCounters DataPlane::counters() {
   if (underlayLoop_ != nullptr) underlayLoop_->addDropsTo(counters.drops);
   control_->call([&](AssociationMachine& machine, Millis) { counters.associations = machine.states(); });
   control_->addDropsTo(counters.drops);
+  shaper_->addDropsTo(counters.drops);
   for (const auto& [handle, entry] : nodes_) {
     entry.runtime->addDropsTo(counters.drops);
     NodeCount& node = counters.nodes.emplace_back();

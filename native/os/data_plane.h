@@ -15,6 +15,7 @@
 #include "os/event_queue.h"
 #include "os/node_runtime.h"
 #include "os/platform.h"
+#include "os/shaper_loop.h"
 #include "os/underlay_loop.h"
 
 namespace p2pxbone {
@@ -146,6 +147,7 @@ class DataPlane {
 
   // Destroyed from the last to the first: nodes' threads and the underlay's reader before what they use.
   std::unique_ptr<UnderlaySocket> underlay_;
+  std::unique_ptr<ShaperLoop> shaper_;
   std::unique_ptr<ControlLoop> control_;
   std::map<NodeHandle, NodeEntry> nodes_;
   std::unique_ptr<UnderlayLoop> underlayLoop_;

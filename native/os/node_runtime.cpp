@@ -30,6 +30,8 @@ NodeRuntime::NodeRuntime(NodeHandle handle, NodeConfig settings, std::unique_ptr
       underlay_(around.underlay),
       epochs_(around.epochs),
       events_(around.events),
+      shaper_(around.shaper),
+      inlet_(around.shaper.openInlet()),
       seed_(around.seed),
       receive_(around.receive),
       tap_(std::move(tap)),
@@ -48,6 +50,7 @@ int NodeRuntime::start() {
 
 NodeRuntime::~NodeRuntime() {
   stop();
+  shaper_.closeInlet(inlet_);
   epochs_.removeWorker(worker_);
 }
 
@@ -92,6 +95,7 @@ void NodeRuntime::readLoop() {
   }
   TapSink sink{underlay_, readerDrops_, SendPatience::brief};
   Forwarder forwarder{Lane::tap, seed_, readerDrops_, sink};
+  forwarder.useShaper(*inlet_);
   Spin spin;
   while (!tap_->stopped()) {
     const int count = tap_->read(slots);

@@ -10,6 +10,7 @@
 #include "core/node.h"
 #include "os/emitter.h"
 #include "os/event_queue.h"
+#include "os/shaper_loop.h"
 #include "os/tap_writer.h"
 
 namespace p2pxbone {
@@ -21,6 +22,7 @@ class NodeRuntime final : public Node, private TapWriteReport {
     const UnderlaySlot& underlay;
     EpochDomain& epochs;
     EventQueue& events;
+    ShaperLoop& shaper;
     uint64_t seed;
     ReceivePath receive;
   };
@@ -59,6 +61,8 @@ class NodeRuntime final : public Node, private TapWriteReport {
   const UnderlaySlot& underlay_;
   EpochDomain& epochs_;
   EventQueue& events_;
+  ShaperLoop& shaper_;
+  const std::shared_ptr<ShaperInlet> inlet_;  // the reader's
   const uint64_t seed_;
   const ReceivePath receive_;
   std::unique_ptr<TapDevice> tap_;

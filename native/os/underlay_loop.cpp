@@ -62,13 +62,15 @@ class UnderlayLoop::UnderlaySink final : public Emitter, private TapFrameSink {
   std::vector<NodeRuntime*> toFlush_;
 };
 
-UnderlayLoop::UnderlayLoop(const Surroundings& around) : around_(around), worker_(around.epochs.addWorker()) {
+UnderlayLoop::UnderlayLoop(const Surroundings& around)
+    : around_(around), inlet_(around.shaper.openInlet()), worker_(around.epochs.addWorker()) {
   thread_ = startThread("p2px-underlay", [this] { loop(); });
 }
 
 UnderlayLoop::~UnderlayLoop() {
   around_.underlay.load()->stop();
   thread_.join();
+  around_.shaper.closeInlet(inlet_);
   around_.epochs.removeWorker(worker_);
 }
 
@@ -80,6 +82,7 @@ void UnderlayLoop::loop() {
   for (size_t i = 0; i < kUnderlayBatch; ++i) slots[i].room = {memory.get() + i * kDatagramBytesMax, kDatagramBytesMax};
   UnderlaySink sink{around_.underlay, drops_};
   Forwarder forwarder{Lane::underlay, around_.seed, drops_, sink};
+  forwarder.useShaper(*inlet_);
   Spin spin;
   size_t wanted = kUnderlayBatch;
   while (!underlay.stopped()) {

@@ -14,6 +14,7 @@ class UnderlayLoop {
     const DirectorySlot& directory;
     EpochDomain& epochs;
     ControlLoop& control;
+    ShaperLoop& shaper;
     uint64_t seed;
   };
 
@@ -36,6 +37,7 @@ class UnderlayLoop {
   void countOverflows(const UnderlaySocket& underlay);
 
   const Surroundings around_;
+  const std::shared_ptr<ShaperInlet> inlet_;
   EpochDomain::Worker& worker_;
   DropCounters drops_;
   uint64_t overflows_ = 0;  // counted in drops_ already

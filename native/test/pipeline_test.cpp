@@ -1,6 +1,7 @@
 // Whole data planes, threads and all, joined by in-memory TAPs and an in-memory base network.
 #include <doctest/doctest.h>
 
+#include <cerrno>
 #include <random>
 #include <thread>
 
@@ -408,4 +409,75 @@ TEST_CASE("pipeline: limits and conflicts") {
     REQUIRE(table.add(i + 1, peer, macOf(1), 1400) != 0);
   }
   CHECK(table.add(5000, endpointOf(2), macOf(1), 1400) == 0);
+}
+
+namespace {
+
+LinkShape delayOf(Millis ms) { return {0, 0, 0, ms * 1'000'000, 0, 0, 0}; }
+
+void shape(Station& station, size_t tunnel, const TunnelShape& shape) {
+  const TunnelHandle handle = station.plane.counters().tunnels.at(tunnel).tunnel;
+  REQUIRE(station.plane.shapeTunnel(handle, shape).error == PlaneError::none);
+}
+
+}  // namespace
+
+TEST_CASE("pipeline: a shaped tunnel delays each way, also in transit from one shaped tunnel to another") {
+  Chain chain;
+  shape(chain.one, 0, {delayOf(30), {}});
+  shape(chain.two, 0, {{}, delayOf(40)});
+  shape(chain.two, 1, {delayOf(50), {}});
+  shape(chain.three, 0, {{}, delayOf(60)});
+  const Millis begin = monotonicNow();
+  for (uint32_t i = 0; i < 50; ++i) chain.one.send(udp(100, 300, i));
+  for (uint32_t i = 0; i < 50; ++i) CHECK(chain.three.receive() == udp(100, 300, i, 63));
+  CHECK(monotonicNow() - begin >= 30 + 40 + 50 + 60);
+  // The other way is as it was.
+  chain.three.send(udp(300, 100, 7));
+  CHECK(chain.one.receive() == udp(300, 100, 7, 63));
+  const PlaneCounters counters = chain.two.plane.counters();
+  CHECK(counters.tunnels[0].packetsIn == 50);
+  CHECK(counters.tunnels[1].packetsOut == 50);
+  for (const uint64_t drops : counters.drops) CHECK(drops == 0);
+}
+
+TEST_CASE("pipeline: what a shape drops is counted by its cause") {
+  Chain chain;
+  shape(chain.one, 0, {{0, 0, 0, 0, 0, 1, 0}, {}});
+  for (uint32_t i = 0; i < 20; ++i) chain.one.send(udp(100, 200, i));
+  CHECK(chain.one.droppedWithin(DropReason::shaperLost, 20) == 20);
+  // A packet passes by the bucket, another one waits, and there is no room for more.
+  shape(chain.one, 0, {{8'000, 1'500, 1'500, 0, 0, 0, 0}, {}});
+  for (uint32_t i = 0; i < 20; ++i) chain.one.send(udp(100, 200, i, 64, 1200));
+  CHECK(chain.one.droppedWithin(DropReason::shaperFull, 18) == 18);
+  CHECK(chain.two.receive() == udp(100, 200, 0, 64, 1200));
+}
+
+TEST_CASE("pipeline: what waits leaves in order when its tunnel is shaped no more, and is counted when it is gone") {
+  Chain chain;
+  shape(chain.one, 0, {delayOf(10'000), delayOf(10'000)});
+  for (uint32_t i = 0; i < 100; ++i) chain.one.send(udp(100, 200, i));
+  for (uint32_t i = 0; i < 100; ++i) chain.two.send(udp(200, 100, i));
+  CHECK(chain.two.receive(50).empty());
+  shape(chain.one, 0, {});
+  for (uint32_t i = 0; i < 100; ++i) {
+    CHECK(chain.two.receive() == udp(100, 200, i));
+    CHECK(chain.one.receive() == udp(200, 100, i));
+  }
+  shape(chain.one, 0, {delayOf(10'000), {}});
+  for (uint32_t i = 0; i < 10; ++i) chain.one.send(udp(100, 200, i));
+  chain.one.plane.removeTunnel(chain.one.plane.counters().tunnels[0].tunnel);
+  CHECK(chain.one.droppedWithin(DropReason::tunnelGone, 10) == 10);
+}
+
+TEST_CASE("pipeline: shapes that are out of range are refused, and ends while packets wait are clean") {
+  Chain chain;
+  const TunnelHandle tunnel = chain.one.plane.counters().tunnels[0].tunnel;
+  CHECK(chain.one.plane.shapeTunnel(tunnel, {{1, 0, 0, 0, 0, 0, 0}, {}}).systemError == EINVAL);
+  CHECK(chain.one.plane.shapeTunnel(tunnel + 1, {}).error == PlaneError::tunnelUnknown);
+  shape(chain.one, 0, {delayOf(10'000), {}});
+  shape(chain.two, 0, {{}, delayOf(5)});
+  for (uint32_t i = 0; i < 100; ++i) chain.one.send(udp(100, 200, i));
+  chain.one.plane.closeNode(chain.one.node);
+  for (uint32_t i = 0; i < 100; ++i) chain.three.send(udp(300, 200, i));
 }
