@@ -8,6 +8,10 @@ const ADMIN_HELP =
   'The overlay manager is found by --om, --data or P2PXBONE_OM_DATA (default /var/lib/p2pxbone/om);\n' +
   'from another machine give --om HOST:PORT --token-file FILE --ca FILE.';
 
+const QOS_HELP =
+  'It replaces whatever shaped that direction before. It holds, also when the tunnel is made anew, until it is cleared or\n' +
+  'the resource daemon restarts; what is to stay belongs into the VI’s definition (shape: in vi.yaml).';
+
 export async function runCommandLine(argv: readonly string[]): Promise<void> {
   try {
     await createProgram().parseAsync(argv);
@@ -53,6 +57,7 @@ export function createProgram(): Command {
   addManagerCommands(program);
   addDaemonCommands(program);
   addLookingCommands(program);
+  addQosCommands(program);
   addOtherCommands(program);
   return program;
 }
@@ -177,6 +182,43 @@ function addLookingCommands(program: Command): void {
   )
     .option('-m, --hops <n>', 'largest number of hops', integerOf(1, 64), 32)
     .action(async (target, options) => (await import('./commands/trace.ts')).run(target, options));
+}
+
+function addQosCommands(program: Command): void {
+  const qos = program.command('qos').description('quality of service of tunnels: rate, delay, loss, each way');
+  node(
+    command(qos, 'show [peer]', 'show what is in effect, and whether a command or the VI’s definition has set it', [
+      'qos show',
+      'qos show n2 --json',
+    ]),
+  ).action(async (peer, options) => (await import('./commands/qos.ts')).show(peer, options));
+  node(
+    command(qos, 'set <peer>', 'shape the tunnel to a peer, given by its name, address or id', [
+      'qos set n2 --rate 10mbit --delay 20ms',
+      'qos set n2 --in --loss 1%',
+      'qos set 10.77.0.9 --out --rate 2mbit --burst 15kB --queue 100kB --delay 40ms --jitter 5ms',
+    ]),
+  )
+    .option('--rate <rate>', 'highest rate of inner IP packets: 500kbit, 10mbit, 1gbit')
+    .option('--burst <size>', 'what may pass at once after a pause (default: 10 ms of the rate, at least 15kB)')
+    .option('--queue <size>', 'what may wait, more is dropped (default: 100 ms of the rate, at least 30kB)')
+    .option('--delay <time>', 'added delay: 500us, 20ms, 1s')
+    .option('--jitter <time>', 'by so much the delay varies up and down; packets keep their order')
+    .option('--loss <share>', 'share of packets lost: 1%')
+    .option('--reorder <share>', 'share of packets that skip the delay and overtake others: 5%')
+    .option('--in', 'shape what comes from the peer')
+    .option('--out', 'shape what goes to the peer')
+    .option('--both', 'shape both directions, each by itself (default)')
+    .addHelpText('after', `\n${QOS_HELP}`)
+    .action(async (peer, options) => (await import('./commands/qos.ts')).set(peer, options));
+  node(
+    command(qos, 'clear [peer]', 'end what was set by command; the VI’s definition holds again', [
+      'qos clear n2',
+      'qos clear --all',
+    ]),
+  )
+    .option('--all', 'for all peers')
+    .action(async (peer, options) => (await import('./commands/qos.ts')).clear(peer, options));
 }
 
 function addOtherCommands(program: Command): void {

@@ -5,6 +5,7 @@ import { type Cidr, cidrsOverlap, linkCapacity, parseCidr, poolCapacity } from '
 import { fail } from './errors.ts';
 import { Name, ViId } from './fields.ts';
 import { ok, type Result } from './lib/result.ts';
+import { parseTunnelWords, TunnelWords } from './link-shape.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -96,6 +97,8 @@ export const ViDefinition = Type.Object(
       default: 365,
       description: 'Lifetime of node certificates, days; nodes renew them after two thirds of it.',
     }),
+    /** In the words of link-shape.ts. Absent: tunnels are as fast and as good as the base network. */
+    shape: Type.Optional(TunnelWords),
     timers: ViTimers,
   },
   { ...strict, $id: 'ViDefinition' },
@@ -146,6 +149,8 @@ export function parseViDefinition(input: unknown): Result<ViDefinition> {
   if (definition.timers.silenceMs < 3 * definition.timers.keepAliveMs) {
     return fail('BAD_CONFIG', 'VI definition: timers.silenceMs: give at least three times timers.keepAliveMs.');
   }
+  const shape = parseTunnelWords(definition.shape ?? {});
+  if (!shape.ok) return fail('BAD_CONFIG', `VI definition: shape.${shape.message}`);
   return ok(definition);
 }
 

@@ -107,6 +107,21 @@ function answer(question: ToControl): FromControl[] {
       ];
     case 'tunnels':
       return [{ t: 'tunnels', nodes: [{ vi: 'lab', id: self, tunnels: [] }] }];
+    case 'qos':
+    case 'qos.set':
+    case 'qos.clear': {
+      const shape = question.t === 'qos.set' ? (question.out ?? null) : null;
+      const inwards = question.t === 'qos.set' ? (question.in ?? null) : null;
+      const peer = {
+        peer: other,
+        peerName: 'n2',
+        peerIpv4: '10.77.0.2',
+        hasTunnel: true,
+        out: { shape, from: shape === null ? ('none' as const) : ('command' as const) },
+        in: { shape: inwards, from: inwards === null ? ('none' as const) : ('command' as const) },
+      };
+      return [{ t: 'qos', nodes: [{ vi: 'lab', id: self, peers: [peer] }] }];
+    }
     case 'leave':
       return [{ t: 'failed', code: 'NOT_FOUND', message: `No node of ${question.vi} is here.` }];
     case 'join':
@@ -131,7 +146,16 @@ after(() => {
 const at = (...args: string[]): Promise<Ran> => p2pxbone(...args, '--run', server.run);
 
 test('help shows an example and ends with 0', async () => {
-  for (const command of [['join'], ['vi', 'create'], ['invite'], ['ring'], ['trace'], ['demo'], ['om', 'start']]) {
+  for (const command of [
+    ['join'],
+    ['vi', 'create'],
+    ['invite'],
+    ['ring'],
+    ['trace'],
+    ['demo'],
+    ['om', 'start'],
+    ['qos', 'set'],
+  ]) {
     const { code, stdout } = await p2pxbone(...command, '--help');
     assert.equal(code, 0, command.join(' '));
     assert.match(stdout, /Example:\n {2}p2pxbone /, command.join(' '));
@@ -226,6 +250,32 @@ test('routes and tunnels are tables', async () => {
   assert.match(routes, /this node +n1/);
   assert.match(routes, new RegExp(`${formatId(other)} +n2`));
   assert.match((await at('tunnels')).stdout, /^PEER/);
+});
+
+test('qos says what is now in effect, and only the direction given is set', async () => {
+  const set = await at('qos', 'set', 'n2', '--out', '--rate', '10mbit', '--delay', '0.5s', '--loss', '1%');
+  assert.equal(set.code, 0, set.stderr);
+  assert.match(set.stdout, /n2 10\.77\.0\.2 +out +rate 10mbit, delay 500ms, loss 1% +command\n +in +none +-\n/);
+  const { stdout } = await at('qos', 'set', 'n2', '--delay', '20ms', '--json');
+  const { nodes } = JSON.parse(stdout) as { nodes: { peers: { out: { shape: unknown }; in: { shape: unknown } }[] }[] };
+  assert.deepEqual(nodes[0]?.peers[0]?.out.shape, { delayMs: 20 });
+  assert.deepEqual(nodes[0]?.peers[0]?.in.shape, { delayMs: 20 });
+  assert.match((await at('qos', 'show')).stdout, /^PEER/);
+  assert.equal((await at('qos', 'clear', '--all')).code, 0);
+});
+
+test('qos that makes no sense ends with 2 and says how to write it', async () => {
+  for (const [args, text] of [
+    [['set', 'n2'], /Give at least --rate/],
+    [['set', 'n2', '--rate', '10'], /--rate: '10' is not a rate from 8kbit to 100gbit, such as 10mbit/],
+    [['set', 'n2', '--jitter', '2ms'], /--jitter: give a delay/],
+    [['clear'], /either a peer or --all/],
+    [['clear', 'n2', '--all'], /either a peer or --all/],
+  ] as const) {
+    const { code, stderr } = await at('qos', ...args);
+    assert.equal(code, 2, args.join(' '));
+    assert.match(stderr, text);
+  }
 });
 
 test('a failure of the daemon is shown with its exit code', async () => {

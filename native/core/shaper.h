@@ -18,10 +18,12 @@ namespace p2pxbone {
 
 class Shaper {
  public:
-  // 64 MB of packets may wait in all, and of one tunnel's direction at most half of that many packets: no tunnel can
-  // take the store away from all others.
-  static constexpr uint32_t kStoreBlocks = uint32_t{64} << 9;
-  static constexpr uint32_t kQueuePacketsMax = kStoreBlocks / 2;
+  // Packets that wait, of all tunnels.
+  static constexpr size_t kStoreBytesMax = size_t{64} << 20;
+  static constexpr uint32_t kStoreBlocks = kStoreBytesMax / PacketStore::kBlockBytes;
+  // Of one tunnel's direction; half of the store, so that no tunnel can take it away from all others.
+  static constexpr uint32_t kQueuePacketsMax = 16'384;
+  // Tunnels' directions that are shaped, of all nodes.
   static constexpr size_t kQueuesMax = 8192;
   // Packets larger than a block leave in one piece; so much of them between two calls of recycle().
   static constexpr size_t kGatherBytes = size_t{256} << 10;

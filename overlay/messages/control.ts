@@ -5,12 +5,16 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { type Codec, createCodec, type MessageOf } from '../codec.ts';
 import { AddressText, closed, ErrorCodeField, Groups, IdField, Incarnation, Name, Port } from '../fields.ts';
+import { LinkShape, TunnelShape } from '../link-shape.ts';
 import { ViConfig } from '../vi.ts';
 import { RingPhase, Route } from './p2pd-rd.ts';
 
 const Count = Type.Integer({ minimum: 0 });
 const Endpoint = closed({ address: AddressText, port: Port });
 const MaybeVi = Type.Optional(Name);
+/** '' is the daemon's own namespace. */
+const MaybeNetns = Type.Optional(Type.String({ maxLength: 64 }));
+const Peer = Type.String({ minLength: 1, maxLength: 64 });
 
 export const TunnelStatus = closed({
   peer: IdField,
@@ -28,6 +32,8 @@ export const TunnelStatus = closed({
   rttMs: Type.Union([Type.Number(), Type.Null()]),
   /** Largest inner packet, bytes. */
   mtu: Count,
+  /** Quality of service in effect. */
+  shape: TunnelShape,
   packetsIn: Count,
   packetsOut: Count,
   bytesIn: Count,
@@ -89,7 +95,35 @@ export const TO_CONTROL = {
   lookup: closed({ vi: MaybeVi, id: IdField }),
   /** Names and addresses of the VI's nodes, from the overlay manager; from tunnels only where it does not answer. */
   nodes: closed({ vi: MaybeVi }),
+  /** Quality of service of the tunnels, or of that to one peer: a name, an address, or an id. */
+  qos: closed({ vi: MaybeVi, netns: MaybeNetns, peer: Type.Optional(Peer) }),
+  /** What is given replaces that direction's shape, until cleared or the daemon restarts. */
+  'qos.set': closed({
+    vi: MaybeVi,
+    netns: MaybeNetns,
+    peer: Peer,
+    out: Type.Optional(LinkShape),
+    in: Type.Optional(LinkShape),
+  }),
+  /** Back to the VI's definition; without a peer, of all. */
+  'qos.clear': closed({ vi: MaybeVi, netns: MaybeNetns, peer: Type.Optional(Peer) }),
 } as const;
+
+const ShapeInEffect = closed({
+  shape: Type.Union([LinkShape, Type.Null()]),
+  from: Type.Union([Type.Literal('command'), Type.Literal('vi'), Type.Literal('none')]),
+});
+
+export const PeerQos = closed({
+  peer: IdField,
+  peerName: Type.String({ maxLength: 32 }),
+  peerIpv4: AddressText,
+  /** False for a setting that waits for a tunnel. */
+  hasTunnel: Type.Boolean(),
+  out: ShapeInEffect,
+  in: ShapeInEffect,
+});
+export type PeerQos = Static<typeof PeerQos>;
 
 const KnownNode = closed({ id: IdField, name: Type.String(), ipv4: AddressText, ipv6: AddressText });
 
@@ -105,6 +139,7 @@ export const FROM_CONTROL = {
     nodes: Type.Array(closed({ vi: Name, id: IdField, generation: Count, routes: Type.Array(Route) })),
   }),
   found: closed({ owner: KnownNode, hops: Count }),
+  qos: closed({ nodes: Type.Array(closed({ vi: Name, id: IdField, peers: Type.Array(PeerQos) })) }),
   nodes: closed({ vi: ViConfig, complete: Type.Boolean(), nodes: Type.Array(KnownNode) }),
 } as const;
 

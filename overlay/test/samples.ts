@@ -162,6 +162,11 @@ export const toControl: readonly ToControl[] = [
   { t: 'routes' },
   { t: 'lookup', id: high },
   { t: 'nodes' },
+  { t: 'qos' },
+  { t: 'qos', vi: 'lab', netns: '', peer: 'b' },
+  { t: 'qos.set', peer: '10.77.0.2', out: { rateBitsPerSecond: 10_000_000, burstBytes: 15_000, queueBytes: 100_000 } },
+  { t: 'qos.set', vi: 'lab', peer: 'b', in: { delayMs: 20, jitterMs: 0.5, loss: 0.01, reorder: 0.05 } },
+  { t: 'qos.clear', peer: 'b' },
 ];
 
 export const fromControl: readonly FromControl[] = [
@@ -198,6 +203,7 @@ export const fromControl: readonly FromControl[] = [
             uses: ['successor', 'finger'],
             rttMs: 0.5,
             mtu: 1380,
+            shape: { out: { rateBitsPerSecond: 10_000_000, loss: 0.01 }, in: null },
             packetsIn: 1,
             packetsOut: 2,
             bytesIn: 3,
@@ -210,5 +216,24 @@ export const fromControl: readonly FromControl[] = [
   },
   { t: 'routes', nodes: [{ vi: 'lab', id: low, generation: 3, routes: [{ after: high, until: low, to: low }] }] },
   { t: 'found', owner: { id: high, name: 'b', ipv4: '10.77.0.2', ipv6: 'fd12::2' }, hops: 2 },
+  {
+    t: 'qos',
+    nodes: [
+      {
+        vi: 'lab',
+        id: low,
+        peers: [
+          {
+            peer: high,
+            peerName: 'b',
+            peerIpv4: '10.77.0.2',
+            hasTunnel: true,
+            out: { shape: { delayMs: 20 }, from: 'command' },
+            in: { shape: null, from: 'none' },
+          },
+        ],
+      },
+    ],
+  },
   { t: 'nodes', vi, complete: true, nodes: [{ id: high, name: 'b', ipv4: '10.77.0.2', ipv6: 'fd12::2' }] },
 ];

@@ -20,6 +20,7 @@ test('definitions that stand for themselves', () => {
     { ipv4Pool: '172.16.0.0/12', links: 'unnumbered' },
     { successors: 8, tunnelsMax: 18 },
     { p2pdPort: 1024 },
+    { shape: { out: { rate: '10mbit', delay: '20ms' }, in: {} } },
   ]) {
     const parsed = parseViDefinition(definition);
     assert.ok(parsed.ok, parsed.ok ? '' : parsed.message);
@@ -36,6 +37,9 @@ test('definitions that contradict themselves are refused with the field', () => 
     [{ p2pdPort: 65_536 }, /p2pdPort/],
     [{ timers: { keepAliveMs: 1000 } }, /silenceMs/],
     [{ nodesMax: 1e300 }, /nodesMax/],
+    [{ shape: { out: { rate: '10' } } }, /shape\.out\.rate: '10' is not a rate/],
+    [{ shape: { in: { speed: '10mbit' } } }, /shape\.in\.speed/],
+    [{ shape: { up: {} } }, /shape\.up/],
   ] as const) {
     const parsed = parseViDefinition(definition);
     assert.ok(!parsed.ok && parsed.code === 'BAD_CONFIG');

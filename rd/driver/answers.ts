@@ -9,6 +9,7 @@ import type { NodeSummary } from '../../overlay/om-api.ts';
 import type { Engine } from './engine.ts';
 import type { HostedNode } from './hosted-node.ts';
 import type { Members } from './members.ts';
+import { clearQos, setQos, showQos } from './qos.ts';
 import { nodeStatus, tunnelStatuses } from './status.ts';
 
 export type ControlContext = {
@@ -63,8 +64,32 @@ export async function answerControl(
       const { vi } = node.value.membership;
       return ok({ t: 'nodes', vi, ...(await knownNodes(node.value, engine)) });
     }
+    case 'qos':
+      return showQos(nodesOf(members, question.vi, question.netns), engine, question.peer);
+    case 'qos.set': {
+      const node = oneNode(members, question.vi, question.netns);
+      return node.ok ? setQos(node.value, engine, question) : node;
+    }
+    case 'qos.clear': {
+      const node = oneNode(members, question.vi, question.netns);
+      return node.ok ? clearQos(node.value, engine, question.peer) : node;
+    }
   }
   return question satisfies never;
+}
+
+function nodesOf(members: Members, vi: string | undefined, netns: string | undefined): HostedNode[] {
+  return members.of(vi).filter((node) => netns === undefined || (node.membership.netns ?? '') === netns);
+}
+
+/** The node that an order means, which must be plain. */
+function oneNode(members: Members, vi: string | undefined, netns: string | undefined): Result<HostedNode> {
+  const nodes = nodesOf(members, vi, netns);
+  const [node] = nodes;
+  if (node === undefined) return fail('NOT_FOUND', 'No such virtual node is here; join a VI first.');
+  if (nodes.length > 1)
+    return fail('BAD_ARGUMENT', 'Several virtual nodes are meant; choose one with --vi and --netns.');
+  return ok(node);
 }
 
 /** The node that a question without a VI means: the only one here, or one of those of the only VI. */

@@ -27,6 +27,7 @@ import { P2pdProcess } from './p2pd-process.ts';
 import { recordsOf } from './records.ts';
 import { RingWatch } from './ring-watch.ts';
 import { SavedMembership } from './saved-membership.ts';
+import { TunnelShapes } from './tunnel-shapes.ts';
 
 /** How long a P2P daemon has to hand over when its node leaves the ring. */
 const LEAVE_MS = 5000;
@@ -66,6 +67,7 @@ export class HostedNode implements NodeActions {
   readonly ref: NodeRef;
   readonly id: Id;
   readonly om: OmLink;
+  readonly shapes: TunnelShapes;
   readonly p2pd: P2pdProcess;
   readonly #saved: SavedMembership;
   readonly #ring = new RingWatch();
@@ -90,6 +92,7 @@ export class HostedNode implements NodeActions {
     this.#host = host;
     this.ref = host.nextRef();
     this.id = parseId(membership.id) as Id;
+    this.shapes = new TunnelShapes(membership.vi.definition.shape);
     const log = host.log.child({ vi: membership.vi.name, member: membership.name });
     const incarnation = Math.max(systemClock.wall(), membership.incarnation + 1);
     this.#saved = new SavedMembership(host.data, { ...membership, incarnation }, log);
@@ -262,6 +265,11 @@ export class HostedNode implements NodeActions {
     else task();
   }
 
+  /** The shape of the tunnel to that peer has changed; there need be none. */
+  reshape(peer: Id): void {
+    this.#plane?.reshape(peer);
+  }
+
   connected(): void {
     this.#isConnected = true;
     this.p2pd.connected();
@@ -331,6 +339,7 @@ export class HostedNode implements NodeActions {
       plane: plane(),
       handle: opened.value,
       attachment: attached.value,
+      shapes: this.shapes,
       log,
       onBroken: (peer) => engine.input({ kind: 'tunnel.broken', node: this.ref, peer }),
       onSettled: () => {

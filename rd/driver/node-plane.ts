@@ -9,6 +9,7 @@ import { inBackground } from './background.ts';
 import type { Attachment } from './kernel.ts';
 import { linkLines } from './kernel.ts';
 import { ipBatch, ipBatchForced } from './shell.ts';
+import type { TunnelShapes } from './tunnel-shapes.ts';
 
 type LinkChange = { readonly peer: Id; readonly link: LinkAddresses; readonly isAdd: boolean };
 
@@ -18,6 +19,7 @@ export type NodePlaneOptions = {
   readonly plane: DataPlane;
   readonly handle: NodeHandle;
   readonly attachment: Attachment;
+  readonly shapes: TunnelShapes;
   readonly log: Log;
   /** A tunnel cannot be made; said of one that was set. */
   readonly onBroken: (peer: Id) => void;
@@ -78,6 +80,12 @@ export class NodePlane {
     }
   }
 
+  /** Gives the tunnel to that peer, if there is one, the shape that it is to have now. */
+  reshape(peer: Id): void {
+    const placed = this.#tunnels.get(peer);
+    if (placed !== undefined) this.#update(placed, { shape: this.#options.shapes.of(peer) });
+  }
+
   publish(image: Image): void {
     this.#generation += 1;
     const published = this.#options.plane.publish(this.handle, {
@@ -110,6 +118,8 @@ export class NodePlane {
     }
     const placed = { plan, handle: added.value };
     this.#tunnels.set(plan.peer, placed);
+    const shape = this.#options.shapes.of(plan.peer);
+    if (shape.out !== null || shape.in !== null) this.#update(placed, { shape });
     return placed;
   }
 

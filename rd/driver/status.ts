@@ -54,6 +54,7 @@ export function tunnelStatuses(node: HostedNode, engine: Engine, counters: Count
       uses: usesOf(node, view),
       rttMs: engine.rttMs(view.association, counters),
       mtu: mtuOf(node, view.association, engine),
+      shape: node.shapes.of(view.peer),
       packetsIn: Number(row?.packetsIn ?? 0n),
       packetsOut: Number(row?.packetsOut ?? 0n),
       bytesIn: Number(row?.bytesIn ?? 0n),
