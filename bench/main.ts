@@ -3,9 +3,10 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Benchmark } from './benchmark.ts';
 import { idle } from './idle.ts';
+import { qos } from './qos.ts';
 import { ring } from './ring.ts';
 
-const BENCHMARKS: readonly Benchmark[] = [idle, ring];
+const BENCHMARKS: readonly Benchmark[] = [idle, qos, ring];
 
 const { values, positionals } = parseArgs({ options: { json: { type: 'string' } }, allowPositionals: true });
 const benchmark = BENCHMARKS.find(({ name }) => name === positionals[0]);
