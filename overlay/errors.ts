@@ -87,6 +87,11 @@ export const ERRORS = {
   PEER_UNREACHABLE: { text: 'The other node does not answer on the base network.', exit: 4, http: 504 },
   PEER_REFUSED: { text: 'The other node refused the tunnel.', exit: 1, http: 502 },
   PEER_MISMATCH: { text: 'Another node answered at that contact.', exit: 1, http: 502 },
+  SECURITY_MISMATCH: {
+    text: 'The two ends do not agree on whether their tunnel is secure; see that both run the same release with the VI’s policy.',
+    exit: 1,
+    http: 409,
+  },
   NO_ADDRESS_PAIR: { text: 'No link address pair is left and the address server does not answer.', exit: 4, http: 503 },
   NOT_READY: { text: 'The node has not found its place on the ring yet; try again in a moment.', exit: 4, http: 503 },
   TIMEOUT: { text: 'No answer came in time.', exit: 4, http: 504 },

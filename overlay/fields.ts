@@ -1,5 +1,6 @@
 /** Schemas of the values that several protocols carry. */
 import { type Static, type TObject, type TProperties, Type } from '@sinclair/typebox';
+import type { ValueError } from '@sinclair/typebox/errors';
 import type { ErrorCode } from './errors.ts';
 import { ERROR_CODES } from './errors.ts';
 import type { Id } from './id.ts';
@@ -7,6 +8,18 @@ import type { Id } from './id.ts';
 /** An object with these fields and no others: what is not understood is refused, not ignored. */
 export function closed<Fields extends TProperties>(fields: Fields): TObject<Fields> {
   return Type.Object(fields, { additionalProperties: false });
+}
+
+/** What is wrong with a file that an operator wrote, one sentence: the field and, where few values are right, those. */
+export function complaintOf({ path, schema, message }: ValueError): string {
+  const field = path.slice(1).replaceAll('/', '.') || 'it';
+  const words = (schema['anyOf'] as { const?: unknown }[] | undefined)?.map((option) => option.const) ?? [];
+  if (words.length > 0 && words.every((word) => typeof word === 'string')) {
+    return `${field}: give one of ${words.join(', ')}.`;
+  }
+  if (schema['minItems'] === 1) return `${field}: give at least one, and each only once.`;
+  if (schema['uniqueItems'] === true && /unique/i.test(message)) return `${field}: give each only once.`;
+  return `${field}: ${message}.`;
 }
 
 /** Largest contact, bytes; fixed so that a node record fits nine times into one datagram of the smallest IPv6 MTU. */

@@ -1,9 +1,13 @@
 /** rd.yaml: the configuration of a resource daemon. Every field has a default; an absent file is an empty one. */
 import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
+import { parseAddress, parseCidr } from './addresses.ts';
 import { fail } from './errors.ts';
-import { closed } from './fields.ts';
+import { closed, complaintOf, Groups } from './fields.ts';
 import { ok, type Result } from './lib/result.ts';
+
+/** Each is compared with every peer; a longer list is what groups are for. */
+const SECURE_PEERS_MAX = 256;
 
 export const RdConfig = closed({
   listen: Type.String({
@@ -36,6 +40,25 @@ export const RdConfig = closed({
     maximum: 256,
     description: 'Virtual nodes that this base node may host.',
   }),
+  groups: Type.Optional(
+    Type.Unsafe<Static<typeof Groups>>({
+      ...Groups,
+      description:
+        'Security groups to take when joining without --groups; each must be one that the invitation gives. Absent: all of those.',
+    }),
+  ),
+  securePeers: Type.Array(Type.String({ maxLength: 49 }), {
+    default: [],
+    maxItems: SECURE_PEERS_MAX,
+    description:
+      'Peers with which tunnels are secure under the policy groups, whatever their groups: stable virtual addresses, base-network addresses, or networks (CIDR) of either.',
+  }),
+  receive: Type.Optional(
+    Type.Union([Type.Literal('direct'), Type.Literal('queue'), Type.Literal('aio'), Type.Literal('uring')], {
+      description:
+        'How received packets get to the interface: direct: written by the thread that read them; queue, aio, uring: by another thread, by POSIX AIO, by io_uring. Absent: what measured best.',
+    }),
+  ),
   logLevel: Type.Union(
     ['trace', 'debug', 'info', 'warn', 'error', 'silent'].map((level) => Type.Literal(level)),
     { default: 'info', description: 'Least important messages that are logged.' },
@@ -47,6 +70,10 @@ export type RdConfig = Static<typeof RdConfig>;
 export function parseRdConfig(input: unknown): Result<RdConfig> {
   const value = Value.Default(RdConfig, Value.Clone(input ?? {}));
   const error = Value.Errors(RdConfig, value).First();
-  if (error === undefined) return ok(value as RdConfig);
-  return fail('BAD_CONFIG', `Configuration: ${error.path.slice(1).replaceAll('/', '.') || 'it'}: ${error.message}.`);
+  if (error !== undefined) return fail('BAD_CONFIG', `Configuration: ${complaintOf(error)}`);
+  const config = value as RdConfig;
+  const wrong = config.securePeers.find((text) => parseAddress(text) === undefined && parseCidr(text) === undefined);
+  if (wrong === undefined) return ok(config);
+  const advice = 'give an address such as 10.77.0.9, or a network such as 10.77.4.0/24 without host bits';
+  return fail('BAD_CONFIG', `Configuration: securePeers: '${wrong}' is neither address nor network; ${advice}.`);
 }

@@ -3,7 +3,7 @@ import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { type Cidr, cidrsOverlap, linkCapacity, parseCidr, poolCapacity } from './addresses.ts';
 import { fail } from './errors.ts';
-import { Name, ViId } from './fields.ts';
+import { complaintOf, Name, ViId } from './fields.ts';
 import { ok, type Result } from './lib/result.ts';
 import { parseTunnelWords, TunnelWords } from './link-shape.ts';
 
@@ -38,6 +38,40 @@ export const ViTimers = Type.Object(
       maximum: 300_000,
       default: 2000,
       description: 'A peer silent for so long is dead, milliseconds; at least three keep-alive periods.',
+    }),
+  },
+  { ...strict, default: {} },
+);
+
+export const SecurityPolicy = Type.Union([Type.Literal('groups'), Type.Literal('always'), Type.Literal('never')], {
+  default: 'groups',
+  description:
+    'Which tunnels carry user data inside DTLS: groups: those between nodes with a security group in common, or where ' +
+    'an end has the other among its securePeers; always: all; never: none. Control messages always are.',
+});
+export type SecurityPolicy = Static<typeof SecurityPolicy>;
+
+export const Cipher = Type.Union([
+  Type.Literal('aes-128-gcm'),
+  Type.Literal('aes-256-gcm'),
+  Type.Literal('chacha20-poly1305'),
+]);
+export type Cipher = Static<typeof Cipher>;
+
+export const ViSecurity = Type.Object(
+  {
+    policy: SecurityPolicy,
+    ciphers: Type.Array(Cipher, {
+      minItems: 1,
+      uniqueItems: true,
+      default: ['aes-128-gcm', 'aes-256-gcm', 'chacha20-poly1305'],
+      description: 'Ciphers of the associations between resource daemons, best first, each once.',
+    }),
+    rekeySeconds: Type.Integer({
+      minimum: 10,
+      maximum: 3600,
+      default: 3600,
+      description: 'Associations change their keys at least so often, seconds.',
     }),
   },
   { ...strict, default: {} },
@@ -100,6 +134,7 @@ export const ViDefinition = Type.Object(
     /** In the words of link-shape.ts. Absent: tunnels are as fast and as good as the base network. */
     shape: Type.Optional(TunnelWords),
     timers: ViTimers,
+    security: ViSecurity,
   },
   { ...strict, $id: 'ViDefinition' },
 );
@@ -128,7 +163,7 @@ export function parseViDefinition(input: unknown): Result<ViDefinition> {
   const value = Value.Default(ViDefinition, Value.Clone(input ?? {}));
   const error = Value.Errors(ViDefinition, value).First();
   if (error !== undefined) {
-    return fail('BAD_CONFIG', `VI definition: ${error.path.slice(1).replaceAll('/', '.') || 'it'}: ${error.message}.`);
+    return fail('BAD_CONFIG', `VI definition: ${complaintOf(error)}`);
   }
   const definition = value as ViDefinition;
   const pool = poolOf(definition.ipv4Pool, POOL_LENGTHS.maxNodes);
@@ -152,6 +187,11 @@ export function parseViDefinition(input: unknown): Result<ViDefinition> {
   const shape = parseTunnelWords(definition.shape ?? {});
   if (!shape.ok) return fail('BAD_CONFIG', `VI definition: shape.${shape.message}`);
   return ok(definition);
+}
+
+/** What an earlier release stored, which had fewer fields; it has been checked before it was stored. */
+export function completeViDefinition(stored: unknown): ViDefinition {
+  return Value.Default(ViDefinition, stored) as ViDefinition;
 }
 
 /** A link pool that the operator chose is not judged; the default is, where the nodes would use it up. */

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { formatCidr } from '../../overlay/addresses.ts';
 import { fail } from '../../overlay/errors.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
-import type { ViConfig, ViDefinition } from '../../overlay/vi.ts';
+import { completeViDefinition, type ViConfig, type ViDefinition } from '../../overlay/vi.ts';
 import type { Database, Row } from './database.ts';
 
 /** Tries to draw identifiers that no other VI has; the chance that one fails is about one in ten thousand. */
@@ -107,7 +107,7 @@ function viOf(row: Row): Vi {
       prefix: String(row['prefix']),
       linkPrefix: String(row['link_prefix']),
       vni: Number(row['vni']),
-      definition: JSON.parse(String(row['definition'])) as ViDefinition,
+      definition: completeViDefinition(JSON.parse(String(row['definition']))),
     },
     createdAt: Number(row['created_at']),
   };

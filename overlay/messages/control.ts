@@ -6,7 +6,7 @@ import { type Static, Type } from '@sinclair/typebox';
 import { type Codec, createCodec, type MessageOf } from '../codec.ts';
 import { AddressText, closed, ErrorCodeField, Groups, IdField, Incarnation, Name, Port } from '../fields.ts';
 import { LinkShape, TunnelShape } from '../link-shape.ts';
-import { ViConfig } from '../vi.ts';
+import { Cipher, ViConfig } from '../vi.ts';
 import { RingPhase, Route } from './p2pd-rd.ts';
 
 const Count = Type.Integer({ minimum: 0 });
@@ -15,6 +15,18 @@ const MaybeVi = Type.Optional(Name);
 /** '' is the daemon's own namespace. */
 const MaybeNetns = Type.Optional(Type.String({ maxLength: 64 }));
 const Peer = Type.String({ minLength: 1, maxLength: 64 });
+
+/** Whether a tunnel carries user data inside DTLS, and why; cipher and keys where it does. */
+export const TunnelSecurity = closed({
+  secure: Type.Boolean(),
+  why: Type.String({ maxLength: 1024 }),
+  /** null: plain, or its association is lost at the moment. */
+  cipher: Type.Union([Cipher, Type.Null()]),
+  keysAgeMs: Type.Union([Count, Type.Null()]),
+  /** Changes of keys since the association began. */
+  rekeys: Count,
+});
+export type TunnelSecurity = Static<typeof TunnelSecurity>;
 
 export const TunnelStatus = closed({
   peer: IdField,
@@ -25,6 +37,8 @@ export const TunnelStatus = closed({
   endpoint: Type.Union([Endpoint, Type.Null()]),
   local: AddressText,
   remote: AddressText,
+  /** null before it has been agreed on. */
+  security: Type.Union([TunnelSecurity, Type.Null()]),
   held: Type.Boolean(),
   heldByPeer: Type.Boolean(),
   /** How the ring uses it: successor, predecessor, finger; empty where only the peer needs it. */
@@ -61,6 +75,10 @@ export const NodeStatus = closed({
   p2pdRestarts: Count,
   generation: Count,
   tunnels: Count,
+  /** Of each tunnel that is up. */
+  security: Type.Array(
+    closed({ peer: IdField, peerName: Type.String({ maxLength: 32 }), ...TunnelSecurity.properties }),
+  ),
   /** What stands in the way, one sentence; null where all is well. */
   problem: Type.Union([Type.String(), Type.Null()]),
   certificateExpiresAt: Count,

@@ -8,9 +8,9 @@
 import { Type } from '@sinclair/typebox';
 import { type Codec, createCodec, type MessageOf } from '../codec.ts';
 import {
-  closed,
   AddressText,
   Contact,
+  closed,
   ErrorCodeField,
   IdField,
   Incarnation,
@@ -20,7 +20,7 @@ import {
 } from '../fields.ts';
 import { ViConfig } from '../vi.ts';
 
-export const P2PD_RD_VERSION = 1;
+export const P2PD_RD_VERSION = 2;
 
 /** Counts committed sets of routes; 0 before the first. */
 const Generation = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });

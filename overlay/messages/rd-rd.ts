@@ -7,9 +7,9 @@
  */
 import { Type } from '@sinclair/typebox';
 import { type Codec, createCodec, type MessageOf } from '../codec.ts';
-import { closed, Contact, ErrorCodeField, Groups, IdField, Incarnation, Port, RequestId, ViId } from '../fields.ts';
+import { Contact, closed, ErrorCodeField, Groups, IdField, Incarnation, Port, RequestId, ViId } from '../fields.ts';
 
-export const RD_RD_VERSION = 1;
+export const RD_RD_VERSION = 2;
 
 /** Largest control message, bytes. */
 export const RD_RD_BYTES_MAX = 1100;
@@ -21,7 +21,8 @@ const End = closed({
   contact: Contact,
   /** UDP port of its P2P daemon inside the VI. */
   p2pdPort: Port,
-  groups: Groups,
+  /** As its certificate has them; null where the list does not fit beside the certificate, which then tells. */
+  groups: Type.Union([Groups, Type.Null()]),
   /** X.509, DER, issued by the VI's overlay manager. */
   certificate: Type.Uint8Array({ minByteLength: 64, maxByteLength: 800 }),
 });
@@ -41,6 +42,8 @@ export const RD_RD = {
     to: IdField,
     from: End,
     pair: Pair,
+    /** Whether the asker wants user data inside the association whatever the groups say. */
+    secure: Type.Boolean(),
   }),
   con_resp: closed({
     request: RequestId,
@@ -49,6 +52,8 @@ export const RD_RD = {
     from: End,
     /** The pair in effect; not the one asked for where the responder had one already. */
     pair: Pair,
+    /** Whether user data of the tunnel goes inside the association: what both ends demand and both certificates give. */
+    secure: Type.Boolean(),
     /** Whether the responder's P2P daemon holds the tunnel too. */
     held: Type.Boolean(),
   }),

@@ -38,7 +38,7 @@ const tunnel: RdTunnel = {
 const from = { id: low, incarnation: 9 };
 
 export const toRd: readonly ToRd[] = [
-  { t: 'hello', version: 1, vi: vi.id, node: low, instance: high, generation: 0 },
+  { t: 'hello', version: 2, vi: vi.id, node: low, instance: high, generation: 0 },
   { t: 'contact.get', request: 1 },
   { t: 'tunnel.add', key: high, contact: record.contact, role: 'neighbour' },
   { t: 'tunnel.add', key: small, contact: other.contact, role: 'answer' },
@@ -65,7 +65,7 @@ export const toRd: readonly ToRd[] = [
 export const toP2pd: readonly ToP2pd[] = [
   {
     t: 'welcome',
-    version: 1,
+    version: 2,
     vi,
     node: record,
     port: 4747,
@@ -122,9 +122,18 @@ const end = {
 };
 
 export const rd: readonly RdMessage[] = [
-  { t: 'con_req', version: 1, request: 1, vi: vi.id, to: high, from: end, pair: 12 },
-  { t: 'con_req', version: 1, request: 1, vi: vi.id, to: high, from: { ...end, groups: [] }, pair: null },
-  { t: 'con_resp', request: 1, vi: vi.id, to: high, from: end, pair: 12, held: true },
+  { t: 'con_req', version: 2, request: 1, vi: vi.id, to: high, from: end, pair: 12, secure: true },
+  {
+    t: 'con_req',
+    version: 2,
+    request: 1,
+    vi: vi.id,
+    to: high,
+    from: { ...end, groups: null },
+    pair: null,
+    secure: false,
+  },
+  { t: 'con_resp', request: 1, vi: vi.id, to: high, from: end, pair: 12, secure: false, held: true },
   { t: 'con_refused', request: 1, vi: vi.id, from: low, to: high, code: 'LIMIT_REACHED' },
   { t: 'release', request: 2, vi: vi.id, from: low, to: high, incarnation: 9 },
   { t: 'released', request: 2, vi: vi.id, from: high, to: low, gone: true },
@@ -148,6 +157,10 @@ const node: NodeStatus = {
   p2pdRestarts: 0,
   generation: 3,
   tunnels: 2,
+  security: [
+    { peer: high, peerName: 'b', secure: true, why: 'groups: a', cipher: 'aes-128-gcm', keysAgeMs: 5, rekeys: 1 },
+    { peer: small, peerName: 'c', secure: false, why: 'no common group', cipher: null, keysAgeMs: null, rekeys: 0 },
+  ],
   problem: null,
   certificateExpiresAt: 1_790_000_000_000,
   leasedPairs: 16,
@@ -198,6 +211,13 @@ export const fromControl: readonly FromControl[] = [
             endpoint: { address: '192.0.2.1', port: 4780 },
             local: 'fd12:3456:789a:1::',
             remote: 'fd12:3456:789a:1::1',
+            security: {
+              secure: true,
+              why: 'groups: a',
+              cipher: 'chacha20-poly1305',
+              keysAgeMs: 60_000,
+              rekeys: 0,
+            },
             held: true,
             heldByPeer: false,
             uses: ['successor', 'finger'],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { cidrsOverlap, linkCapacity, parseCidr, poolCapacity } from '../addresses.ts';
-import { parseViDefinition } from '../vi.ts';
+import { completeViDefinition, parseViDefinition } from '../vi.ts';
 
 test('the default pools are apart, and have pairs for all nodes', () => {
   const parsed = parseViDefinition(undefined);
@@ -21,6 +21,9 @@ test('definitions that stand for themselves', () => {
     { successors: 8, tunnelsMax: 18 },
     { p2pdPort: 1024 },
     { shape: { out: { rate: '10mbit', delay: '20ms' }, in: {} } },
+    { security: {} },
+    { security: { policy: 'always' } },
+    { security: { policy: 'never', ciphers: ['chacha20-poly1305'], rekeySeconds: 10 } },
   ]) {
     const parsed = parseViDefinition(definition);
     assert.ok(parsed.ok, parsed.ok ? '' : parsed.message);
@@ -40,9 +43,34 @@ test('definitions that contradict themselves are refused with the field', () => 
     [{ shape: { out: { rate: '10' } } }, /shape\.out\.rate: '10' is not a rate/],
     [{ shape: { in: { speed: '10mbit' } } }, /shape\.in\.speed/],
     [{ shape: { up: {} } }, /shape\.up/],
+    [{ security: { policy: 'sometimes' } }, /security\.policy: give one of groups, always, never\./],
+    [{ security: { policy: null } }, /security\.policy: give one of/],
+    [{ security: { ciphers: [] } }, /security\.ciphers: give at least one, and each only once\./],
+    [{ security: { ciphers: ['aes-128-gcm', 'aes-128-gcm'] } }, /security\.ciphers: give at least one, and each only/],
+    [
+      { security: { ciphers: ['rc4'] } },
+      /security\.ciphers\.0: give one of aes-128-gcm, aes-256-gcm, chacha20-poly1305/,
+    ],
+    [{ security: { ciphers: 'aes-128-gcm' } }, /security\.ciphers/],
+    [{ security: { rekeySeconds: 9 } }, /security\.rekeySeconds/],
+    [{ security: { rekeySeconds: 3601 } }, /security\.rekeySeconds/],
+    [{ security: { groups: ['a'] } }, /security\.groups/],
+    [{ security: 'always' }, /security/],
   ] as const) {
     const parsed = parseViDefinition(definition);
     assert.ok(!parsed.ok && parsed.code === 'BAD_CONFIG');
     assert.match(parsed.message, text);
   }
+});
+
+test('what an earlier release stored has the security of the defaults', () => {
+  const parsed = parseViDefinition({ mtu: 1400 });
+  assert.ok(parsed.ok);
+  const { security, ...earlier } = parsed.value;
+  assert.deepEqual(security, {
+    policy: 'groups',
+    ciphers: ['aes-128-gcm', 'aes-256-gcm', 'chacha20-poly1305'],
+    rekeySeconds: 3600,
+  });
+  assert.deepEqual(completeViDefinition(earlier), parsed.value);
 });
