@@ -14,10 +14,13 @@ const NEVER = Number.POSITIVE_INFINITY as Millis;
 export class Asks {
   readonly #letters: Letters;
   readonly #seen = new Seen();
+  readonly #demands: (tunnel: Tunnel) => boolean;
   #last = 0;
 
-  constructor(letters: Letters) {
+  /** `demands`: whether a con_req demands security. */
+  constructor(letters: Letters, demands: (tunnel: Tunnel) => boolean) {
     this.#letters = letters;
+    this.#demands = demands;
   }
 
   start(tunnel: Tunnel, kind: Ask['kind'], now: Millis): void {
@@ -26,6 +29,7 @@ export class Asks {
     tunnel.ask = {
       kind,
       request: this.#last,
+      secure: this.#demands(tunnel),
       peerRequest: this.latestOf(tunnel.peer, tunnel.contact.key),
       nextAt: now,
       intervalMs: RETRY_MS,

@@ -9,7 +9,7 @@ import { type ContactInfo, type Endpoint, formatEndpoint, sameEndpoint, usableEn
 import { type AssociationDown, type AssociationRef, type Output, type RdSetup, SELF } from './io.ts';
 import { ASSOCIATION_IDLE_MS, ATTEMPTS_MAX, GIVE_UP_MS, NEXT_ENDPOINT_MS } from './limits.ts';
 
-type Up = { readonly key: string; readonly endpoint: Endpoint; checkAt: Millis };
+type Up = { readonly key: string; endpoint: Endpoint; checkAt: Millis };
 
 /** The search for a daemon: its endpoints tried, and those still to try. */
 type Attempt = {
@@ -28,6 +28,8 @@ export type AssociationListener = {
   failed(key: string, code: ErrorCode, now: Millis): void;
   /** `replaced`: the same peer is there again or may be soon. */
   down(association: AssociationRef, key: string, replaced: boolean, now: Millis): void;
+  /** Its endpoint is another one now. */
+  moved(association: AssociationRef, now: Millis): void;
   inUse(association: AssociationRef): boolean;
 };
 
@@ -100,6 +102,13 @@ export class Associations {
     }
     this.#attempts.delete(key);
     this.#listener.up(key, association, now);
+  }
+
+  associationMoved(association: AssociationRef, endpoint: Endpoint, now: Millis): void {
+    const up = this.#up.get(association);
+    if (up === undefined || sameEndpoint(up.endpoint, endpoint)) return;
+    up.endpoint = endpoint;
+    this.#listener.moved(association, now);
   }
 
   associationDown(association: AssociationRef, reason: AssociationDown, now: Millis): void {

@@ -1,4 +1,5 @@
 /** What goes into the resource daemon's core and what comes out of it. */
+import type { ErrorCode } from '../../overlay/errors.ts';
 import type { NodeRecord } from '../../overlay/fields.ts';
 import type { Id } from '../../overlay/id.ts';
 import type { Result } from '../../overlay/lib/result.ts';
@@ -7,6 +8,8 @@ import type { RdMessage } from '../../overlay/messages/rd-rd.ts';
 import type { CertificateClaims } from '../../overlay/om-api.ts';
 import type { ViConfig } from '../../overlay/vi.ts';
 import type { Endpoint, Family } from './contact.ts';
+import type { SecurePeers } from './secure-peers.ts';
+import type { Security } from './security.ts';
 
 /** A virtual node of this resource daemon, numbered by the driver; a number is not used again. */
 export type NodeRef = number & { readonly __brand: 'NodeRef' };
@@ -33,7 +36,9 @@ export type NodeSetup = {
   readonly id: Id;
   readonly ipv4: string;
   readonly ipv6: string;
+  /** As in the certificate. */
   readonly groups: readonly string[];
+  readonly securePeers: SecurePeers;
   readonly incarnation: number;
   /** Changes where base addresses or certificates do: see the input `node.update`. */
   readonly contact: Uint8Array;
@@ -55,6 +60,7 @@ export type Input =
       readonly node: NodeRef;
       readonly contact: Uint8Array;
       readonly certificate: Uint8Array;
+      readonly groups: readonly string[];
     }
   | { readonly kind: 'node.close'; readonly node: NodeRef }
   | { readonly kind: 'p2pd'; readonly node: NodeRef; readonly session: SessionRef; readonly message: ToRd }
@@ -72,6 +78,8 @@ export type Input =
       readonly endpoint: Endpoint;
       readonly key: string;
     }
+  /** The peer goes on from another address. */
+  | { readonly kind: 'association.moved'; readonly association: AssociationRef; readonly endpoint: Endpoint }
   | { readonly kind: 'association.down'; readonly association: AssociationRef; readonly reason: AssociationDown }
   | {
       readonly kind: 'control';
@@ -107,6 +115,10 @@ export type TunnelPlan = {
   readonly endpoint: Endpoint;
   /** Addresses of the link; null where the VI is unnumbered. */
   readonly link: LinkAddresses | null;
+  /** User data only inside that association. */
+  readonly secure: boolean;
+  /** Of `secure`, for the log. */
+  readonly why: string;
 };
 
 export type LinkAddresses = {
@@ -159,6 +171,8 @@ export type Output =
   | { readonly kind: 'ring'; readonly node: NodeRef; readonly report: RingReportMessage }
   | { readonly kind: 'lookup.answer'; readonly node: NodeRef; readonly answer: ToRd & { t: 'lookup.answer' } }
   | { readonly kind: 'left'; readonly node: NodeRef }
+  /** A peer whose certificate is fine was refused all the same: somebody should know. */
+  | { readonly kind: 'complaint'; readonly node: NodeRef; readonly peer: Id; readonly code: ErrorCode }
   /** A peer introduced itself: worth remembering for the time when the overlay manager does not answer. */
   | { readonly kind: 'peer'; readonly node: NodeRef; readonly record: NodeRecord };
 
@@ -171,6 +185,8 @@ export type TunnelView = {
   readonly endpoint: Endpoint | null;
   readonly local: string;
   readonly remote: string;
+  /** null before it was agreed on. */
+  readonly security: Security | null;
   readonly held: boolean;
   readonly heldByPeer: boolean;
   /** When it was asked for. */

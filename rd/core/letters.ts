@@ -25,14 +25,15 @@ export class Letters {
     const { id, vi, incarnation } = this.#setup();
     const about = { request: ask.request, vi: vi.id, to: tunnel.peer };
     const release = { t: 'release', ...about, from: id, incarnation } as const;
-    const pair = tunnel.pair ?? null;
-    const conReq = { t: 'con_req', ...about, version: RD_RD_VERSION, from: this.#ownEnd(), pair } as const;
+    const wants = { pair: tunnel.pair ?? null, secure: ask.secure };
+    const conReq = { t: 'con_req', ...about, version: RD_RD_VERSION, from: this.#ownEnd(), ...wants } as const;
     this.#send(association, ask.kind === 'release' ? release : conReq);
   }
 
   accept(tunnel: Tunnel, request: number, association: AssociationRef): void {
     const answer = { request, vi: this.#setup().vi.id, to: tunnel.peer, from: this.#ownEnd() };
-    const state = { pair: tunnel.pair ?? null, held: tunnel.hold !== 'none' };
+    const secure = tunnel.security?.secure === true;
+    const state = { pair: tunnel.pair ?? null, secure, held: tunnel.hold !== 'none' };
     this.#send(association, { t: 'con_resp', ...answer, ...state });
   }
 
@@ -59,7 +60,7 @@ export class Letters {
   #ownEnd(): ConReq['from'] {
     const { id, incarnation, contact, p2pdPort, certificate } = this.#setup();
     // The certificate names and proves them anyway; a long list would not fit twice.
-    const groups = this.#setup().groups.join().length <= GROUPS_BYTES_MAX ? [...this.#setup().groups] : [];
+    const groups = this.#setup().groups.join().length <= GROUPS_BYTES_MAX ? [...this.#setup().groups] : null;
     return { node: id, incarnation, contact, p2pdPort, groups, certificate };
   }
 

@@ -61,6 +61,7 @@ export class NodeCore {
       tell: (message) => this.tell(message),
       set: (plan) => this.#set(plan),
       unset: (peer) => this.#unset(peer),
+      complain: (peer, code) => emit({ kind: 'complaint', node: ref, peer, code }),
     });
   }
 
@@ -68,8 +69,11 @@ export class NodeCore {
     return this.#setup;
   }
 
-  update(contact: Uint8Array, certificate: Uint8Array): void {
-    this.#setup = { ...this.#setup, contact, certificate };
+  /** Base addresses or the certificate have changed, and with that perhaps the groups. */
+  update(contact: Uint8Array, certificate: Uint8Array, groups: readonly string[], now: Millis): void {
+    const isSame = sameGroups(this.#setup.groups, groups);
+    this.#setup = { ...this.#setup, contact, certificate, groups };
+    if (!isSame) this.tunnels.reconsider(now);
   }
 
   close(): void {
@@ -137,7 +141,7 @@ export class NodeCore {
   conResp(message: ConResp, association: AssociationRef, check: CertificateCheck | undefined, now: Millis): void {
     const introduction = this.#introduce(message, association, check);
     if (typeof introduction === 'string') {
-      return this.tunnels.answeredByStranger(message.from.node, message.request, association, now);
+      return this.tunnels.answeredByStranger(message.from.node, message.request, introduction, association, now);
     }
     this.tunnels.conResp(message, association, introduction.contact, introduction.far, now);
     this.#emit({ kind: 'peer', node: this.#ref, record: introduction.far.record });
@@ -253,6 +257,11 @@ export class NodeCore {
     if (check === undefined || !check.ok) return 'CERTIFICATE_REFUSED';
     const claims = check.value;
     if (claims.vi !== this.#setup.vi.id || claims.id !== formatId(from.node)) return 'CERTIFICATE_REFUSED';
+    // What counts is the certificate; a daemon that says something else of its node is not to be trusted with it.
+    if (from.groups !== null && !sameGroups(from.groups, claims.groups)) {
+      this.#emit({ kind: 'complaint', node: this.#ref, peer: from.node, code: 'CERTIFICATE_REFUSED' });
+      return 'CERTIFICATE_REFUSED';
+    }
     const contact = decodeContact(from.contact);
     if (contact === undefined) return 'BAD_MESSAGE';
     if (contact.node !== from.node || contact.key !== this.#associations.keyOf(association)) return 'PEER_MISMATCH';
@@ -260,7 +269,8 @@ export class NodeCore {
     if (prefix === undefined) throw new Error('a VI has a prefix');
     const record = { id: from.node, incarnation: from.incarnation, contact: from.contact };
     const addresses = { ipv4: claims.ipv4, ipv6: idAddress(prefix, from.node) };
-    return { contact, far: { record, name: claims.name, ...addresses, p2pdPort: from.p2pdPort } };
+    const { name, groups } = claims;
+    return { contact, far: { record, name, ...addresses, p2pdPort: from.p2pdPort, groups } };
   }
 
   #set(plan: TunnelPlan): void {
@@ -296,10 +306,15 @@ export class NodeCore {
       endpoint: association === undefined ? null : (this.#associations.endpointOf(association) ?? null),
       local: link?.local.ipv4 ?? this.#setup.ipv4,
       remote: link?.remote.ipv4 ?? far?.ipv4 ?? '',
+      security: tunnel.security ?? null,
       held: tunnel.hold !== 'none',
       heldByPeer: tunnel.remoteHold,
       since: tunnel.since,
       pair: tunnel.pair ?? null,
     };
   }
+}
+
+function sameGroups(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((group) => b.includes(group));
 }

@@ -45,6 +45,9 @@ export class RdCore {
       down: (association: AssociationRef, _key: string, replaced: boolean, now: Millis) => {
         for (const node of nodes.values()) node.tunnels.associationDown(association, replaced, now);
       },
+      moved: (association: AssociationRef, now: Millis) => {
+        for (const node of nodes.values()) node.tunnels.associationMoved(association, now);
+      },
       inUse: (association: AssociationRef) => [...nodes.values()].some((node) => node.tunnels.uses(association)),
     };
     this.#associations = new Associations(setup, listener, (output) => this.#emit(output));
@@ -98,6 +101,8 @@ export class RdCore {
         return this.#associations.started(input.endpoint, input.association, now);
       case 'association.up':
         return this.#associations.associationUp(input.association, input.endpoint, input.key, now);
+      case 'association.moved':
+        return this.#associations.associationMoved(input.association, input.endpoint, now);
       case 'association.down':
         return this.#associations.associationDown(input.association, input.reason, now);
       case 'control':
@@ -123,7 +128,7 @@ export class RdCore {
     if (node === undefined) return;
     switch (input.kind) {
       case 'node.update':
-        return node.update(input.contact, input.certificate);
+        return node.update(input.contact, input.certificate, input.groups, now);
       case 'p2pd':
         return node.p2pd(input.session, input.message, now);
       case 'p2pd.closed':

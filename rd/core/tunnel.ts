@@ -26,6 +26,7 @@ import type { Millis } from '../../overlay/lib/clock.ts';
 import type { RdTunnel } from '../../overlay/messages/p2pd-rd.ts';
 import type { ContactInfo } from './contact.ts';
 import type { AssociationRef, LinkAddresses, NodeSetup } from './io.ts';
+import type { Security } from './security.ts';
 
 export type Phase = 'setting-up' | 'up' | 'lost' | 'releasing';
 
@@ -33,6 +34,8 @@ export type Phase = 'setting-up' | 'up' | 'lost' | 'releasing';
 export type Ask = {
   readonly kind: 'con_req' | 'release';
   readonly request: number;
+  /** Whether it demands security. */
+  readonly secure: boolean;
   /** The peer's latest request when this was first sent: tells whether an answer's news are stale. */
   readonly peerRequest: number;
   nextAt: Millis;
@@ -48,6 +51,7 @@ export type FarEnd = {
   readonly ipv4: string;
   readonly ipv6: string;
   readonly p2pdPort: number;
+  readonly groups: readonly string[];
 };
 
 export type Tunnel = {
@@ -70,6 +74,8 @@ export type Tunnel = {
   /** Whether the pair is of our leases. */
   ours: boolean;
   link: LinkAddresses | null;
+  /** As agreed with the peer, and it stays so until agreed anew, whatever becomes of the association. */
+  security: Security | undefined;
   ask: Ask | undefined;
   /** Limit of the phase: of waiting for a pair (setting-up), of waiting for the peer (lost). */
   until: Millis | undefined;
@@ -91,6 +97,7 @@ export function createTunnel(peer: Id, contact: ContactInfo, now: Millis): Tunne
     pair: undefined,
     ours: false,
     link: null,
+    security: undefined,
     ask: undefined,
     until: undefined,
   };

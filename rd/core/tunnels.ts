@@ -4,6 +4,7 @@ import type { Id } from '../../overlay/id.ts';
 import { after, type Millis } from '../../overlay/lib/clock.ts';
 import { ANSWER_HOLD_MS, type ToP2pd } from '../../overlay/messages/p2pd-rd.ts';
 import type { RdMessage } from '../../overlay/messages/rd-rd.ts';
+import { Agreement } from './agreement.ts';
 import { Asks } from './asks.ts';
 import type { Associations } from './associations.ts';
 import { type ContactInfo, decodeContact } from './contact.ts';
@@ -12,6 +13,7 @@ import type { Leases } from './leases.ts';
 import { type ConReq, type ConResp, Letters, type Release } from './letters.ts';
 import { GIVE_UP_MS, REBIND_MS } from './limits.ts';
 import { Pairs } from './pairs.ts';
+import type { Security } from './security.ts';
 import { carriesPackets, createTunnel, describeTunnel, type FarEnd, sameFarEnd, type Tunnel } from './tunnel.ts';
 
 export type TunnelHost = {
@@ -22,6 +24,8 @@ export type TunnelHost = {
   readonly tell: (message: ToP2pd) => void;
   readonly set: (plan: TunnelPlan) => void;
   readonly unset: (peer: Id) => void;
+  /** The peer was refused for a reason that its operator or ours should hear of. */
+  readonly complain: (peer: Id, code: ErrorCode) => void;
 };
 
 export class Tunnels {
@@ -30,13 +34,15 @@ export class Tunnels {
   readonly #pairs: Pairs;
   readonly #letters: Letters;
   readonly #asks: Asks;
+  readonly #agreement: Agreement;
 
   constructor(host: TunnelHost) {
     this.#host = host;
     const { id, vi } = host.setup();
     this.#pairs = new Pairs(id, vi, host.leases, () => this.#tunnels.values());
     this.#letters = new Letters(host.setup, host.emit);
-    this.#asks = new Asks(this.#letters);
+    this.#agreement = new Agreement(host.setup, host.associations);
+    this.#asks = new Asks(this.#letters, (tunnel) => this.#agreement.demands(tunnel));
   }
 
   all(): IterableIterator<Tunnel> {
@@ -105,6 +111,11 @@ export class Tunnels {
     const order = this.#asks.note(from.node, contact.key, from.incarnation, request, now);
     if (order === 'older') return;
     if (order === 'earlier-life') return this.#letters.refuse(message, 'CONFLICT', association);
+    const security = this.#agreement.toRequest(message, { association, contact, far });
+    if (security === undefined) {
+      this.#host.complain(from.node, 'SECURITY_MISMATCH');
+      return this.#letters.refuse(message, 'SECURITY_MISMATCH', association);
+    }
     let tunnel = this.#tunnels.get(from.node);
     if (tunnel === undefined) {
       if (this.#isFull()) return this.#letters.refuse(message, 'LIMIT_REACHED', association);
@@ -128,7 +139,7 @@ export class Tunnels {
     }
     tunnel.remoteHold = true;
     tunnel.contact = contact;
-    this.#becomeUp(tunnel, association, far);
+    this.#becomeUp(tunnel, association, far, security);
     this.#letters.accept(tunnel, request, association);
     this.#announce(tunnel, now);
   }
@@ -138,22 +149,32 @@ export class Tunnels {
     if (tunnel === undefined) return;
     const known = tunnel.far?.record.incarnation ?? message.from.incarnation;
     if (known > message.from.incarnation) return;
+    const isNews = tunnel.ask?.peerRequest === this.#asks.latestOf(tunnel.peer, contact.key);
+    const wasDemanded = tunnel.ask?.secure === true;
+    // What a later con_req of the peer led to stands: the answer may be older than that.
+    const agreed = isNews ? undefined : tunnel.security;
+    const security = agreed ?? this.#agreement.toAnswer(message, wasDemanded, { association, contact, far });
+    if (security === undefined) {
+      this.#host.complain(tunnel.peer, 'SECURITY_MISMATCH');
+      return this.#fail(tunnel, 'SECURITY_MISMATCH', now);
+    }
     const refusal = this.#pairs.adopt(tunnel, message.pair, now);
     if (refusal !== undefined) return this.#fail(tunnel, refusal, now);
-    const isNews = tunnel.ask?.peerRequest === this.#asks.latestOf(tunnel.peer, contact.key);
     if (known < message.from.incarnation) tunnel.remoteHold = false;
     else if (tunnel.phase === 'lost' && isNews) tunnel.remoteHold = message.held;
     tunnel.ask = undefined;
     tunnel.confirmed = true;
     tunnel.contact = contact;
-    this.#becomeUp(tunnel, association, far);
-    this.#announce(tunnel, now);
+    this.#becomeUp(tunnel, association, far, security);
+    // Who the peer is has come out by its answer: it may be on our list, or not be on it.
+    if (this.#agreement.demands(tunnel) !== wasDemanded) this.#asks.start(tunnel, 'con_req', now);
+    else this.#announce(tunnel, now);
   }
 
   /** Our con_req was answered by somebody whose certificate does not fit. */
-  answeredByStranger(peer: Id, request: number, association: AssociationRef, now: Millis): void {
+  answeredByStranger(peer: Id, request: number, code: ErrorCode, association: AssociationRef, now: Millis): void {
     const tunnel = this.#asked(peer, 'con_req', request);
-    if (tunnel?.association === association) this.#fail(tunnel, 'PEER_MISMATCH', now);
+    if (tunnel?.association === association) this.#fail(tunnel, code, now);
   }
 
   refused(peer: Id, request: number, code: ErrorCode, association: AssociationRef, now: Millis): void {
@@ -193,7 +214,7 @@ export class Tunnels {
     if (stands && tunnel.phase !== 'up') {
       // The peer counts on it, and had told us so before.
       tunnel.remoteHold = true;
-      this.#becomeUp(tunnel, association, far);
+      this.#becomeUp(tunnel, association, far, tunnel.security);
     } else if (tunnel.phase === 'releasing') {
       return this.#forget(tunnel, now);
     }
@@ -225,6 +246,22 @@ export class Tunnels {
         if (carriesPackets(tunnel)) this.#loosen(tunnel, now);
         this.#rebind(tunnel, now);
       }
+    }
+  }
+
+  associationMoved(association: AssociationRef, now: Millis): void {
+    for (const tunnel of this.#tunnels.values()) {
+      if (tunnel.association !== association || !carriesPackets(tunnel)) continue;
+      this.#setPlan(tunnel);
+      // The new address may be on the list of secure peers.
+      if (this.#agreement.tightened(tunnel) !== undefined) this.#askAnew(tunnel, now);
+    }
+  }
+
+  /** This end's groups have changed: all tunnels are agreed on anew, under the new certificate. */
+  reconsider(now: Millis): void {
+    for (const tunnel of this.#tunnels.values()) {
+      if (carriesPackets(tunnel) || tunnel.ask?.kind === 'con_req') this.#askAnew(tunnel, now);
     }
   }
 
@@ -308,30 +345,47 @@ export class Tunnels {
       return;
     }
     tunnel.until = undefined;
-    if (tunnel.ask?.kind !== 'con_req') this.#asks.start(tunnel, 'con_req', now);
-    else this.#asks.send(tunnel, tunnel.ask, now);
+    const { ask } = tunnel;
+    const isAsked = ask?.kind === 'con_req' && ask.secure === this.#agreement.demands(tunnel);
+    if (!isAsked) this.#asks.start(tunnel, 'con_req', now);
+    else this.#asks.send(tunnel, ask, now);
   }
 
-  #becomeUp(tunnel: Tunnel, association: AssociationRef, far: FarEnd): void {
+  #becomeUp(tunnel: Tunnel, association: AssociationRef, far: FarEnd, security: Security | undefined): void {
     const before = tunnel.far;
     const wasUp = carriesPackets(tunnel);
     const link = this.#pairs.linkOf(tunnel);
     const changed = !wasUp || !sameFarEnd(before, far) || link?.local.ipv6 !== tunnel.link?.local.ipv6;
-    const moved = tunnel.association !== association;
+    const moved = tunnel.association !== association || tunnel.security?.secure !== security?.secure;
     tunnel.phase = 'up';
     tunnel.until = undefined;
     tunnel.association = association;
     tunnel.far = far;
     tunnel.link = link;
+    tunnel.security = security;
     if (changed || moved) this.#setPlan(tunnel);
     if (!changed) return;
     this.#tellUp(tunnel);
   }
 
   #setPlan(tunnel: Tunnel): void {
-    const { peer, association, link } = tunnel;
+    const { peer, association, link, security } = tunnel;
     const endpoint = association === undefined ? undefined : this.#host.associations.endpointOf(association);
-    if (association !== undefined && endpoint !== undefined) this.#host.set({ peer, association, endpoint, link });
+    // Without an association the data plane keeps what it has: a secure tunnel is bound to one that is gone, and drops.
+    if (association === undefined || endpoint === undefined || security === undefined) return;
+    this.#host.set({ peer, association, endpoint, link, ...security });
+  }
+
+  /** Agrees with the peer anew. More security takes effect at once, less when the peer has answered. */
+  #askAnew(tunnel: Tunnel, now: Millis): void {
+    const tightened = this.#agreement.tightened(tunnel);
+    if (carriesPackets(tunnel) && tightened !== undefined) {
+      tunnel.security = tightened;
+      this.#setPlan(tunnel);
+    }
+    // Only who holds a tunnel may ask for it: where nothing does, we hold it for a moment.
+    if (tunnel.hold === 'none') this.#takeHold(tunnel, 'answer', now);
+    this.#asks.start(tunnel, 'con_req', now);
   }
 
   /** The association is gone and its peer perhaps not: what each end holds is told anew. */

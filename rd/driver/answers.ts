@@ -33,7 +33,7 @@ export async function answerControl(
     case 'join': {
       const { t: _, ...order } = question;
       const joined = await members.join(order, progress);
-      return joined.ok ? ok({ t: 'joined', node: nodeStatus(joined.value, engine) }) : joined;
+      return joined.ok ? ok({ t: 'joined', node: nodeStatus(joined.value, engine, context.counters()) }) : joined;
     }
     case 'leave': {
       const left = await members.leave(question.vi, question.netns);

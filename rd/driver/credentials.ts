@@ -1,5 +1,5 @@
 /** The certificates under which this daemon answers for VIs: one for each VI, of any of its nodes here. */
-import { CIPHERS, type DataPlane } from '../../native/index.ts';
+import type { DataPlane } from '../../native/index.ts';
 import type { Result } from '../../overlay/lib/result.ts';
 import type { Membership } from './files.ts';
 
@@ -35,8 +35,8 @@ export class Credentials {
       certificatePem: certificate,
       privateKeyPem: this.#privateKeyPem,
       caPem: ca,
-      ciphers: CIPHERS,
-      rekeySeconds: 3600,
+      ciphers: vi.definition.security.ciphers,
+      rekeySeconds: vi.definition.security.rekeySeconds,
       crlPem: null,
     });
   }

@@ -187,7 +187,8 @@ class Daemon {
   }
 
   #createPlane(timers: typeof TIMERS): Result<void> {
-    const created = createDataPlane(timers);
+    const { receive } = this.#config;
+    const created = createDataPlane({ ...timers, ...(receive === undefined ? {} : { receive }) });
     if (!created.ok) return created;
     const plane = created.value;
     plane.onEvents((events) => this.#engine.events(events));
@@ -237,7 +238,7 @@ class Daemon {
       version: VERSION,
       underlay: this.#underlay,
       startedAt: this.#startedAt,
-      nodes: [...this.#members.all()].map((node) => nodeStatus(node, this.#engine)),
+      nodes: [...this.#members.all()].map((node) => nodeStatus(node, this.#engine, counters)),
       drops,
     };
   }

@@ -1,6 +1,7 @@
 /** Runs the core on the data plane: events go in, decisions come out and are carried out in order. */
 import { X509Certificate } from 'node:crypto';
 import type { AssociationHandle, Counters, DataPlane, NativeEvent, NodeHandle } from '../../native/index.ts';
+import { ERRORS } from '../../overlay/errors.ts';
 import { formatId } from '../../overlay/id.ts';
 import { type Clock, systemClock } from '../../overlay/lib/clock.ts';
 import type { Log } from '../../overlay/lib/log.ts';
@@ -32,7 +33,7 @@ export type NodeActions = {
   readonly plane: NodePlane;
   act(output: NodeOutput): void;
 };
-export type NodeOutput = Exclude<Extract<Output, { node: NodeRef }>, { kind: 'tunnel.set' }>;
+export type NodeOutput = Exclude<Extract<Output, { node: NodeRef }>, { kind: 'tunnel.set' | 'complaint' }>;
 
 /** What the P2P daemons' server does about them. */
 export type SessionActions = {
@@ -48,6 +49,8 @@ const DOWN: Record<Extract<NativeEvent, { type: 'association.down' }>['reason'],
   'handshake-refused': 'refused',
   replaced: 'replaced',
 };
+
+type AssociationRow = Counters['associations'][number];
 
 export class Engine {
   readonly #core: RdCore;
@@ -137,7 +140,12 @@ export class Engine {
   rttMs(association: AssociationRef | undefined, counters: Counters = this.#plane().counters()): number | null {
     if (association === undefined) return null;
     if (association === SELF) return 0;
-    return counters.associations.find((row) => Number(row.association) === Number(association))?.rttMs ?? null;
+    return rowOf(association, counters)?.rttMs ?? null;
+  }
+
+  /** Cipher and age of the keys of an association; undefined where there is none. */
+  keysOf(association: AssociationRef | undefined, counters: Counters): AssociationRow | undefined {
+    return association === undefined ? undefined : rowOf(association, counters);
   }
 
   #schedule(): void {
@@ -177,6 +185,10 @@ export class Engine {
       case 'tunnel.set': {
         const payloadBytesMax = this.#payloadBytesMax.get(output.plan.association);
         return this.#nodes.get(output.node)?.plane.set(output.plan, payloadBytesMax);
+      }
+      case 'complaint': {
+        const peer = formatId(output.peer);
+        return this.#complaints.warn({ peer, code: output.code, problem: ERRORS[output.code].text }, 'peer refused');
       }
       case 'tunnel.unset':
       case 'publish':
@@ -221,8 +233,11 @@ export class Engine {
         for (const { plane } of this.#nodes.values()) plane.setPayload(association, event.payloadBytesMax);
         return;
       }
-      case 'association.moved':
-        return this.#log.debug({ peer: event.peer }, 'association moved');
+      case 'association.moved': {
+        const association = event.association as number as AssociationRef;
+        this.#log.debug({ peer: event.peer }, 'association moved');
+        return this.input({ kind: 'association.moved', association, endpoint: event.peer });
+      }
       case 'control':
         return this.#control(event.association as number as AssociationRef, event.message);
       case 'node.failed':
@@ -253,4 +268,8 @@ export class Engine {
   #nodeFailed(handle: NodeHandle, errno: number): void {
     for (const { plane } of this.#nodes.values()) if (plane.handle === handle) plane.failed(errno);
   }
+}
+
+function rowOf(association: AssociationRef, counters: Counters): AssociationRow | undefined {
+  return counters.associations.find((row) => Number(row.association) === Number(association));
 }

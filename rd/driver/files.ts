@@ -118,7 +118,8 @@ function attempt(what: string, task: () => void): Result<void> {
 
 function parseMembership(text: string | undefined): Membership | undefined {
   try {
-    const value: unknown = JSON.parse(text ?? 'null');
+    // Definitions of VIs had fewer fields in earlier releases.
+    const value: unknown = Value.Default(Membership, JSON.parse(text ?? 'null'));
     return Value.Check(Membership, value) ? value : undefined;
   } catch {
     return undefined;

@@ -1,4 +1,5 @@
 /** A virtual node on this base node, from its interface to its P2P daemon: brought up, kept, taken down. */
+import { X509Certificate } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataPlane } from '../../native/index.ts';
 import { macOfNode } from '../../overlay/addresses.ts';
@@ -13,7 +14,9 @@ import type { RdConfig } from '../../overlay/rd-config.ts';
 import { type Endpoint, encodeContact } from '../core/contact.ts';
 import type { NodeRef, NodeSetup } from '../core/io.ts';
 import { LEASE_BLOCK } from '../core/limits.ts';
+import { SecurePeers } from '../core/secure-peers.ts';
 import { inBackground } from './background.ts';
+import { claimsOf } from './certificates.ts';
 import type { Credentials } from './credentials.ts';
 import type { Engine, NodeActions, NodeOutput } from './engine.ts';
 import type { DataDirectory, Membership } from './files.ts';
@@ -181,6 +184,7 @@ export class HostedNode implements NodeActions {
   async open(): Promise<Result<void>> {
     const { kernel, credentials } = this.#host;
     const { netns } = this.membership;
+    this.#warnOfUselessList();
     const placed = await this.#place();
     if (!placed.ok) {
       await kernel.releaseNamespace(netns);
@@ -316,6 +320,12 @@ export class HostedNode implements NodeActions {
     }
   }
 
+  #warnOfUselessList(): void {
+    const { policy } = this.membership.vi.definition.security;
+    if (policy !== 'never' || this.#host.config.securePeers.length === 0) return;
+    this.#log.warn('securePeers has no effect in this VI: its policy is that no tunnel is secure');
+  }
+
   /** The data plane's interface: made here, in its namespace, named and configured by the kernel part. */
   async #place(): Promise<Result<void>> {
     const { kernel, plane, engine, log } = this.#host;
@@ -416,6 +426,7 @@ export class HostedNode implements NodeActions {
       ipv4,
       ipv6,
       groups,
+      securePeers: new SecurePeers(this.#host.config.securePeers),
       incarnation,
       contact: this.#contact(),
       certificate: pemToDer(certificate),
@@ -433,13 +444,15 @@ export class HostedNode implements NodeActions {
   /** Base addresses come and go; heartbeats are the occasion to look. */
   #refreshContact(): Uint8Array {
     const contact = this.#contact();
+    const { groups } = this.membership;
     const certificate = pemToDer(this.membership.certificate);
-    this.#host.engine.input({ kind: 'node.update', node: this.ref, contact, certificate });
+    this.#host.engine.input({ kind: 'node.update', node: this.ref, contact, certificate, groups });
     return contact;
   }
 
   #renewed(certificate: string): void {
-    this.#saved.change({ certificate });
+    const groups = claimsOf(new X509Certificate(certificate))?.groups ?? this.membership.groups;
+    this.#saved.change({ certificate, groups: [...groups] });
     const set = this.#host.credentials.add(this, this.membership);
     if (!set.ok) this.#log.error({ problem: set.message }, 'the renewed certificate cannot be used');
     this.#refreshContact();

@@ -198,7 +198,8 @@ export class Members {
     const client = createOmClient({ host, port, caFingerprint, timeoutMs: OM_ANSWER_MS });
     const csr = await createRequest(identity.privateKeyPem, name);
     const secret = Buffer.from(invitation.secret).toString('base64');
-    const groups = order.groups === undefined ? {} : { groups: order.groups };
+    const wanted = order.groups ?? this.#host.config.groups;
+    const groups = wanted === undefined ? {} : { groups: wanted };
     const answer = await client.join({ vi, secret, name, csr, ...groups });
     client.close();
     if (!answer.ok) return answer;

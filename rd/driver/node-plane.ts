@@ -1,5 +1,12 @@
 /** A virtual node's tunnels in the data plane, and their addresses in the kernel. */
-import type { DataPlane, NextHop, NodeHandle, TunnelCounters, TunnelHandle } from '../../native/index.ts';
+import type {
+  AssociationHandle,
+  DataPlane,
+  NextHop,
+  NodeHandle,
+  TunnelCounters,
+  TunnelHandle,
+} from '../../native/index.ts';
 import { macOfNode } from '../../overlay/addresses.ts';
 import { formatId, type Id } from '../../overlay/id.ts';
 import type { Log } from '../../overlay/lib/log.ts';
@@ -13,7 +20,8 @@ import type { TunnelShapes } from './tunnel-shapes.ts';
 
 type LinkChange = { readonly peer: Id; readonly link: LinkAddresses; readonly isAdd: boolean };
 
-type Placed = { plan: TunnelPlan; readonly handle: TunnelHandle };
+/** `association`: the one whose records carry its packets in the data plane; null: plain. */
+type Placed = { plan: TunnelPlan; association: AssociationHandle | null; readonly handle: TunnelHandle };
 
 export type NodePlaneOptions = {
   readonly plane: DataPlane;
@@ -57,8 +65,10 @@ export class NodePlane {
   set(plan: TunnelPlan, payloadBytesMax: number | undefined): void {
     const placed = this.#tunnels.get(plan.peer) ?? this.#add(plan);
     if (placed === undefined) return;
-    this.#options.log.debug({ peer: formatId(plan.peer), endpoint: plan.endpoint }, 'tunnel set');
+    const { endpoint, secure, why } = plan;
+    this.#options.log.debug({ peer: formatId(plan.peer), endpoint, secure, why }, 'tunnel set');
     const before = placed.plan;
+    if (!this.#bind(placed, plan)) return;
     placed.plan = plan;
     if (!sameEndpoint(before.endpoint, plan.endpoint)) this.#update(placed, { peer: plan.endpoint });
     if (payloadBytesMax !== undefined) this.#update(placed, { payloadBytesMax });
@@ -110,17 +120,40 @@ export class NodePlane {
 
   #add(plan: TunnelPlan): Placed | undefined {
     const { plane, handle: node, onBroken, log } = this.#options;
-    const added = plane.addTunnel({ node, peer: plan.endpoint, peerMac: macOfNode(plan.peer) });
+    const association = recordsOf(plan);
+    const added = plane.addTunnel({
+      node,
+      peer: plan.endpoint,
+      peerMac: macOfNode(plan.peer),
+      ...(association === null ? {} : { association }),
+    });
     if (!added.ok) {
       log.error({ problem: added.message }, 'a tunnel cannot be made');
       onBroken(plan.peer);
       return undefined;
     }
-    const placed = { plan, handle: added.value };
+    const placed = { plan, association, handle: added.value };
     this.#tunnels.set(plan.peer, placed);
     const shape = this.#options.shapes.of(plan.peer);
     if (shape.out !== null || shape.in !== null) this.#update(placed, { shape });
     return placed;
+  }
+
+  /**
+   * Binds the tunnel to the association of its plan, or to none. Where that fails, a secure tunnel stays bound to what it
+   * had, and drops; one that would be less secure than it has to be is removed, and false is the answer.
+   */
+  #bind(placed: Placed, plan: TunnelPlan): boolean {
+    const association = recordsOf(plan);
+    if (association === placed.association) return true;
+    const { plane, log, onBroken } = this.#options;
+    const updated = plane.updateTunnel(placed.handle, { association });
+    if (updated.ok) placed.association = association;
+    if (updated.ok || (association !== null && placed.association !== null)) return true;
+    log.error({ peer: formatId(plan.peer), problem: updated.message }, 'the security of a tunnel cannot be changed');
+    this.unset(plan.peer);
+    onBroken(plan.peer);
+    return false;
   }
 
   #update(placed: Placed, change: Parameters<DataPlane['updateTunnel']>[1]): void {
@@ -175,6 +208,11 @@ export class NodePlane {
       this.#options.onBroken(peer);
     }
   }
+}
+
+/** The association whose records carry the tunnel's packets; null: plain. */
+function recordsOf({ secure, association }: TunnelPlan): AssociationHandle | null {
+  return secure ? (association as number as AssociationHandle) : null;
 }
 
 function linkName({ local, remote }: LinkAddresses): string {

@@ -1,16 +1,24 @@
 /** What operators see of the daemon and its nodes. */
 import type { Counters } from '../../native/index.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
-import type { NodeStatus, TunnelStatus } from '../../overlay/messages/control.ts';
-import type { AssociationRef, TunnelView } from '../core/io.ts';
+import type { NodeStatus, TunnelSecurity, TunnelStatus } from '../../overlay/messages/control.ts';
+import type { Cipher } from '../../overlay/vi.ts';
+import type { TunnelView } from '../core/io.ts';
 import type { Engine } from './engine.ts';
 import type { HostedNode } from './hosted-node.ts';
 
 /** Inner Ethernet and VXLAN headers, bytes. */
 const ENCAPSULATION_BYTES = 14 + 8;
+/** What a record adds to its content: header, explicit nonce where the cipher has one, tag (RFC 5288, RFC 7905). */
+const RECORD_BYTES: Readonly<Record<Cipher, number>> = {
+  'aes-128-gcm': 13 + 8 + 16,
+  'aes-256-gcm': 13 + 8 + 16,
+  'chacha20-poly1305': 13 + 16,
+};
 const UNKNOWN_IPV4 = '0.0.0.0';
 
-export function nodeStatus(node: HostedNode, engine: Engine): NodeStatus {
+export function nodeStatus(node: HostedNode, engine: Engine, counters: Counters): NodeStatus {
+  const up = engine.tunnels(node.ref).filter((tunnel) => tunnel.state === 'up');
   const { vi, name, incarnation, ipv4, ipv6, groups, netns } = node.membership;
   const { phase, predecessor, successors, fingers } = node.report;
   return {
@@ -30,7 +38,11 @@ export function nodeStatus(node: HostedNode, engine: Engine): NodeStatus {
     p2pdPid: node.p2pd.pid ?? null,
     p2pdRestarts: node.p2pd.restarts,
     generation: engine.routes(node.ref).generation,
-    tunnels: engine.tunnels(node.ref).filter((tunnel) => tunnel.state === 'up').length,
+    tunnels: up.length,
+    security: up.flatMap((view) => {
+      const security = securityOf(view, engine, counters);
+      return security === null ? [] : [{ peer: view.peer, peerName: view.name, ...security }];
+    }),
     problem: node.problem,
     certificateExpiresAt: node.om.certificateExpiresAt,
     leasedPairs: engine.pairs(node.ref).length,
@@ -49,11 +61,12 @@ export function tunnelStatuses(node: HostedNode, engine: Engine, counters: Count
       endpoint: view.endpoint,
       local: view.local,
       remote: view.remote || UNKNOWN_IPV4,
+      security: securityOf(view, engine, counters),
       held: view.held,
       heldByPeer: view.heldByPeer,
       uses: usesOf(node, view),
       rttMs: engine.rttMs(view.association, counters),
-      mtu: mtuOf(node, view.association, engine),
+      mtu: mtuOf(node, view, engine, counters),
       shape: node.shapes.of(view.peer),
       packetsIn: Number(row?.packetsIn ?? 0n),
       packetsOut: Number(row?.packetsOut ?? 0n),
@@ -72,8 +85,19 @@ function usesOf({ report }: HostedNode, { peer }: TunnelView): string[] {
   return uses;
 }
 
-function mtuOf(node: HostedNode, association: AssociationRef | undefined, engine: Engine): number {
+/** Cipher and keys are those of the association; a plain tunnel does not use them. */
+function securityOf({ security, association }: TunnelView, engine: Engine, counters: Counters): TunnelSecurity | null {
+  if (security === null) return null;
+  const keys = security.secure ? engine.keysOf(association, counters) : undefined;
+  const keysAgeMs = typeof keys?.keysAgeMs === 'number' ? Math.max(0, Math.round(keys.keysAgeMs)) : null;
+  return { ...security, cipher: keys?.cipher ?? null, keysAgeMs, rekeys: keys?.rekeys ?? 0 };
+}
+
+function mtuOf(node: HostedNode, { association, security }: TunnelView, engine: Engine, counters: Counters): number {
   const { mtu } = node.membership.vi.definition;
   const payload = association === undefined ? undefined : engine.payloadBytesMax(association);
-  return payload === undefined ? mtu : Math.min(mtu, payload - ENCAPSULATION_BYTES);
+  if (payload === undefined) return mtu;
+  const cipher = security?.secure === true ? engine.keysOf(association, counters)?.cipher : undefined;
+  const record = cipher === undefined || cipher === null ? 0 : RECORD_BYTES[cipher];
+  return Math.min(mtu, payload - record - ENCAPSULATION_BYTES);
 }

@@ -22,6 +22,7 @@ function setUp(): { associations: Associations; outputs: Output[]; heard: string
     failed: (key: string, code: string) => void heard.push(`failed ${key} ${code}`),
     down: (association: AssociationRef, _key: string, replaced: boolean) =>
       void heard.push(`down ${association} ${replaced ? 'replaced' : 'lost'}`),
+    moved: (association: AssociationRef) => void heard.push(`moved ${association}`),
     inUse: (association: AssociationRef) => used.has(association),
   };
   const setup = { key: 'self', self: { address: '::1', port: 4780 }, families: [4, 6] as const };

@@ -102,6 +102,14 @@ describe('the data directory', () => {
     assert.deepEqual(data.memberships(), { found: [], unreadable: [] });
   });
 
+  test('reads a membership of an earlier release, whose VI had no security', () => {
+    const { security: _, ...definition } = membership.vi.definition;
+    const earlier = { ...membership, vi: { ...membership.vi, definition } } as Membership;
+    assert.ok(data.saveMembership(earlier).ok);
+    assert.deepEqual(data.memberships(), { found: [membership], unreadable: [] });
+    assert.ok(data.removeMembership(membership).ok);
+  });
+
   test('keeps one key', () => {
     const first = loadIdentity(data);
     assert.deepEqual(loadIdentity(data), first);

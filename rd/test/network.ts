@@ -1,24 +1,40 @@
 /** Resource daemon cores joined by an unreliable network with virtual time: what the tests of tunnels run on. */
 import { idAddress, parseAddress, parseCidr, poolAddress } from '../../overlay/addresses.ts';
+import type { ErrorCode } from '../../overlay/errors.ts';
 import { formatId, type Id, idOfNode } from '../../overlay/id.ts';
 import type { Millis } from '../../overlay/lib/clock.ts';
 import { ok } from '../../overlay/lib/result.ts';
 import { below, fraction, type Rng, seededRng } from '../../overlay/lib/rng.ts';
-import type { ToP2pd, ToRd } from '../../overlay/messages/p2pd-rd.ts';
+import { P2PD_RD_VERSION, type ToP2pd, type ToRd } from '../../overlay/messages/p2pd-rd.ts';
 import { type RdMessage, rdCodec } from '../../overlay/messages/rd-rd.ts';
-import { parseViDefinition, type ViConfig } from '../../overlay/vi.ts';
+import { parseViDefinition, type SecurityPolicy, type ViConfig } from '../../overlay/vi.ts';
 import { type Endpoint, encodeContact } from '../core/contact.ts';
 import type { AssociationRef, Image, Input, NodeRef, NodeSetup, Output, SessionRef, TunnelPlan } from '../core/io.ts';
 import { RdCore } from '../core/rd.ts';
+import { SecurePeers } from '../core/secure-peers.ts';
 
 export type Faults = { loss: number; duplicate: number; delayMsMax: number };
 export const QUIET: Faults = { loss: 0, duplicate: 0, delayMsMax: 5 };
 
-export function testVi(links: 'numbered' | 'unnumbered' = 'numbered', tunnelsMax = 512): ViConfig {
-  const definition = parseViDefinition({ links, tunnelsMax });
+export function testVi(
+  links: 'numbered' | 'unnumbered' = 'numbered',
+  tunnelsMax = 512,
+  policy: SecurityPolicy = 'groups',
+): ViConfig {
+  const definition = parseViDefinition({ links, tunnelsMax, security: { policy } });
   if (!definition.ok) throw new Error(definition.message);
   const prefixes = { prefix: 'fd00:1:2:3::/64', linkPrefix: 'fd00:1:2:4::/64' };
   return { id: 'vi-00000000000000aa', name: 'lab', ...prefixes, vni: 77, definition: definition.value };
+}
+
+/** Stands for a certificate: the groups in it, and padding. */
+function certificateOf(groups: readonly string[]): Uint8Array {
+  return new TextEncoder().encode(groups.join(',').padEnd(64));
+}
+
+function groupsOf(certificate: Uint8Array): string[] {
+  const text = new TextDecoder().decode(certificate).trimEnd();
+  return text === '' ? [] : text.split(',');
 }
 
 const NODE = 1 as NodeRef;
@@ -31,9 +47,10 @@ export class Peer {
   readonly key: string;
   readonly endpoint: Endpoint;
   readonly id: Id;
-  readonly setup: NodeSetup;
+  setup: NodeSetup;
   readonly told: ToP2pd[] = [];
   readonly plans = new Map<Id, TunnelPlan>();
+  readonly complaints: ErrorCode[] = [];
   image: Image | undefined;
   published = 0;
   core: RdCore;
@@ -52,9 +69,10 @@ export class Peer {
       ipv4,
       ipv6: idAddress(parseCidr(vi.prefix) as never, this.id),
       groups: [],
+      securePeers: new SecurePeers([]),
       incarnation: 1,
       contact: encodeContact({ node: this.id, key: this.key, endpoints: [this.endpoint] }),
-      certificate: new Uint8Array(64),
+      certificate: certificateOf([]),
       p2pdPort: 4747,
       pairs: [],
       leaseMsLeft: 0,
@@ -70,6 +88,12 @@ export class Network {
   readonly peers: Peer[];
   readonly server: AddressServer = { answers: true, next: 0, owner: new Map() };
   faults: Faults = QUIET;
+  /** What becomes of each message on its way. */
+  forge: (message: RdMessage) => RdMessage = (message) => message;
+  /** What a message takes longer than others, milliseconds. */
+  lateMs: (message: RdMessage) => number = () => 0;
+  /** Called after every input of a daemon. */
+  watch: (peer: Peer) => void = () => undefined;
   now = 0 as Millis;
   #order = 0;
   #queue: Scheduled[] = [];
@@ -90,8 +114,27 @@ export class Network {
     peer.core = new RdCore({ key: peer.key, self: peer.endpoint, families: [4, 6] });
     const setup = { ...peer.setup, incarnation: peer.incarnation, pairs: peer.saved, leaseMsLeft: 3_600_000 };
     this.input(peer, { kind: 'node.open', node: NODE, setup });
-    const hello = { version: 1, vi: setup.vi.id, node: peer.id, instance: peer.id, generation: 0 };
+    const hello = { version: P2PD_RD_VERSION, vi: setup.vi.id, node: peer.id, instance: peer.id, generation: 0 };
     this.say(peer, { t: 'hello', ...hello });
+  }
+
+  /** A certificate with these groups, from now on. */
+  certify(peer: Peer, groups: readonly string[]): void {
+    peer.setup = { ...peer.setup, groups, certificate: certificateOf(groups) };
+    const { contact, certificate } = peer.setup;
+    this.input(peer, { kind: 'node.update', node: NODE, contact, certificate, groups });
+  }
+
+  /** What the operator writes into rd.yaml counts from the next start on. */
+  list(peer: Peer, securePeers: readonly string[]): void {
+    peer.setup = { ...peer.setup, securePeers: new SecurePeers(securePeers) };
+  }
+
+  /** The associations of `a` with `b` go on to another address of `b`. */
+  move(a: Peer, b: Peer, endpoint: Endpoint): void {
+    for (const [association, link] of this.#links) {
+      if (link.from === a && link.to === b) this.input(a, { kind: 'association.moved', association, endpoint });
+    }
   }
 
   /** The daemon dies and is there again at once, knowing only its leases. Its associations are replaced at their other ends. */
@@ -133,6 +176,7 @@ export class Network {
   input(peer: Peer, input: Input): void {
     peer.core.handle(input, this.now);
     for (let output = peer.core.poll(); output !== undefined; output = peer.core.poll()) this.#do(peer, output);
+    this.watch(peer);
   }
 
   run(ms: number): void {
@@ -197,6 +241,9 @@ export class Network {
         peer.image = output.image;
         peer.published += 1;
         return;
+      case 'complaint':
+        peer.complaints.push(output.code);
+        return;
       case 'association.close':
       case 'bootstrap.get':
       case 'left':
@@ -238,9 +285,12 @@ export class Network {
         if (link === undefined || !decoded.ok) return;
         const { vi } = link.from.setup;
         const { id, name, ipv4 } = link.from.setup;
-        const check = ok({ vi: vi.id, id: formatId(id), name, ipv4, groups: [] });
-        this.input(link.to, { kind: 'control', association: link.other, message: decoded.value, check });
-      });
+        const forged = this.forge(decoded.value);
+        const isIntroduced = forged.t === 'con_req' || forged.t === 'con_resp';
+        const groups = isIntroduced ? groupsOf(forged.from.certificate) : [];
+        const check = ok({ vi: vi.id, id: formatId(id), name, ipv4, groups });
+        this.input(link.to, { kind: 'control', association: link.other, message: forged, check });
+      }, this.lateMs(message));
     }
   }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { toId } from '../../overlay/id.ts';
 import type { Millis } from '../../overlay/lib/clock.ts';
-import type { ToP2pd, ToRd } from '../../overlay/messages/p2pd-rd.ts';
+import { P2PD_RD_VERSION, type ToP2pd, type ToRd } from '../../overlay/messages/p2pd-rd.ts';
 import type { NodeRef, Output, SessionRef } from '../core/io.ts';
 import { RdCore } from '../core/rd.ts';
 import { Peer, testVi } from './network.ts';
@@ -33,7 +33,13 @@ class Sitting {
 
   hello(from: number, changes: Partial<ToRd & { t: 'hello' }> = {}): Output[] {
     const { id } = this.peer;
-    const hello = { version: 1, vi: this.peer.setup.vi.id, node: id, instance: toId(BigInt(from)), generation: 0 };
+    const hello = {
+      version: P2PD_RD_VERSION,
+      vi: this.peer.setup.vi.id,
+      node: id,
+      instance: toId(BigInt(from)),
+      generation: 0,
+    };
     return this.say(from, { t: 'hello', ...hello, ...changes });
   }
 }
@@ -56,7 +62,7 @@ describe('the session of a P2P daemon', () => {
 
   test('is refused to another version, and to a node that is not here', () => {
     for (const [changes, code] of [
-      [{ version: 2 }, 'BAD_VERSION'],
+      [{ version: P2PD_RD_VERSION + 1 }, 'BAD_VERSION'],
       [{ node: toId(5n) }, 'NOT_FOUND'],
       [{ vi: 'vi-0000000000000000' }, 'NOT_FOUND'],
     ] as const) {
@@ -130,7 +136,7 @@ describe('two nodes of one VI on one base node', () => {
         setup: { ...peer.setup, contact: contactOf(peer), pairs: [index], leaseMsLeft: 9e6 },
       });
     });
-    const hello = { version: 1, vi: vi.id, node: a.id, instance: a.id, generation: 0 };
+    const hello = { version: P2PD_RD_VERSION, vi: vi.id, node: a.id, instance: a.id, generation: 0 };
     input({ kind: 'p2pd', node: NODE, session: session(1), message: { t: 'hello', ...hello } });
     const message = { t: 'tunnel.add', key: b.id, contact: contactOf(b), role: 'neighbour' } as const;
     input({ kind: 'p2pd', node: NODE, session: session(1), message });

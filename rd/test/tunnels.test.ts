@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { below } from '../../overlay/lib/rng.ts';
+import { P2PD_RD_VERSION } from '../../overlay/messages/p2pd-rd.ts';
 import { encodeContact } from '../core/contact.ts';
 import { Network, type Peer, QUIET, testVi } from './network.ts';
 
@@ -266,7 +267,7 @@ describe('a P2P daemon that comes back', () => {
     network.run(1000);
     const published = a.published;
     a.told.length = 0;
-    const hello = { version: 1, vi: a.setup.vi.id, node: a.id, instance: 9n as never, generation: 0 };
+    const hello = { version: P2PD_RD_VERSION, vi: a.setup.vi.id, node: a.id, instance: 9n as never, generation: 0 };
     network.say(a, { t: 'hello', ...hello });
     const welcome = a.told[0];
     assert.ok(welcome?.t === 'welcome' && welcome.generation === 1);
