@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ERRORS, EXIT, OverlayError } from '../overlay/errors.ts';
+import { GROUPS_MAX, NAME_PATTERN } from '../overlay/fields.ts';
 import { parseDuration, printJson } from './output.ts';
 
 const ADMIN_HELP =
@@ -95,7 +96,7 @@ function addManagerCommands(program: Command): void {
   )
     .option('--expires <time>', 'lifetime: 90s, 15m, 1h, 7d', durationOf, 3600)
     .option('--uses <n>', 'number of nodes that may join by it', integerOf(1, 1_000_000), 1)
-    .option('--groups <a,b>', 'security groups of the nodes that join by it', listOf)
+    .option('--groups <a,b>', 'security groups of the nodes that join by it', groupsOf)
     .option('--list', 'list the invitations instead')
     .option('--revoke <id>', 'revoke an invitation instead')
     .action(async (name, options) => (await import('./commands/invite.ts')).run(name, options));
@@ -131,7 +132,11 @@ function addDaemonCommands(program: Command): void {
   )
     .option('--name <name>', 'name of the node; default: the name of the host')
     .option('--netns <ns>', 'network namespace for the node; default: that of the daemon')
-    .option('--groups <a,b>', 'those of the invitation’s security groups to take; default: all', listOf)
+    .option(
+      '--groups <a,b>',
+      'those of the invitation’s security groups to take; default: as the daemon’s configuration says, else all',
+      groupsOf,
+    )
     .option('--wait <seconds>', 'how long to wait for a place on the ring', integerOf(0, 3600), 60)
     .action(async (invitation, options) => (await import('./commands/join.ts')).run(invitation, options));
   json(
@@ -309,6 +314,14 @@ function durationOf(text: string): number {
   return seconds;
 }
 
-function listOf(text: string): string[] {
-  return text.split(',').map((item) => item.trim());
+/** An empty text is an empty list. */
+function groupsOf(text: string): string[] {
+  const groups = text.split(',').flatMap((item) => item.trim() || []);
+  const wrong = groups.find((group) => !new RegExp(NAME_PATTERN).test(group));
+  if (wrong === undefined && groups.length <= GROUPS_MAX) return [...new Set(groups)];
+  throw new InvalidArgumentError(
+    wrong === undefined
+      ? `Give at most ${GROUPS_MAX} groups.`
+      : `'${wrong}' is no name of a group; give small letters, digits and hyphens, at most 32.`,
+  );
 }

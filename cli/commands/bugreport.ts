@@ -13,6 +13,8 @@ export type BugreportOptions = { readonly run?: string; readonly output?: string
 
 /** Names of fields whose values are left out, whatever they hold. */
 const SECRET = /secret|token|key|password|invitation|pem/i;
+/** Fields that are named so and hold none: when keys were made, not what they are. */
+const NO_SECRET = new Set(['keysAgeMs', 'rekeys', 'rekeySeconds']);
 
 export async function run(options: BugreportOptions): Promise<void> {
   const where = runDirectory(options.run);
@@ -58,7 +60,10 @@ export function withoutSecrets(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutSecrets);
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
   return Object.fromEntries(
-    Object.entries(value).map(([name, part]) => [name, SECRET.test(name) ? '(left out)' : withoutSecrets(part)]),
+    Object.entries(value).map(([name, part]) => [
+      name,
+      SECRET.test(name) && !NO_SECRET.has(name) ? '(left out)' : withoutSecrets(part),
+    ]),
   );
 }
 

@@ -1,6 +1,6 @@
 import { formatId } from '../../overlay/id.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
-import type { NodeStatus, RdStatus } from '../../overlay/messages/control.ts';
+import type { NodeStatus, RdStatus, TunnelSecurity } from '../../overlay/messages/control.ts';
 import { type RdOptions, statusOf } from '../command.ts';
 import { fields, formatDuration, paint, print, printJson } from '../output.ts';
 
@@ -36,13 +36,21 @@ function nodeText(node: NodeStatus): string {
     ['addresses', `${node.ipv4}, ${node.ipv6}`],
     ['interface', node.interface + (node.netns === null ? '' : ` in network namespace ${node.netns}`)],
     ['ring', ringText(node)],
+    ['groups', node.groups.join(', ') || 'none'],
+    ['security', `policy ${node.vi.definition.security.policy}`],
     ['tunnels', String(node.tunnels)],
+    ...node.security.map((tunnel): [string, string] => ['', tunnelText(tunnel)]),
     ['P2P daemon', daemonText(node)],
     ['certificate', `valid until ${new Date(node.certificateExpiresAt).toISOString()}`],
   ];
-  if (node.groups.length > 0) rows.push(['groups', node.groups.join(', ')]);
   if (node.problem !== null) rows.push(['problem', paint('red', node.problem)]);
   return fields(rows);
+}
+
+function tunnelText(tunnel: NodeStatus['security'][number]): string {
+  const { peerName, cipher, keysAgeMs } = tunnel;
+  const keys = keysAgeMs === null ? '' : `, keys ${formatDuration(keysAgeMs)} old`;
+  return `${peerName}: ${securityText(tunnel)}${cipher === null ? '' : `, ${cipher}`}${keys}`;
 }
 
 function ringText(node: NodeStatus): string {
@@ -64,4 +72,8 @@ function dropsText(drops: RdStatus['drops']): string {
 
 export function endpoint(at: { readonly address: string; readonly port: number }): string {
   return at.address.includes(':') ? `[${at.address}]:${at.port}` : `${at.address}:${at.port}`;
+}
+
+export function securityText({ secure, why }: Pick<TunnelSecurity, 'secure' | 'why'>): string {
+  return `${secure ? 'secure' : 'plain'} (${why})`;
 }

@@ -1,7 +1,8 @@
+import type { TunnelSecurity } from '../../overlay/messages/control.ts';
 import { type RdOptions, valueOf } from '../command.ts';
 import { formatBytes, formatDuration, print, printJson, table } from '../output.ts';
 import { askRd, runDirectory } from '../rd-client.ts';
-import { endpoint } from './status.ts';
+import { endpoint, securityText } from './status.ts';
 
 export async function run(options: RdOptions): Promise<void> {
   const question = { t: 'tunnels', ...(options.vi === undefined ? {} : { vi: options.vi }) } as const;
@@ -12,7 +13,22 @@ export async function run(options: RdOptions): Promise<void> {
     if (nodes.length > 1) print(`VI ${node.vi}`);
     print(
       table(
-        ['PEER', 'STATE', 'USED AS', 'ENDPOINT', 'LOCAL', 'REMOTE', 'RTT ms', 'MTU', 'IN', 'OUT', 'AGE'],
+        [
+          'PEER',
+          'STATE',
+          'USED AS',
+          'ENDPOINT',
+          'LOCAL',
+          'REMOTE',
+          'SECURITY',
+          'CIPHER',
+          'KEYS',
+          'RTT ms',
+          'MTU',
+          'IN',
+          'OUT',
+          'AGE',
+        ],
         node.tunnels.map((tunnel) => [
           `${tunnel.peerName} ${tunnel.peerIpv4}`,
           tunnel.state,
@@ -20,6 +36,7 @@ export async function run(options: RdOptions): Promise<void> {
           tunnel.endpoint === null ? '-' : endpoint(tunnel.endpoint),
           tunnel.local,
           tunnel.remote,
+          ...securityCells(tunnel.security),
           tunnel.rttMs === null ? '-' : tunnel.rttMs.toFixed(1),
           String(tunnel.mtu),
           formatBytes(tunnel.bytesIn),
@@ -29,4 +46,11 @@ export async function run(options: RdOptions): Promise<void> {
       ),
     );
   }
+}
+
+/** Secure or plain and why, the cipher, the age of the keys. */
+function securityCells(security: TunnelSecurity | null): [string, string, string] {
+  if (security === null) return ['-', '-', '-'];
+  const { cipher, keysAgeMs } = security;
+  return [securityText(security), cipher ?? '-', keysAgeMs === null ? '-' : formatDuration(keysAgeMs)];
 }

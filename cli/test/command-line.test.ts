@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { idAddress, parseCidr } from '../../overlay/addresses.ts';
 import { formatId, idOfKey, toId } from '../../overlay/id.ts';
 import { formatInvitation } from '../../overlay/invitation.ts';
-import type { FromControl, NodeStatus, ToControl } from '../../overlay/messages/control.ts';
+import type { FromControl, NodeStatus, ToControl, TunnelStatus } from '../../overlay/messages/control.ts';
 import { parseViDefinition } from '../../overlay/vi.ts';
 import { COMMAND_FILE } from '../rd-launch.ts';
 import { type ControlServer, controlServer } from './control-server.ts';
@@ -64,9 +64,45 @@ const node: NodeStatus = {
   p2pdRestarts: 0,
   generation: 3,
   tunnels: 1,
+  security: [
+    {
+      peer: other,
+      peerName: 'n2',
+      secure: true,
+      why: 'groups: a',
+      cipher: 'aes-128-gcm',
+      keysAgeMs: 62_000,
+      rekeys: 0,
+    },
+  ],
   problem: null,
   certificateExpiresAt: 4_000_000_000_000,
   leasedPairs: 8,
+};
+
+const tunnel: TunnelStatus = {
+  peer: other,
+  peerName: 'n2',
+  peerIpv4: '10.77.0.2',
+  state: 'up',
+  endpoint: { address: '192.0.2.2', port: 4780 },
+  local: '10.112.0.0',
+  remote: '10.112.0.1',
+  security: { secure: true, why: 'groups: a', cipher: 'aes-128-gcm', keysAgeMs: 62_000, rekeys: 0 },
+  held: true,
+  heldByPeer: false,
+  uses: ['successor'],
+  rttMs: 0.5,
+  mtu: 1380,
+  packetsIn: 1,
+  packetsOut: 2,
+  bytesIn: 3,
+  bytesOut: 4,
+  ageMs: 5,
+};
+const plainTunnel: TunnelStatus = {
+  ...tunnel,
+  security: { secure: false, why: 'no common group', cipher: null, keysAgeMs: null, rekeys: 0 },
 };
 
 // oxlint-disable-next-line typescript/consistent-return -- the switch is exhaustive
@@ -106,7 +142,7 @@ function answer(question: ToControl): FromControl[] {
         },
       ];
     case 'tunnels':
-      return [{ t: 'tunnels', nodes: [{ vi: 'lab', id: self, tunnels: [] }] }];
+      return [{ t: 'tunnels', nodes: [{ vi: 'lab', id: self, tunnels: [tunnel, plainTunnel] }] }];
     case 'qos':
     case 'qos.set':
     case 'qos.clear': {
@@ -163,7 +199,13 @@ test('help shows an example and ends with 0', async () => {
 });
 
 test('a wrong use ends with 2 and one sentence', async () => {
-  for (const args of [['nonsense'], ['join'], ['status', '--nonsense'], ['invite', 'lab', '--expires', 'soon']]) {
+  for (const args of [
+    ['nonsense'],
+    ['join'],
+    ['status', '--nonsense'],
+    ['invite', 'lab', '--expires', 'soon'],
+    ['invite', 'lab', '--groups', 'A'],
+  ]) {
     const { code, stdout, stderr } = await p2pxbone(...args);
     assert.equal(code, 2, args.join(' '));
     assert.equal(stdout, '');
@@ -212,6 +254,9 @@ test('status tells the ring and the drops', async () => {
   assert.equal(code, 0);
   assert.match(stdout, /n1 in VI lab/);
   assert.match(stdout, /noTunnel 3/);
+  assert.match(stdout, /groups +none/);
+  assert.match(stdout, /security +policy groups/);
+  assert.match(stdout, /n2: secure \(groups: a\), aes-128-gcm, keys 1m2s old/);
   assert.ok(!stdout.includes('\u001b'), 'colour without a terminal');
 });
 
@@ -249,7 +294,10 @@ test('routes and tunnels are tables', async () => {
   const routes = (await at('routes')).stdout;
   assert.match(routes, /this node +n1/);
   assert.match(routes, new RegExp(`${formatId(other)} +n2`));
-  assert.match((await at('tunnels')).stdout, /^PEER/);
+  const tunnels = (await at('tunnels')).stdout;
+  assert.match(tunnels, /^PEER/);
+  assert.match(tunnels, /secure \(groups: a\) +aes-128-gcm +1m2s /);
+  assert.match(tunnels, /plain \(no common group\) +- +- /);
 });
 
 test('qos says what is now in effect, and only the direction given is set', async () => {
@@ -345,6 +393,9 @@ test('a bug report has no secrets and is for its owner only', async () => {
   const text = readFileSync(output, 'utf8');
   assert.ok(!text.includes('hush'));
   assert.match(text, /"listen": "\[::\]:4780"/);
+  const { tunnels, status } = JSON.parse(text) as { tunnels: unknown; status: unknown };
+  for (const part of [tunnels, status]) assert.match(JSON.stringify(part), /"cipher":"aes-128-gcm".*"keysAgeMs":62000/);
+  assert.match(JSON.stringify(status), /"rekeySeconds":3600/);
 });
 
 test('the demo without root says what it needs', {
