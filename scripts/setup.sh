@@ -8,7 +8,7 @@ purpose=${1:-run}
 packages="cmake ninja-build g++ libssl-dev iproute2 iputils-ping util-linux"
 case $purpose in
   run) ;;
-  test) packages="$packages doctest-dev curl openssl" ;;
+  test) packages="$packages doctest-dev curl openssl tcpdump" ;;
   fuzz) packages="$packages doctest-dev clang-14 libclang-rt-14-dev" ;;
   *) echo "setup: usage: scripts/setup.sh [run|test|fuzz]" >&2; exit 2 ;;
 esac
