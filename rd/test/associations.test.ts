@@ -106,6 +106,19 @@ describe('associations', () => {
     assert.deepEqual(heard.slice(2), ['down 2 replaced', 'down 1 lost']);
   });
 
+  test('move with their peer, and are told of where the endpoint is another one', () => {
+    const { associations, heard } = setUp();
+    associations.associationMoved(ref(1), two, at(0));
+    associations.associationUp(ref(1), one, 'peer', at(1));
+    associations.associationMoved(ref(1), one, at(2));
+    associations.associationMoved(ref(1), two, at(3));
+    assert.deepEqual(associations.endpointOf(ref(1)), two);
+    assert.deepEqual(heard, ['up peer 1', 'moved 1']);
+    // The address that it left is free for another daemon.
+    associations.want({ ...contact, key: 'another', endpoints: [one] }, 'vi', at(4));
+    assert.equal(heard.length, 2);
+  });
+
   test('with ourselves need no network', () => {
     const { associations } = setUp();
     assert.equal(associations.find('self'), SELF);
