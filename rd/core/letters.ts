@@ -9,8 +9,8 @@ export type ConReq = RdMessage & { t: 'con_req' };
 export type ConResp = RdMessage & { t: 'con_resp' };
 export type Release = RdMessage & { t: 'release' };
 
-/** Of the names of groups, together, beside the certificate that has them too. */
-const GROUPS_BYTES_MAX = 128;
+/** Of the certificate and the names of groups together: what RD_RD_BYTES_MAX leaves beside the other fields. */
+const CERTIFICATE_AND_GROUPS_BYTES_MAX = 825;
 
 export class Letters {
   readonly #setup: () => NodeSetup;
@@ -59,8 +59,9 @@ export class Letters {
 
   #ownEnd(): ConReq['from'] {
     const { id, incarnation, contact, p2pdPort, certificate } = this.#setup();
-    // The certificate names and proves them anyway; a long list would not fit twice.
-    const groups = this.#setup().groups.join().length <= GROUPS_BYTES_MAX ? [...this.#setup().groups] : null;
+    // The certificate names and proves them anyway; a long list does not fit twice.
+    const bytes = this.#setup().groups.reduce((sum, group) => sum + group.length + 2, certificate.length);
+    const groups = bytes <= CERTIFICATE_AND_GROUPS_BYTES_MAX ? [...this.#setup().groups] : null;
     return { node: id, incarnation, contact, p2pdPort, groups, certificate };
   }
 

@@ -28,8 +28,8 @@ export function testVi(
 }
 
 /** Stands for a certificate: the groups in it, and padding. */
-function certificateOf(groups: readonly string[]): Uint8Array {
-  return new TextEncoder().encode(groups.join(',').padEnd(64));
+export function certificateOf(groups: readonly string[], bytes = 64): Uint8Array {
+  return new TextEncoder().encode(groups.join(',').padEnd(bytes));
 }
 
 function groupsOf(certificate: Uint8Array): string[] {

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { below } from '../../overlay/lib/rng.ts';
-import type { RdMessage } from '../../overlay/messages/rd-rd.ts';
+import { RD_RD_BYTES_MAX, type RdMessage, rdCodec } from '../../overlay/messages/rd-rd.ts';
 import type { SecurityPolicy } from '../../overlay/vi.ts';
-import { Network, type Peer, QUIET, testVi } from './network.ts';
+import { certificateOf, Network, type Peer, QUIET, testVi } from './network.ts';
 
 type Setting = { readonly groups?: readonly string[]; readonly list?: readonly string[] };
 
@@ -215,11 +215,12 @@ describe('a tunnel is', () => {
   });
 
   test('made by the certificates where the list of groups is too long to be said twice', () => {
-    const long = Array.from({ length: 5 }, (_, i) => `group-${i}-with-a-rather-long-name`);
+    const long = Array.from({ length: 13 }, (_, i) => `group-${i}-with-a-rather-long-name`);
     const network = networkOf(8, [{ groups: ['x', ...long] }, { groups: ['x'] }]);
     const said: unknown[] = [];
     network.forge = (message) => {
       if (message.t === 'con_req' || message.t === 'con_resp') said.push(message.from.groups);
+      assert.ok(rdCodec.encode(message).length <= RD_RD_BYTES_MAX);
       return message;
     };
     const [a, b] = network.peers as [Peer, Peer];
@@ -227,6 +228,24 @@ describe('a tunnel is', () => {
     network.run(1000);
     assert.deepEqual(bothStates(network), ['secure: groups: x', 'secure: groups: x']);
     assert.deepEqual(said, [null, ['x']]);
+  });
+
+  test('introduced in one datagram, however large certificate and list are', () => {
+    for (let count = 0; count <= 16; count++) {
+      const groups = Array.from({ length: count }, (_, i) => `${i}`.padStart(32, 'g'));
+      const network = networkOf(12, [{ groups }, {}]);
+      const [a, b] = network.peers as [Peer, Peer];
+      for (const size of [560, 680, 799]) {
+        a.setup = { ...a.setup, certificate: certificateOf(groups, size) };
+        network.start(a);
+        network.forge = (message) => {
+          assert.ok(rdCodec.encode(message).length <= RD_RD_BYTES_MAX);
+          return message;
+        };
+        network.add(a, b);
+        network.run(500);
+      }
+    }
   });
 
   test('not made with a peer that answers plain where it has to be secure', () => {
