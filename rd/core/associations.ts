@@ -1,13 +1,14 @@
 /**
  * The associations of this daemon with others, found by the key of the daemon at the other end, and shared by all
  * tunnels between the two. An association is started towards the endpoints of a contact in turn: the next one joins in
- * when the one before has not answered soon, and the first that comes up wins.
+ * when the one before has not answered soon, and the first that comes up wins. Where both daemons searched and two came up,
+ * the one with the lower key closes the older: the ends of a secure tunnel have to be bound to the same.
  */
 import type { ErrorCode } from '../../overlay/errors.ts';
 import { after, type Millis } from '../../overlay/lib/clock.ts';
 import { type ContactInfo, type Endpoint, formatEndpoint, sameEndpoint, usableEndpoints } from './contact.ts';
 import { type AssociationDown, type AssociationRef, type Output, type RdSetup, SELF } from './io.ts';
-import { ASSOCIATION_IDLE_MS, ATTEMPTS_MAX, GIVE_UP_MS, NEXT_ENDPOINT_MS } from './limits.ts';
+import { ASSOCIATION_IDLE_MS, ATTEMPTS_MAX, GIVE_UP_MS, NEXT_ENDPOINT_MS, SURPLUS_MS } from './limits.ts';
 
 type Up = { readonly key: string; endpoint: Endpoint; checkAt: Millis };
 
@@ -94,6 +95,9 @@ export class Associations {
   }
 
   associationUp(association: AssociationRef, endpoint: Endpoint, key: string, now: Millis): void {
+    if (this.#setup.key < key) {
+      for (const older of this.#up.values()) if (older.key === key) older.checkAt = after(now, SURPLUS_MS);
+    }
     this.#up.set(association, { key, endpoint, checkAt: after(now, ASSOCIATION_IDLE_MS) });
     for (const attempt of this.#attempts.values()) {
       if (attempt.key !== key && attempt.trying.some((trial) => sameEndpoint(trial.endpoint, endpoint))) {
@@ -142,7 +146,8 @@ export class Associations {
     for (const [association, up] of this.#up) {
       if (up.checkAt > now) continue;
       up.checkAt = after(now, ASSOCIATION_IDLE_MS);
-      if (!this.#listener.inUse(association)) this.#emit({ kind: 'association.close', association });
+      const isSurplus = this.#setup.key < up.key && this.find(up.key) !== association;
+      if (isSurplus || !this.#listener.inUse(association)) this.#emit({ kind: 'association.close', association });
     }
   }
 

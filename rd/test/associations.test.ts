@@ -5,7 +5,7 @@ import type { Millis } from '../../overlay/lib/clock.ts';
 import { Associations } from '../core/associations.ts';
 import type { ContactInfo, Endpoint } from '../core/contact.ts';
 import { type AssociationRef, type Output, SELF } from '../core/io.ts';
-import { ASSOCIATION_IDLE_MS, GIVE_UP_MS, NEXT_ENDPOINT_MS } from '../core/limits.ts';
+import { ASSOCIATION_IDLE_MS, GIVE_UP_MS, NEXT_ENDPOINT_MS, SURPLUS_MS } from '../core/limits.ts';
 
 const at = (ms: number): Millis => ms as Millis;
 const ref = (number: number): AssociationRef => number as AssociationRef;
@@ -104,6 +104,27 @@ describe('associations', () => {
     associations.associationDown(ref(2), 'lost', at(5));
     associations.associationDown(ref(1), 'lost', at(6));
     assert.deepEqual(heard.slice(2), ['down 2 replaced', 'down 1 lost']);
+  });
+
+  test('of which there are two with one daemon lose the older one, by the daemon with the lower key', () => {
+    const { associations, outputs, used } = setUp();
+    for (const [key, older, newer] of [
+      ['tail', 1, 2],
+      ['root', 3, 4],
+    ] as const) {
+      for (const [number, endpoint] of [
+        [older, one],
+        [newer, two],
+      ] as const) {
+        associations.associationUp(ref(number), endpoint, key, at(0));
+        used.add(ref(number));
+      }
+    }
+    associations.timer(at(SURPLUS_MS - 1));
+    assert.deepEqual(outputs, []);
+    associations.timer(at(SURPLUS_MS));
+    // 'root' has the lower key, and does it at its end.
+    assert.deepEqual(outputs, [{ kind: 'association.close', association: 1 }]);
   });
 
   test('move with their peer, and are told of where the endpoint is another one', () => {

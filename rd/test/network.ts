@@ -9,7 +9,17 @@ import { P2PD_RD_VERSION, type ToP2pd, type ToRd } from '../../overlay/messages/
 import { type RdMessage, rdCodec } from '../../overlay/messages/rd-rd.ts';
 import { parseViDefinition, type SecurityPolicy, type ViConfig } from '../../overlay/vi.ts';
 import { type Endpoint, encodeContact } from '../core/contact.ts';
-import type { AssociationRef, Image, Input, NodeRef, NodeSetup, Output, SessionRef, TunnelPlan } from '../core/io.ts';
+import type {
+  AssociationDown,
+  AssociationRef,
+  Image,
+  Input,
+  NodeRef,
+  NodeSetup,
+  Output,
+  SessionRef,
+  TunnelPlan,
+} from '../core/io.ts';
 import { RdCore } from '../core/rd.ts';
 import { SecurePeers } from '../core/secure-peers.ts';
 
@@ -100,6 +110,9 @@ export class Network {
   #nextAssociation = 1;
   /** Association handle → the other end and its handle. */
   readonly #links = new Map<AssociationRef, { from: Peer; to: Peer; other: AssociationRef }>();
+
+  /** Those that are up at their end. */
+  readonly #risen = new Set<AssociationRef>();
 
   constructor(seed: number, count: number, vi: ViConfig = testVi()) {
     this.rng = seededRng(seed);
@@ -198,6 +211,11 @@ export class Network {
     this.now = end as Millis;
   }
 
+  /** What the daemon at the other end calls this association. */
+  otherEnd(association: AssociationRef): AssociationRef | undefined {
+    return this.#links.get(association)?.other;
+  }
+
   views(peer: Peer): ReturnType<RdCore['tunnels']> {
     return peer.core.tunnels(NODE);
   }
@@ -244,7 +262,16 @@ export class Network {
       case 'complaint':
         peer.complaints.push(output.code);
         return;
-      case 'association.close':
+      case 'association.close': {
+        const { association } = output;
+        const link = this.#links.get(association);
+        if (link === undefined) return;
+        this.#links.delete(association);
+        this.#links.delete(link.other);
+        this.#later(() => this.#down(peer, association, 'closed'));
+        this.#later(() => this.#down(link.to, link.other, 'lost'));
+        return;
+      }
       case 'bootstrap.get':
       case 'left':
       case 'lookup.answer':
@@ -270,9 +297,22 @@ export class Network {
     this.#later(() => {
       this.#links.set(mine, { from: peer, to: other, other: theirs });
       this.#links.set(theirs, { from: other, to: peer, other: mine });
-      this.input(peer, { kind: 'association.up', association: mine, endpoint, key: other.key });
-      this.input(other, { kind: 'association.up', association: theirs, endpoint: peer.endpoint, key: peer.key });
+      // One end has the last message of the handshake later than the other.
+      const delays = below(this.rng, 2) === 0 ? [undefined, 0] : [0, undefined];
+      this.#rise(peer, mine, endpoint, other.key, delays[0]);
+      this.#rise(other, theirs, peer.endpoint, peer.key, delays[1]);
     }, 10);
+  }
+
+  /** Up at this end, now or later, unless it is gone by then. */
+  #rise(peer: Peer, association: AssociationRef, endpoint: Endpoint, key: string, delayMs: number | undefined): void {
+    const rise = (): void => {
+      if (!this.#links.has(association)) return;
+      this.#risen.add(association);
+      this.input(peer, { kind: 'association.up', association, endpoint, key });
+    };
+    if (delayMs === undefined) this.#later(rise);
+    else rise();
   }
 
   #transmit(association: AssociationRef, message: RdMessage): void {
@@ -282,7 +322,7 @@ export class Network {
       this.#later(() => {
         const link = this.#links.get(association);
         const decoded = rdCodec.decode(bytes);
-        if (link === undefined || !decoded.ok) return;
+        if (link === undefined || !decoded.ok || !this.#risen.has(link.other)) return;
         const { vi } = link.from.setup;
         const { id, name, ipv4 } = link.from.setup;
         const forged = this.forge(decoded.value);
@@ -294,7 +334,7 @@ export class Network {
     }
   }
 
-  #down(peer: Peer, association: AssociationRef, reason: 'lost' | 'replaced' | 'timeout'): void {
+  #down(peer: Peer, association: AssociationRef, reason: AssociationDown): void {
     this.input(peer, { kind: 'association.down', association, reason });
   }
 

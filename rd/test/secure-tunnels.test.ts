@@ -127,6 +127,21 @@ describe('a tunnel is', () => {
     assert.deepEqual(bothStates(network), ['secure: groups: a', 'secure: groups: a']);
   });
 
+  test('bound to one association, though both daemons looked for each other and two came up', () => {
+    for (let seed = 0; seed < 200; seed++) {
+      const network = networkOf(seed, [{ groups: ['a'] }, { groups: ['a'] }]);
+      const [a, b] = network.peers as [Peer, Peer];
+      network.faults = { ...QUIET, delayMsMax: 50 };
+      network.add(a, b);
+      network.run(seed % 60);
+      network.add(b, a);
+      network.run(5000);
+      const [there, here] = [a.plans.get(b.id) ?? assert.fail(), b.plans.get(a.id) ?? assert.fail()];
+      assert.equal(network.otherEnd(there.association), here.association, `seed ${seed}`);
+      for (const { told } of [a, b]) assert.ok(!told.some(({ t }) => t === 'tunnel.down'));
+    }
+  });
+
   test('set anew where the association’s peer goes on from another address', () => {
     const network = networkOf(4, [{ groups: ['a'] }, { groups: ['a'] }]);
     const [a, b] = network.peers as [Peer, Peer];
@@ -318,7 +333,9 @@ describe('tunnels under random orders', () => {
     network.run(120_000);
     for (const a of network.peers) {
       for (const b of network.peers) {
-        if (a === b || !a.plans.has(b.id)) continue;
+        const plan = a.plans.get(b.id);
+        if (a === b || plan === undefined) continue;
+        assert.equal(network.otherEnd(plan.association), b.plans.get(a.id)?.association, 'bound to two associations');
         assert.equal(
           a.plans.get(b.id)?.secure,
           mustBeSecure(a, b),
