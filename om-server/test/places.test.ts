@@ -131,6 +131,20 @@ test('deleting a VI frees what it held back', async (t) => {
   assert.equal((await fill(again)).nodes.at(-1)?.joined.ipv4, '10.9.0.6');
 });
 
+test('a VI that an earlier release made has the security of the defaults', async (t) => {
+  const om = await startTestOm(t);
+  await createVi(om, 'lab', { security: { policy: 'always', ciphers: ['chacha20-poly1305'], rekeySeconds: 10 } });
+  const made = valueOf(await om.admin.showVi('lab')).config.definition;
+  assert.deepEqual(made.security, { policy: 'always', ciphers: ['chacha20-poly1305'], rekeySeconds: 10 });
+  const database = new DatabaseSync(join((await closed(om)).data, FILES.database));
+  const { security: _, ...earlier } = made;
+  database.prepare('UPDATE vis SET definition = ?').run(JSON.stringify(earlier));
+  database.close();
+  const again = await startTestOm(t, om.data);
+  assert.equal(valueOf(await again.admin.showVi('lab')).config.definition.security.policy, 'groups');
+  assert.equal((await joinNode(again, 'n')).joined.vi.definition.security.rekeySeconds, 3600);
+});
+
 async function closed(om: TestOm): Promise<TestOm> {
   await om.om.close();
   return om;

@@ -114,7 +114,7 @@ describe('the session of a P2P daemon', () => {
 
 describe('two nodes of one VI on one base node', () => {
   test('have a tunnel without a network', () => {
-    const vi = testVi();
+    const vi = testVi('numbered', 512, 'always');
     const [a, b] = [new Peer(0, vi), new Peer(1, vi)];
     const core = new RdCore({ key: a.key, self: a.endpoint, families: [4] });
     const contactOf = (peer: Peer): Uint8Array => {
@@ -147,6 +147,11 @@ describe('two nodes of one VI on one base node', () => {
         [2, a.id, 4780],
         [1, b.id, 4780],
       ],
+    );
+    // No association leads to oneself, and nothing leaves the machine, so that also `always` is content.
+    assert.deepEqual(
+      [NODE, 2 as NodeRef].map((node) => core.tunnels(node)[0]?.security),
+      Array.from({ length: 2 }, () => ({ secure: false, why: 'within this machine' })),
     );
     assert.equal(sentTo(outputs, 1).at(-1)?.t, 'tunnel.up');
     assert.ok(!outputs.some((output) => output.kind === 'control.send' || output.kind === 'associate'));

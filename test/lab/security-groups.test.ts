@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import type { Member } from '../../cli/demo/check.ts';
 import { type Machine, untilTrue } from '../../cli/demo/machine.ts';
+import { ip } from '../../cli/demo/namespaces.ts';
 import type { World } from '../../cli/demo/world.ts';
 import type { TunnelSecurity } from '../../overlay/messages/control.ts';
 import { dropsOf, membersOf, skip, tunnelsOf, VI, worldFor } from './topology.ts';
@@ -96,7 +98,7 @@ test('tunnels are secure exactly where groups intersect', { skip, timeout: 180_0
   assert.match(status ?? '', /n4: plain \(no common group\)/);
 });
 
-test('nothing of a secure tunnel is readable while daemons die and come back', {
+test('nothing of a secure tunnel is readable while cables are out and daemons die', {
   skip,
   timeout: 180_000,
 }, async (context) => {
@@ -107,19 +109,26 @@ test('nothing of a secure tunnel is readable while daemons die and come back', {
   const wire = await capture(context, world);
   const text = secretText();
   const pings = [
-    pingWith(text, one.machine.namespace, two.node.ipv4, { count: 600, intervalSeconds: 0.02 }),
-    pingWith(text, two.machine.namespace, one.node.ipv6, { count: 600, intervalSeconds: 0.02 }),
+    pingWith(text, one.machine.namespace, two.node.ipv4, { count: 800, intervalSeconds: 0.02 }),
+    pingWith(text, two.machine.namespace, one.node.ipv6, { count: 800, intervalSeconds: 0.02 }),
   ];
+  // Longer than the peers' patience: the association is lost, and a new one takes its place.
+  await ip(world.switch, [`link set ${world.portOf(two.machine)} down`]);
+  await sleep(3000);
+  await ip(world.switch, [`link set ${world.portOf(two.machine)} up`]);
+  await world.untilIdeal();
+  await untilSecurity(one, two, true, [/^groups: a$/, /^groups: a$/]);
   const { pid } = await two.machine.status();
   process.kill(pid, 'SIGKILL');
   await two.machine.startRd();
   await one.machine.killDaemons();
   await one.machine.startRd();
-  await Promise.all(pings);
+  const answers = await Promise.all(pings);
   await world.untilIdeal();
   await untilSecurity(one, two, true, [/^groups: a$/, /^groups: a$/]);
   assert.equal(await pingWith(text, one.machine.namespace, two.node.ipv4), 3);
   assert.ok(!(await wire.stop()).includes(text), 'the text was readable');
+  context.diagnostic(`answers: ${answers.join(' and ')} of 800`);
   context.diagnostic(`drops: ${JSON.stringify(await dropsOf([one, two]))}`);
 });
 
