@@ -1,7 +1,15 @@
 /** The overlay manager's certificate authority: its own certificate, the server's, and those of the nodes. */
-import { createHash, createPrivateKey, randomBytes, type webcrypto, X509Certificate as NodeX509 } from 'node:crypto';
+import {
+  createHash,
+  createPrivateKey,
+  KeyObject,
+  X509Certificate as NodeX509,
+  randomBytes,
+  type webcrypto,
+} from 'node:crypto';
 import { join } from 'node:path';
 import { fail } from '../overlay/errors.ts';
+import { ok, type Result } from '../overlay/lib/result.ts';
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
@@ -19,8 +27,8 @@ import {
   X509Certificate,
   X509CertificateGenerator,
 } from '../overlay/lib/x509.ts';
-import { ok, type Result } from '../overlay/lib/result.ts';
 import { type CertificateClaims, formatClaims, OM_SERVER_NAME } from '../overlay/om-api.ts';
+import { formatRevocationList, type Revocation } from '../overlay/revocation-list.ts';
 import { FILES, readIfExists, writeSafely } from './files.ts';
 
 const DAY_MS = 86_400_000;
@@ -36,14 +44,25 @@ export const NODE_CERTIFICATE_BYTES_MAX = 799;
 const NO_CA = new BasicConstraintsExtension(false, undefined, true);
 const BOTH_SIDES = new ExtendedKeyUsageExtension([ExtendedKeyUsage.clientAuth, ExtendedKeyUsage.serverAuth]);
 
-export type NodeCertificate = { readonly pem: string; readonly expiresAt: number };
+/**
+ * A revocation list may be used as long as any certificate of its time is valid: nodes that cannot reach the overlay
+ * manager go on with the last one they have, and OpenSSL refuses everybody by a list that has expired.
+ */
+const LIST_DAYS = 3650;
+
+export type NodeCertificate = {
+  readonly pem: string;
+  /** Hexadecimal, as revocation lists have it. */
+  readonly serial: string;
+  readonly expiresAt: number;
+};
 
 export type NodeCertificateRequest = {
   readonly claims: CertificateClaims;
   readonly ipv6: string;
   /** SubjectPublicKeyInfo, DER. */
   readonly publicKey: Uint8Array;
-  /** Lifetime. */
+  /** Lifetime; may be a fraction. */
   readonly days: number;
 };
 
@@ -54,21 +73,23 @@ export class Authority {
   readonly fingerprint: Uint8Array;
   readonly #issuer: X509Certificate;
   readonly #key: webcrypto.CryptoKey;
+  readonly #certificateDays: number | undefined;
 
-  private constructor(pem: string, key: webcrypto.CryptoKey) {
+  private constructor(pem: string, key: webcrypto.CryptoKey, certificateDays: number | undefined) {
     this.pem = pem;
     this.certificate = new NodeX509(pem);
     this.fingerprint = Uint8Array.from(createHash('sha256').update(this.certificate.raw).digest());
     this.#issuer = new X509Certificate(pem);
     this.#key = key;
+    this.#certificateDays = certificateDays;
   }
 
-  /** Reads the authority from the directory, or makes it there. */
-  static async open(data: string, wall: number): Promise<Authority> {
+  /** Reads the authority from the directory, or makes it there. `certificateDays` goes before what is asked for. */
+  static async open(data: string, wall: number, certificateDays?: number): Promise<Authority> {
     const keyPem = readIfExists(join(data, FILES.caKey));
     const pem = readIfExists(join(data, FILES.ca));
     // The key is written first: a certificate without it cannot be there, a key without it is one of a broken start.
-    if (keyPem !== undefined && pem !== undefined) return new Authority(pem, await importKey(keyPem));
+    if (keyPem !== undefined && pem !== undefined) return new Authority(pem, await importKey(keyPem), certificateDays);
     const keys = await crypto.subtle.generateKey(KEY_ALGORITHM, true, ['sign', 'verify']);
     const certificate = await X509CertificateGenerator.createSelfSigned({
       name: `CN=p2pxbone CA ${randomBytes(4).toString('hex')}`,
@@ -85,7 +106,7 @@ export class Authority {
     const made = formatPem('CERTIFICATE', new Uint8Array(certificate.rawData));
     writeSafely(join(data, FILES.caKey), await exportKey(keys.privateKey));
     writeSafely(join(data, FILES.ca), made);
-    return new Authority(made, keys.privateKey);
+    return new Authority(made, keys.privateKey, certificateDays);
   }
 
   /**
@@ -133,9 +154,11 @@ export class Authority {
   /** LIMIT_REACHED where name and groups make the certificate too large. */
   async issue(request: NodeCertificateRequest, wall: number): Promise<Result<NodeCertificate>> {
     const { claims, ipv6, publicKey, days } = request;
-    const { notBefore, notAfter } = validity(wall, days);
+    const { notBefore, notAfter } = validity(wall, this.#certificateDays ?? days);
+    const serialNumber = newSerial();
     const der = await this.#sign({
       subject: `CN=${claims.name}`,
+      serialNumber,
       publicKey: await crypto.subtle.importKey('spki', Uint8Array.from(publicKey), KEY_ALGORITHM, true, ['verify']),
       notBefore,
       notAfter,
@@ -155,22 +178,35 @@ export class Authority {
         `With these groups the node’s certificate has ${limit}; give fewer groups or shorter names.`,
       );
     }
-    return ok({ pem: formatPem('CERTIFICATE', der), expiresAt: notAfter.getTime() });
+    return ok({ pem: formatPem('CERTIFICATE', der), serial: serialNumber, expiresAt: notAfter.getTime() });
+  }
+
+  /** The revocation list of that number, PEM. */
+  async revocationList(number: number, issuedAt: number, revocations: readonly Revocation[]): Promise<string> {
+    const identifier = await AuthorityKeyIdentifierExtension.create(await this.#issuer.publicKey.export());
+    const signer = {
+      issuer: new Uint8Array(this.#issuer.subjectName.toArrayBuffer()),
+      authorityKeyIdentifier: new Uint8Array(identifier.rawData),
+      key: KeyObject.from(this.#key),
+    };
+    const usableUntil = issuedAt + LIST_DAYS * DAY_MS;
+    return formatRevocationList({ number, issuedAt: issuedAt - CLOCK_SKEW_MS, usableUntil, revocations }, signer);
   }
 
   async #sign(params: {
     subject: string;
+    serialNumber?: string;
     publicKey: webcrypto.CryptoKey;
     notBefore: Date;
     notAfter: Date;
     extensions: Extension[];
   }): Promise<Uint8Array> {
     const certificate = await X509CertificateGenerator.create({
+      serialNumber: newSerial(),
       ...params,
       issuer: this.#issuer.subjectName,
       signingKey: this.#key,
       signingAlgorithm: SIGNING_ALGORITHM,
-      serialNumber: newSerial(),
       extensions: [
         NO_CA,
         new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),

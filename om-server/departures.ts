@@ -1,6 +1,8 @@
 /** Leaving: by the node itself, or because the administrator removes it. */
+import { ok, type Result } from '../overlay/lib/result.ts';
 import { GIVE_BACK_MS } from '../overlay/om-api.ts';
 import type { Presences } from './presence.ts';
+import type { Certificates } from './store/certificates.ts';
 import type { Database } from './store/database.ts';
 import type { Invitations } from './store/invitations.ts';
 import type { Leases } from './store/leases.ts';
@@ -12,19 +14,29 @@ export class Departures {
   readonly #leases: Leases;
   readonly #invitations: Invitations;
   readonly #presences: Presences;
+  readonly #certificates: Certificates;
 
-  constructor(database: Database, nodes: Nodes, leases: Leases, invitations: Invitations, presences: Presences) {
+  constructor(
+    database: Database,
+    nodes: Nodes,
+    leases: Leases,
+    invitations: Invitations,
+    presences: Presences,
+    certificates: Certificates,
+  ) {
     this.#database = database;
     this.#nodes = nodes;
     this.#leases = leases;
     this.#invitations = invitations;
     this.#presences = presences;
+    this.#certificates = certificates;
   }
 
-  /** The node says that it is gone: its leases are freed. One that never came up gives its use of the invitation back. */
+  /** The node says that it is gone: its certificates are revoked and its leases freed. One that never came up gives its use of the invitation back. */
   leave(node: Node, now: number): void {
     const cameUp = this.#presences.wasMember(node) || now >= node.joinedAt + GIVE_BACK_MS;
     this.#database.transaction(() => {
+      this.#certificates.revokeAll(node, 'departed', now);
       if (!this.#nodes.delete(node)) return;
       this.#leases.releaseAll(node);
       if (!cameUp) this.#invitations.giveBack(node.invitation, now);
@@ -32,9 +44,18 @@ export class Departures {
     this.#presences.forget(node);
   }
 
-  /** The node may be up still and use its leases, so they stay until they end. */
-  remove(node: Node): void {
-    this.#database.transaction(() => this.#nodes.delete(node));
-    this.#presences.forget(node);
+  /**
+   * The node may be up still and use its leases, so they stay until they end. The number of its certificates, which are
+   * revoked; LIMIT_REACHED where no more can be, and then it stays.
+   */
+  remove(node: Node, now: number): Result<number> {
+    const removed = this.#database.transaction((): Result<number> => {
+      const revoked = this.#certificates.revokeAll(node, 'removed', now);
+      if (!revoked.ok) return revoked;
+      this.#nodes.delete(node);
+      return ok(revoked.value);
+    });
+    if (removed.ok) this.#presences.forget(node);
+    return removed;
   }
 }

@@ -3,6 +3,7 @@ import { fail } from '../overlay/errors.ts';
 import { ok, type Result } from '../overlay/lib/result.ts';
 import type { InvitationSummary, JoinRequest, JoinResponse } from '../overlay/om-api.ts';
 import { type Authority, keyOfCsr, type NodeCertificate } from './ca.ts';
+import type { Certificates } from './store/certificates.ts';
 import type { Database } from './store/database.ts';
 import type { Invitations } from './store/invitations.ts';
 import type { Node, Nodes, Place } from './store/nodes.ts';
@@ -19,7 +20,12 @@ type Plan = {
   readonly costsUse: boolean;
 };
 
-type Applicant = { readonly name: string; readonly publicKey: Uint8Array; readonly certifiedUntil: number };
+type Applicant = {
+  readonly name: string;
+  readonly publicKey: Uint8Array;
+  readonly certifiedUntil: number;
+  readonly serial: string;
+};
 
 /** Plans made for one join while nodes leave at the same time. */
 const ATTEMPTS_MAX = 5;
@@ -29,15 +35,24 @@ export class Joins {
   readonly #vis: Vis;
   readonly #invitations: Invitations;
   readonly #nodes: Nodes;
+  readonly #certificates: Certificates;
   readonly #authority: Authority;
   /** The join before this one. They go one after another: none plans with a place that another is about to take. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(database: Database, vis: Vis, invitations: Invitations, nodes: Nodes, authority: Authority) {
+  constructor(
+    database: Database,
+    vis: Vis,
+    invitations: Invitations,
+    nodes: Nodes,
+    certificates: Certificates,
+    authority: Authority,
+  ) {
     this.#database = database;
     this.#vis = vis;
     this.#invitations = invitations;
     this.#nodes = nodes;
+    this.#certificates = certificates;
     this.#authority = authority;
   }
 
@@ -61,7 +76,8 @@ export class Joins {
       if (!plan.ok) return plan;
       const certificate = await this.#certify(plan.value, request.name, publicKey.value, clock());
       if (!certificate.ok) return certificate;
-      const applicant = { name: request.name, publicKey: publicKey.value, certifiedUntil: certificate.value.expiresAt };
+      const { expiresAt: certifiedUntil, serial } = certificate.value;
+      const applicant = { name: request.name, publicKey: publicKey.value, certifiedUntil, serial };
       const done = this.#carryOut(plan.value, request, applicant, clock());
       if (done.ok) return ok(this.#responseOf(plan.value, request.name, certificate.value));
       if (done.code !== 'CONFLICT' || attempt === ATTEMPTS_MAX) return done;
@@ -114,13 +130,16 @@ export class Joins {
       if (plan.costsUse && !this.#invitations.use(plan.invitation.id)) return fail('INVITATION_USED');
       const { groups, returning } = plan;
       const [vi, invitation] = [plan.vi.config.id, plan.invitation.id];
+      const { serial, certifiedUntil, ...who } = applicant;
       if (returning === undefined) {
-        this.#nodes.insert({ ...applicant, index, id, ipv4, ipv6, vi, groups, invitation, joinedAt: now });
-      } else {
-        this.#nodes.rejoin(returning.key, groups, invitation);
-        this.#nodes.certified(returning.key, applicant.certifiedUntil);
+        const node = { ...who, certifiedUntil, index, id, ipv4, ipv6, vi, groups, invitation, joinedAt: now };
+        return this.#certificates.issued(this.#nodes.insert(node), serial, certifiedUntil, now);
       }
-      return ok();
+      // Certificates of before say that it is in groups in which it is no more.
+      if (!sameGroups(returning.groups, groups)) this.#certificates.revokeAll(returning, 'departed', now);
+      this.#nodes.rejoin(returning.key, groups, invitation);
+      this.#nodes.certified(returning.key, certifiedUntil);
+      return this.#certificates.issued(returning.key, serial, certifiedUntil, now);
     });
   }
 
@@ -130,6 +149,10 @@ export class Joins {
     const returning = plan.returning !== undefined;
     return { ...common, certificate: certificate.pem, ca: this.#authority.pem, returning };
   }
+}
+
+function sameGroups(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((group) => b.includes(group));
 }
 
 function checkInvitation(invitation: InvitationSummary, costsUse: boolean, now: number): Result<void> {

@@ -10,13 +10,15 @@ import { ok, type Result } from '../overlay/lib/result.ts';
 import { formatEndpoint, type OmEndpoint } from '../overlay/om-transport.ts';
 import { Attempts } from './attempts.ts';
 import { Authority, type ServerName } from './ca.ts';
-import { adminToken, FILES, makeDataDirectory, writeSafely } from './files.ts';
 import { Departures } from './departures.ts';
+import { adminToken, FILES, makeDataDirectory, writeSafely } from './files.ts';
 import { type App, createApp, type Tls } from './http/app.ts';
 import { Joins } from './joins.ts';
 import { Presences } from './presence.ts';
 import { Refusals } from './refusals.ts';
+import { Revocations } from './revocations.ts';
 import type { Services } from './services.ts';
+import { Certificates } from './store/certificates.ts';
 import { Database } from './store/database.ts';
 import { Invitations } from './store/invitations.ts';
 import { Leases } from './store/leases.ts';
@@ -32,6 +34,8 @@ export type OmOptions = {
   readonly advertise?: { readonly host: string; readonly port?: number };
   readonly logLevel?: LogLevel;
   readonly clock?: Clock;
+  /** Lifetime of node certificates, in place of what their VIs say; may be a fraction. */
+  readonly certificateDays?: number;
 };
 
 export type RunningOm = {
@@ -50,6 +54,8 @@ const FLUSH_MS = 5000;
 const SWEEP_MS = 60_000;
 /** How often the server looks whether its own certificate ends soon, milliseconds. */
 const RENEWAL_MS = 86_400_000;
+/** How often the revocation list is rid of what has expired, milliseconds; every node fetches it then. */
+const PRUNE_MS = 86_400_000;
 /** How long requests under way may take when the server ends; then who is silent does not hold it up. */
 const CLOSE_MS = 2000;
 const LOOPBACK = '127.0.0.1';
@@ -72,7 +78,7 @@ export async function startOm(options: OmOptions): Promise<Result<RunningOm>> {
 async function serve(options: OmOptions, database: Database): Promise<Result<RunningOm>> {
   const { data, clock = systemClock } = options;
   const log = createLog('om', options.logLevel);
-  const authority = await Authority.open(data, clock.wall());
+  const authority = await Authority.open(data, clock.wall(), options.certificateDays);
   const known = rememberAuthority(database, authority, data);
   if (!known.ok) return known;
   const advertisedHost = options.advertise?.host ?? defaultHost(options.listen.host);
@@ -80,6 +86,7 @@ async function serve(options: OmOptions, database: Database): Promise<Result<Run
   const services: Services = {
     ...storesOf(database, authority, log, clock.wall()),
     authority,
+    database,
     attempts: new Attempts(),
     refusals: new Refusals(),
     clock,
@@ -124,7 +131,10 @@ async function serve(options: OmOptions, database: Database): Promise<Result<Run
   });
 }
 
-type Stores = Pick<Services, 'vis' | 'invitations' | 'nodes' | 'leases' | 'presences' | 'joins' | 'departures'>;
+type Stores = Pick<
+  Services,
+  'vis' | 'invitations' | 'nodes' | 'leases' | 'presences' | 'joins' | 'departures' | 'certificates' | 'revocations'
+>;
 
 function storesOf(database: Database, authority: Authority, log: Log, now: number): Stores {
   const vis = new Vis(database);
@@ -132,9 +142,11 @@ function storesOf(database: Database, authority: Authority, log: Log, now: numbe
   const nodes = new Nodes(database);
   const leases = new Leases(database, now);
   const presences = new Presences(database, log, now);
-  const joins = new Joins(database, vis, invitations, nodes, authority);
-  const departures = new Departures(database, nodes, leases, invitations, presences);
-  return { vis, invitations, nodes, leases, presences, joins, departures };
+  const certificates = new Certificates(database);
+  const revocations = new Revocations(authority, certificates);
+  const joins = new Joins(database, vis, invitations, nodes, certificates, authority);
+  const departures = new Departures(database, nodes, leases, invitations, presences, certificates);
+  return { vis, invitations, nodes, leases, presences, joins, departures, certificates, revocations };
 }
 
 /** Nodes trust the CA that they joined with: another one in its place would cut them all off. */
@@ -152,7 +164,7 @@ function rememberAuthority(database: Database, authority: Authority, data: strin
 
 /** Work that is due from time to time; what fails is logged and tried again. Returns what ends it. */
 function startChores(services: Services, renewServer: () => Promise<void>): () => void {
-  const { leases, nodes, presences, refusals, clock, log } = services;
+  const { certificates, leases, nodes, presences, refusals, clock, log } = services;
   const every = (periodMs: number, name: string, work: () => unknown): NodeJS.Timeout =>
     setInterval(() => {
       Promise.resolve()
@@ -167,6 +179,7 @@ function startChores(services: Services, renewServer: () => Promise<void>): () =
       const refused = refusals.take();
       if (refused !== undefined) log.warn({ refused, ms: SWEEP_MS }, 'joins were refused');
     }),
+    every(PRUNE_MS, 'revocations', () => certificates.prune(clock.wall())),
     every(RENEWAL_MS, 'renewal', renewServer),
   ];
   return () => timers.forEach((timer) => clearInterval(timer));

@@ -9,6 +9,9 @@ import type { Departures } from './departures.ts';
 import type { Joins } from './joins.ts';
 import type { Presences } from './presence.ts';
 import type { Refusals } from './refusals.ts';
+import type { Revocations } from './revocations.ts';
+import type { Certificates } from './store/certificates.ts';
+import type { Database } from './store/database.ts';
 import type { Invitations } from './store/invitations.ts';
 import type { Leases } from './store/leases.ts';
 import type { Node, Nodes } from './store/nodes.ts';
@@ -16,6 +19,7 @@ import type { Vi, Vis } from './store/vis.ts';
 
 export type Services = {
   readonly authority: Authority;
+  readonly database: Database;
   readonly vis: Vis;
   readonly invitations: Invitations;
   readonly nodes: Nodes;
@@ -23,6 +27,8 @@ export type Services = {
   readonly presences: Presences;
   readonly joins: Joins;
   readonly departures: Departures;
+  readonly certificates: Certificates;
+  readonly revocations: Revocations;
   readonly attempts: Attempts;
   readonly refusals: Refusals;
   readonly clock: Clock;

@@ -55,6 +55,11 @@ export const ERRORS = {
     exit: 3,
     http: 403,
   },
+  CERTIFICATE_REVOKED: {
+    text: 'The node’s certificate was revoked: it has left the network or was removed; join again with a new invitation.',
+    exit: 3,
+    http: 403,
+  },
   NODE_REMOVED: {
     text: 'The node has been removed from the network; join again with a new invitation.',
     exit: 3,

@@ -6,7 +6,8 @@
  * that it got when joining; everything else the administrator, by `Authorization: Bearer TOKEN`.
  */
 import { type Static, Type } from '@sinclair/typebox';
-import { AddressText, closed, CONTACT_BYTES_MAX, ErrorCodeField, Groups, Incarnation, Name, ViId } from './fields.ts';
+import { AddressText, CONTACT_BYTES_MAX, closed, ErrorCodeField, Groups, Incarnation, Name, ViId } from './fields.ts';
+import { REVOCATION_LIST_BYTES_MAX } from './revocation-list.ts';
 import { ViConfig, ViDefinition } from './vi.ts';
 
 export const API_PREFIX = '/api/v1';
@@ -67,6 +68,9 @@ export const NodeSummary = closed({
 export type NodeSummary = Static<typeof NodeSummary>;
 export const NodeList = closed({ nodes: Type.Array(NodeSummary) });
 export type NodeList = Static<typeof NodeList>;
+/** DELETE /vis/:vi/nodes/:node: how many certificates of the node were revoked, and by the list of which number. */
+export const RemovedNode = closed({ certificates: Count, revocations: Count });
+export type RemovedNode = Static<typeof RemovedNode>;
 
 // POST /vis/:vi/invitations, GET /vis/:vi/invitations, DELETE /vis/:vi/invitations/:id
 export const CreateInvitation = closed({
@@ -122,8 +126,9 @@ export type JoinResponse = Static<typeof JoinResponse>;
  */
 export const OM_SERVER_NAME = 'om.p2pxbone';
 
-// POST /node/heartbeat, every HEARTBEAT_MS and whenever membership or contact changes
-export const HEARTBEAT_MS = 30_000;
+// POST /node/heartbeat, every HEARTBEAT_MS and whenever membership or contact changes. The period bounds how long nodes
+// go on with one that was removed.
+export const HEARTBEAT_MS = 8000;
 /** A node not heard of for so long is taken for down. */
 export const HEARD_OF_MS = 75_000;
 export const Heartbeat = closed({
@@ -132,6 +137,16 @@ export const Heartbeat = closed({
   member: Type.Boolean(),
 });
 export type Heartbeat = Static<typeof Heartbeat>;
+/** Who has a revocation list of a lower number fetches the new one. 0: nothing was ever revoked. */
+export const HeartbeatAnswer = closed({ revocations: Count });
+export type HeartbeatAnswer = Static<typeof HeartbeatAnswer>;
+
+// GET /node/revocations
+export const RevocationAnswer = closed({
+  number: Count,
+  list: Type.String({ maxLength: REVOCATION_LIST_BYTES_MAX, description: 'X.509 v2 revocation list of the CA, PEM' }),
+});
+export type RevocationAnswer = Static<typeof RevocationAnswer>;
 
 // GET /node/bootstrap
 /**

@@ -12,6 +12,7 @@ import {
   type CreateVi,
   Health,
   type Heartbeat,
+  HeartbeatAnswer,
   InvitationList,
   InvitationSummary,
   type JoinRequest,
@@ -21,7 +22,9 @@ import {
   LeaseResponse,
   NodeList,
   NodeSummary,
+  RemovedNode,
   Renewed,
+  RevocationAnswer,
   ViList,
   ViSummary,
 } from './om-api.ts';
@@ -33,6 +36,7 @@ import {
   type OmEndpoint,
   type Transport,
 } from './om-transport.ts';
+import { REVOCATION_LIST_BYTES_MAX } from './revocation-list.ts';
 
 export type OmClientOptions = OmEndpoint & {
   /** The CA certificate, or its SHA-256 (32 bytes) from an invitation: one of the two. */
@@ -42,11 +46,13 @@ export type OmClientOptions = OmEndpoint & {
   readonly clientCertificate?: Identity;
   /** The administrator's. */
   readonly token?: string;
-  /** Time for one answer, milliseconds. */
+  /** How long the server may be silent before its answer and in it, milliseconds. */
   readonly timeoutMs?: number;
 };
 
 const ANSWER_MS = 10_000;
+/** The list with its line ends escaped, and what JSON puts around it. */
+const REVOCATION_ANSWER_BYTES_MAX = REVOCATION_LIST_BYTES_MAX + 512 * 1024;
 
 /**
  * Every method gives the server's answer, or its error; OM_UNREACHABLE if it does not answer, CA_MISMATCH if somebody
@@ -65,15 +71,16 @@ export type OmClient = {
   /** CONFLICT while it has nodes, unless forced. */
   deleteVi(vi: string, force?: boolean): Promise<Result<void>>;
   listNodes(vi: string): Promise<Result<NodeList['nodes']>>;
-  /** By name or id. It is told NODE_REMOVED when it next asks; other nodes accept its certificate until that expires. */
-  deleteNode(vi: string, node: string): Promise<Result<void>>;
+  /** By name or id. It is told NODE_REMOVED when it next asks, and its certificates are revoked. */
+  deleteNode(vi: string, node: string): Promise<Result<RemovedNode>>;
   createInvitation(vi: string, request: Partial<CreateInvitation>): Promise<Result<CreatedInvitation>>;
   listInvitations(vi: string): Promise<Result<InvitationList['invitations']>>;
   revokeInvitation(vi: string, id: string): Promise<Result<InvitationSummary>>;
   openApi(): Promise<Result<unknown>>;
 
   // With a node's certificate. NODE_REMOVED: the node has left or was removed; CERTIFICATE_REFUSED: expired or foreign.
-  heartbeat(request: Heartbeat): Promise<Result<void>>;
+  heartbeat(request: Heartbeat): Promise<Result<HeartbeatAnswer>>;
+  revocations(): Promise<Result<RevocationAnswer>>;
   bootstrap(): Promise<Result<Bootstrap>>;
   nodes(): Promise<Result<NodeList['nodes']>>;
   self(): Promise<Result<NodeSummary>>;
@@ -89,14 +96,20 @@ export type OmClient = {
   close(): void;
 };
 
-type Call = <T extends TSchema>(answer: T, method: Method, path: string, body?: unknown) => Promise<Result<Static<T>>>;
+type Call = <T extends TSchema>(
+  answer: T,
+  method: Method,
+  path: string,
+  body?: unknown,
+  answerBytesMax?: number,
+) => Promise<Result<Static<T>>>;
 
 export function createOmClient(options: OmClientOptions): OmClient {
   const connection = new Connection(options);
-  const call: Call = async (answer, method, path, body) => {
+  const call: Call = async (answer, method, path, body, answerBytesMax) => {
     const transport = await connection.transport();
     if (!transport.ok) return transport;
-    const result = await transport.value.send(method, `${API_PREFIX}${path}`, body);
+    const result = await transport.value.send(method, `${API_PREFIX}${path}`, body, answerBytesMax);
     if (!result.ok) return result;
     return result.value.status < 300 ? checked(answer, result.value.body) : errorOf(result.value.body);
   };
@@ -112,6 +125,7 @@ export function createOmClient(options: OmClientOptions): OmClient {
 
 type NodeCall =
   | 'heartbeat'
+  | 'revocations'
   | 'bootstrap'
   | 'nodes'
   | 'self'
@@ -132,7 +146,7 @@ function administratorCalls(call: Call): Pick<OmClient, AdministratorCall> {
     showVi: (vi) => call(ViSummary, 'GET', path(vi)),
     deleteVi: async (vi, force = false) => call(Nothing, 'DELETE', path(vi) + (force ? '?force=true' : '')),
     listNodes: async (vi) => mapped(await call(NodeList, 'GET', path(vi, 'nodes')), ({ nodes }) => nodes),
-    deleteNode: (vi, node) => call(Nothing, 'DELETE', path(vi, 'nodes', node)),
+    deleteNode: (vi, node) => call(RemovedNode, 'DELETE', path(vi, 'nodes', node)),
     createInvitation: (vi, request) => call(CreatedInvitation, 'POST', path(vi, 'invitations'), request),
     listInvitations: async (vi) =>
       mapped(await call(InvitationList, 'GET', path(vi, 'invitations')), ({ invitations }) => invitations),
@@ -148,7 +162,8 @@ function encodeSegment(segment: string, index: number): string {
 
 function nodeCalls(call: Call): Pick<OmClient, NodeCall> {
   return {
-    heartbeat: (request) => call(Nothing, 'POST', '/node/heartbeat', request),
+    heartbeat: (request) => call(HeartbeatAnswer, 'POST', '/node/heartbeat', request),
+    revocations: () => call(RevocationAnswer, 'GET', '/node/revocations', undefined, REVOCATION_ANSWER_BYTES_MAX),
     bootstrap: () => call(Bootstrap, 'GET', '/node/bootstrap'),
     nodes: async () => mapped(await call(NodeList, 'GET', '/node/nodes'), ({ nodes }) => nodes),
     self: () => call(NodeSummary, 'GET', '/node'),

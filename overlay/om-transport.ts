@@ -69,7 +69,7 @@ function certificateOf(leaf: X509Certificate | undefined, fingerprint: Uint8Arra
 
 export type Transport = {
   /** One request. Any answer is a value, also one with an error status. */
-  send(method: Method, path: string, body: unknown): Promise<Result<Answer>>;
+  send(method: Method, path: string, body: unknown, answerBytesMax?: number): Promise<Result<Answer>>;
   /** Closes the idle connections. */
   close(): void;
 };
@@ -93,8 +93,8 @@ export function createTransport(options: TransportOptions): Transport {
     checkServerIdentity: (_host, certificate) => checkServerIdentity(OM_SERVER_NAME, certificate),
   });
   return {
-    async send(method, path, body) {
-      const once = (): Promise<Outcome> => exchange(options, agent, method, path, body);
+    async send(method, path, body, answerBytesMax = ANSWER_BYTES_MAX) {
+      const once = (): Promise<Outcome> => exchange(options, agent, { method, path, body, answerBytesMax });
       const first = await once();
       // The server may close an idle connection at the moment in which it is used again; that request was not read.
       return (first.stale ? await once() : first).result;
@@ -103,14 +103,19 @@ export function createTransport(options: TransportOptions): Transport {
   };
 }
 
+type Exchange = {
+  readonly method: Method;
+  readonly path: string;
+  readonly body: unknown;
+  readonly answerBytesMax: number;
+};
+
 type Outcome = { readonly result: Result<Answer>; readonly stale: boolean };
 
 function exchange(
   options: TransportOptions,
   agent: Agent,
-  method: Method,
-  path: string,
-  body: unknown,
+  { method, path, body, answerBytesMax }: Exchange,
 ): Promise<Outcome> {
   const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
   const headers: Record<string, string | number> = { accept: 'application/json' };
@@ -132,7 +137,9 @@ function exchange(
       let length = 0;
       response.on('data', (chunk: Buffer) => {
         length += chunk.length;
-        if (length > ANSWER_BYTES_MAX) response.destroy(new Error('the answer is too long'));
+        // The time limit is one of silence: a long list may take longer on a slow line.
+        timer?.refresh();
+        if (length > answerBytesMax) response.destroy(new Error('the answer is too long'));
         else chunks.push(chunk);
       });
       response.on('error', (error) => finish(unreachable(options, reasonOf(error))));

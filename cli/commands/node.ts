@@ -1,7 +1,10 @@
-import type { NodeSummary } from '../../overlay/om-api.ts';
+import { HEARTBEAT_MS, type NodeSummary } from '../../overlay/om-api.ts';
 import { valueOf } from '../command.ts';
 import { type AdminOptions, withOm } from '../om-admin.ts';
 import { print, printJson, table } from '../output.ts';
+
+/** For fetching the list and ending the tunnels. */
+const REVOCATION_MARGIN_MS = 2000;
 
 export async function list(vi: string, options: AdminOptions): Promise<void> {
   const nodes = valueOf(await withOm(options, (om) => om.listNodes(vi)));
@@ -10,9 +13,12 @@ export async function list(vi: string, options: AdminOptions): Promise<void> {
 }
 
 export async function remove(vi: string, node: string, options: AdminOptions): Promise<void> {
-  valueOf(await withOm(options, (om) => om.deleteNode(vi, node)));
-  if (options.json) printJson({ vi, deleted: node });
-  else print(`Deleted node ${node} of VI ${vi}.`);
+  const { certificates, revocations } = valueOf(await withOm(options, (om) => om.deleteNode(vi, node)));
+  if (options.json) return printJson({ vi, deleted: node, certificates, revocations });
+  const within = `within ${(HEARTBEAT_MS + REVOCATION_MARGIN_MS) / 1000} seconds`;
+  print(
+    `Deleted node ${node} of VI ${vi}. Its certificate is revoked (list ${revocations}): nodes refuse it ${within}.`,
+  );
 }
 
 export function nodeTable(nodes: readonly NodeSummary[]): string {

@@ -10,6 +10,7 @@ import {
   InvitationList,
   InvitationSummary,
   NodeList,
+  RemovedNode,
   ViList,
   ViSummary,
 } from '../../overlay/om-api.ts';
@@ -28,7 +29,8 @@ const Force = Type.Object({ force: Type.Boolean({ default: false, description: '
 
 const REMOVAL =
   'From then on the overlay manager refuses the node with NODE_REMOVED, and the node takes itself down when it next ' +
-  'asks. Other nodes accept its certificate until that expires, and until then its address is given to no other node.';
+  'asks. Its certificates are revoked: other nodes end their tunnels to it when they next ask. Until they would have ' +
+  'expired, its address is given to no other node.';
 
 export function administratorRoutes(scope: App, services: Services): void {
   scope.addHook('onRequest', requireAdministrator(services.token));
@@ -80,7 +82,7 @@ function viRoutes(scope: App, services: Services): void {
 }
 
 function nodeListRoutes(scope: App, services: Services): void {
-  const { departures, nodes, log } = services;
+  const { departures, nodes, revocations, clock, log } = services;
   scope.get(
     '/vis/:vi/nodes',
     { schema: described('listNodes', 'List the nodes of a VI', { params: ViPath, response: answers(NodeList) }) },
@@ -89,16 +91,15 @@ function nodeListRoutes(scope: App, services: Services): void {
       return { nodes: nodes.list(vi.config).map((node) => summaryOfNode(services, node)) };
     },
   );
-  const deletion = { params: NodePath, response: answers(NoContent, 204) };
+  const deletion = { params: NodePath, response: answers(RemovedNode) };
   scope.delete(
     '/vis/:vi/nodes/:node',
     { schema: described('deleteNode', 'Remove a node', { description: REMOVAL, ...deletion }) },
-    ({ params }, reply) => {
+    ({ params }) => {
       const node = nodeCalled(services, viNamed(services, params.vi), params.node);
-      departures.remove(node);
-      log.info({ vi: params.vi, node: node.name, id: node.id }, 'a node was removed');
-      reply.code(204);
-      return null;
+      const certificates = valueOf(departures.remove(node, clock.wall()));
+      log.info({ vi: params.vi, node: node.name, id: node.id, certificates }, 'a node was removed');
+      return { certificates, revocations: revocations.number };
     },
   );
 }

@@ -5,6 +5,7 @@ import type { FastifyRequest } from 'fastify';
 import { claimsOfCertificate } from '../../overlay/certificate.ts';
 import { OverlayError } from '../../overlay/errors.ts';
 import type { CertificateClaims } from '../../overlay/om-api.ts';
+import { serialOf } from '../../overlay/revocation-list.ts';
 import type { Services } from '../services.ts';
 import type { Node } from '../store/nodes.ts';
 import type { Vi } from '../store/vis.ts';
@@ -29,6 +30,7 @@ type Presented = {
   readonly certificate: X509Certificate;
   readonly claims: CertificateClaims | undefined;
   readonly publicKey: Uint8Array;
+  readonly serial: string;
 };
 
 /** Names the node that calls, and refuses everybody else: CERTIFICATE_REFUSED, or NODE_REMOVED to who was one. */
@@ -36,6 +38,8 @@ export class NodeGuard {
   readonly #services: Services;
   /** A connection carries many requests; its certificate is read once. */
   readonly #presented = new WeakMap<TLSSocket, Presented>();
+  /** Connections whose certificate is known to be written down. */
+  readonly #noted = new WeakSet<TLSSocket>();
   readonly #callers = new WeakMap<FastifyRequest, Caller>();
 
   constructor(services: Services) {
@@ -57,8 +61,8 @@ export class NodeGuard {
 
   #identify(socket: TLSSocket): Caller {
     const presented = this.#read(socket);
-    const { vis, nodes, clock } = this.#services;
-    const { claims, certificate, publicKey } = presented;
+    const { vis, nodes, certificates, clock } = this.#services;
+    const { claims, certificate, publicKey, serial } = presented;
     if (!socket.authorized || claims === undefined || certificate.validToDate.getTime() < clock.wall()) {
       throw new OverlayError('CERTIFICATE_REFUSED');
     }
@@ -66,7 +70,12 @@ export class NodeGuard {
     const vi = vis.byId(claims.vi);
     const node = vi === undefined ? undefined : nodes.byId(vi.config, claims.id);
     const isSame = node?.name === claims.name && Buffer.compare(publicKey, node.publicKey) === 0;
-    if (vi === undefined || node === undefined || !isSame) throw new OverlayError('NODE_REMOVED');
+    // The node may have joined anew, and this be a copy of what it was before.
+    if (vi === undefined || node === undefined || !isSame || certificates.isRevoked(serial)) {
+      throw new OverlayError('NODE_REMOVED');
+    }
+    if (!this.#noted.has(socket)) certificates.seen(node.key, serial, certificate.validToDate.getTime());
+    this.#noted.add(socket);
     return { vi, node };
   }
 
@@ -76,7 +85,8 @@ export class NodeGuard {
     const certificate = socket.getPeerX509Certificate();
     if (certificate === undefined) throw new OverlayError('UNAUTHENTICATED');
     const publicKey = certificate.publicKey.export({ type: 'spki', format: 'der' });
-    const presented = { certificate, claims: claimsOfCertificate(certificate.raw), publicKey };
+    const [claims, serial] = [claimsOfCertificate(certificate.raw), serialOf(certificate)];
+    const presented = { certificate, claims, publicKey, serial };
     this.#presented.set(socket, presented);
     return presented;
   }

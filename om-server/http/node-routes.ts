@@ -1,14 +1,17 @@
 /** What a node may do, for itself only. */
-import { OverlayError } from '../../overlay/errors.ts';
+import { fail } from '../../overlay/errors.ts';
+import type { Result } from '../../overlay/lib/result.ts';
 import {
   Bootstrap,
   Heartbeat,
+  HeartbeatAnswer,
   LeasePairs,
   LeaseRequest,
   LeaseResponse,
   NodeList,
   NodeSummary,
   Renewed,
+  RevocationAnswer,
 } from '../../overlay/om-api.ts';
 import { type Services, summaryOfNode } from '../services.ts';
 import { answers, NoContent, valueOf } from './answers.ts';
@@ -28,7 +31,7 @@ function described<T>(operationId: string, summary: string, rest: T) {
 }
 
 function selfRoutes(scope: App, services: Services, guard: NodeGuard): void {
-  const { authority, clock, departures, log, nodes } = services;
+  const { authority, certificates, clock, database, departures, log, nodes } = services;
   scope.get('/node', { schema: described('self', 'This node', { response: answers(NodeSummary) }) }, (request) =>
     summaryOfNode(services, guard.caller(request).node),
   );
@@ -40,8 +43,12 @@ function selfRoutes(scope: App, services: Services, guard: NodeGuard): void {
       const { id, name, ipv4, ipv6, groups, publicKey } = node;
       const claims = { vi: vi.config.id, name, id, ipv4, groups };
       const order = { claims, ipv6, publicKey, days: vi.config.definition.certificateDays };
-      const { pem, expiresAt } = valueOf(await authority.issue(order, clock.wall()));
-      if (!nodes.certified(node.key, expiresAt)) throw new OverlayError('NODE_REMOVED');
+      const { pem, serial, expiresAt } = valueOf(await authority.issue(order, clock.wall()));
+      const noted = database.transaction((): Result<void> => {
+        if (!nodes.certified(node.key, expiresAt)) return fail('NODE_REMOVED');
+        return certificates.issued(node.key, serial, expiresAt, clock.wall());
+      });
+      valueOf(noted);
       log.info({ vi: vi.config.name, node: name }, 'a certificate was renewed');
       return { certificate: pem };
     },
@@ -60,16 +67,21 @@ function selfRoutes(scope: App, services: Services, guard: NodeGuard): void {
 }
 
 function ringRoutes(scope: App, services: Services, guard: NodeGuard): void {
-  const { clock, nodes, presences } = services;
-  const beat = { body: Heartbeat, response: answers(NoContent, 204) };
+  const { clock, nodes, presences, revocations } = services;
+  const beat = { body: Heartbeat, response: answers(HeartbeatAnswer) };
   scope.post(
     '/node/heartbeat',
     { schema: described('heartbeat', 'The node is up, and this is its contact', beat) },
-    (request, reply) => {
+    (request) => {
       presences.heartbeat(guard.caller(request).node, request.body, clock.wall());
-      reply.code(204);
-      return null;
+      return { revocations: revocations.number };
     },
+  );
+  const list = { response: answers(RevocationAnswer) };
+  scope.get(
+    '/node/revocations',
+    { schema: described('revocations', 'The certificates of this CA that are revoked', list) },
+    () => revocations.current(),
   );
   scope.get(
     '/node/bootstrap',

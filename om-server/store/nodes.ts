@@ -85,12 +85,12 @@ export class Nodes {
     return `${all} in use or held back: ${held} of nodes that left, until their certificates have expired, the first on ${day('first')}, the last on ${day('last')}; wait, or make a VI with a larger pool.`;
   }
 
-  /** Call it within the transaction that checked the place. */
-  insert(node: NewNode): void {
+  /** Call it within the transaction that checked the place. The node's key. */
+  insert(node: NewNode): number {
     this.#database.run('DELETE FROM held_places WHERE vi = ? AND address_index = ?', node.vi, node.index);
-    this.#database.run(
+    const row = this.#database.get(
       `INSERT INTO nodes (vi, id, name, address_index, public_key, groups, invitation, joined_at, certified_until)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING key`,
       node.vi,
       node.id,
       node.name,
@@ -101,6 +101,7 @@ export class Nodes {
       node.joinedAt,
       node.certifiedUntil,
     );
+    return Number(row?.['key']);
   }
 
   /** The same node and key join again. */

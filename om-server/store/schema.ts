@@ -87,4 +87,22 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX held_places_of_name ON held_places (vi, name);
   CREATE INDEX held_places_by_end ON held_places (held_until);
   `,
+  `
+  -- Certificates that nodes of the VIs have and that have not expired; serial numbers in hexadecimal.
+  CREATE TABLE certificates (
+    serial TEXT PRIMARY KEY,
+    node INTEGER NOT NULL REFERENCES nodes (key) ON DELETE CASCADE,
+    expires_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX certificates_of_node ON certificates (node);
+
+  -- Not of a VI: nodes of one that was deleted stay revoked. Departed: the node said itself that it is gone.
+  CREATE TABLE revocations (
+    serial TEXT PRIMARY KEY,
+    revoked_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    departed INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX revocations_by_end ON revocations (departed, expires_at);
+  `,
 ];

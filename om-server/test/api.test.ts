@@ -47,6 +47,7 @@ const CALLS: readonly (readonly [string, string, 'anybody' | 'administrator' | '
   ['delete', '/node', 'node'],
   ['post', '/node/renew', 'node'],
   ['post', '/node/heartbeat', 'node'],
+  ['get', '/node/revocations', 'node'],
   ['get', '/node/bootstrap', 'node'],
   ['get', '/node/nodes', 'node'],
   ['post', '/node/leases', 'node'],

@@ -1,13 +1,15 @@
-/** What is fuzzed in JavaScript: every codec of messages from outside, the frame reader, the invitation. */
+/** What is fuzzed in JavaScript: every codec of messages from outside, frames, invitations, revocation lists. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import type { Codec } from '../codec.ts';
+import { DerReader, TAG } from '../der.ts';
 import { FrameReader } from '../frames.ts';
 import { formatInvitation, parseInvitation } from '../invitation.ts';
 import { fromControlCodec, toControlCodec } from '../messages/control.ts';
 import { p2pdCodec } from '../messages/p2pd-p2pd.ts';
 import { toP2pdCodec, toRdCodec } from '../messages/p2pd-rd.ts';
 import { rdCodec } from '../messages/rd-rd.ts';
+import { parseRevocationBody, parseRevocationList } from '../revocation-list.ts';
 
 export type FuzzTarget = {
   readonly name: string;
@@ -23,6 +25,17 @@ function goldenSeeds(protocol: string): Uint8Array[] {
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => Uint8Array.from(Buffer.from(line.split(' ')[1] ?? '', 'hex')));
+}
+
+/** A CA's certificate, and lists that it signed. */
+const [CA_PEM = '', ...LISTS] = readFileSync(new URL('../test/golden/revocation-list.pem', import.meta.url), 'utf8')
+  .split(/(?<=-----END [^-]+-----\n)/)
+  .filter((block) => block !== '');
+
+/** What the CA signed of a list. */
+function bodyOfList(pem: string): Uint8Array {
+  const der = Uint8Array.from(Buffer.from(pem.replaceAll(/-----[^-]+-----|\n/g, ''), 'base64'));
+  return new DerReader(der).enter(TAG.sequence).raw(TAG.sequence);
 }
 
 function codecTarget<Message extends { readonly t: string }>(name: string, codec: Codec<Message>): FuzzTarget {
@@ -74,9 +87,32 @@ export const TARGETS: readonly FuzzTarget[] = [
         }),
       ),
     ],
-    run: (input) => {
+    run(input) {
       const parsed = parseInvitation(new TextDecoder('latin1').decode(input));
       return parsed.ok ? 'ok' : parsed.code;
+    },
+  },
+  {
+    // As a CA that means harm could sign it: what stands before the signature is no obstacle then.
+    name: 'revocation-list',
+    seeds: LISTS.map(bodyOfList),
+    run(input) {
+      const parsed = parseRevocationBody(input);
+      if (!parsed.ok) return parsed.message;
+      assert.ok(Number.isSafeInteger(parsed.value.number));
+      for (const serial of parsed.value.serials) assert.match(serial, /^(?:0|[1-9a-f][0-9a-f]{0,39})$/);
+      return `ok ${parsed.value.serials.size}`;
+    },
+  },
+  {
+    name: 'revocation-list-pem',
+    seeds: LISTS.map((pem) => new TextEncoder().encode(pem)),
+    run(input) {
+      const parsed = parseRevocationList(new TextDecoder('latin1').decode(input), CA_PEM);
+      // Who has no key of the CA's can only send what it has signed, with other line breaks at most.
+      if (!parsed.ok) return parsed.message;
+      assert.ok(LISTS.some((pem) => Buffer.compare(bodyOfList(pem), bodyOfList(parsed.value.pem)) === 0));
+      return 'ok';
     },
   },
 ];

@@ -56,6 +56,17 @@ export const TunnelStatus = closed({
 });
 export type TunnelStatus = Static<typeof TunnelStatus>;
 
+/** The list of revoked certificates by which a node goes. */
+export const RevocationStatus = closed({
+  number: Count,
+  /** How many certificates are on it. */
+  certificates: Count,
+  issuedAt: Count,
+  /** When the overlay manager last said that it is the current one; null: not since the daemon started. */
+  confirmedAt: Type.Union([Count, Type.Null()]),
+});
+export type RevocationStatus = Static<typeof RevocationStatus>;
+
 export const NodeStatus = closed({
   vi: ViConfig,
   name: Name,
@@ -82,6 +93,8 @@ export const NodeStatus = closed({
   /** What stands in the way, one sentence; null where all is well. */
   problem: Type.Union([Type.String(), Type.Null()]),
   certificateExpiresAt: Count,
+  /** null: the overlay manager has told of none. */
+  revocations: Type.Union([RevocationStatus, Type.Null()]),
   leasedPairs: Count,
 });
 export type NodeStatus = Static<typeof NodeStatus>;

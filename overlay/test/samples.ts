@@ -163,6 +163,7 @@ const node: NodeStatus = {
   ],
   problem: null,
   certificateExpiresAt: 1_790_000_000_000,
+  revocations: { number: 1_780_000_000, certificates: 3, issuedAt: 1_780_000_000_000, confirmedAt: null },
   leasedPairs: 16,
 };
 

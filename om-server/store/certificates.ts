@@ -1,0 +1,126 @@
+/** The certificates that nodes have, by their serial numbers, and those that were revoked before their time. */
+import { fail } from '../../overlay/errors.ts';
+import { ok, type Result } from '../../overlay/lib/result.ts';
+import { REVOCATIONS_MAX, type Revocation } from '../../overlay/revocation-list.ts';
+import { CLOCK_SKEW_MS } from '../ca.ts';
+import type { Database } from './database.ts';
+import type { Node } from './nodes.ts';
+
+/** Certificates of one node that are valid at a time: what a node can put onto the revocation list is bounded. */
+export const CERTIFICATES_PER_NODE_MAX = 16;
+
+const NUMBER = 'revocation_number';
+const ISSUED_AT = 'revocation_issued_at';
+
+/** `departed`: the node said itself that it is gone. `removed`: its operator wants it out. */
+export type RevocationCause = 'departed' | 'removed';
+
+export class Certificates {
+  readonly #database: Database;
+  #number: number;
+
+  constructor(database: Database) {
+    this.#database = database;
+    this.#number = this.#meta(NUMBER);
+  }
+
+  /** Of the list as it is now; 0 where nothing was ever revoked. */
+  get number(): number {
+    return this.#number;
+  }
+
+  /** Call it before the certificate is handed out, within a transaction. LIMIT_REACHED if the node has too many. */
+  issued(node: number, serial: string, expiresAt: number, now: number): Result<void> {
+    this.#database.run('DELETE FROM certificates WHERE node = ? AND expires_at <= ?', node, now - CLOCK_SKEW_MS);
+    const valid = 'SELECT count(*) AS n FROM certificates WHERE node = ? AND expires_at > ?';
+    const row = this.#database.get(valid, node, now);
+    if (Number(row?.['n']) >= CERTIFICATES_PER_NODE_MAX) {
+      const has = `The node has ${CERTIFICATES_PER_NODE_MAX} certificates that are valid`;
+      return fail('LIMIT_REACHED', `${has}; use the last one, or remove the node and let it join again.`);
+    }
+    this.seen(node, serial, expiresAt);
+    return ok();
+  }
+
+  /** A certificate that a node presents: one of before these were written down is known from then on. */
+  seen(node: number, serial: string, expiresAt: number): void {
+    const sql = 'INSERT OR IGNORE INTO certificates (serial, node, expires_at) VALUES (?, ?, ?)';
+    this.#database.run(sql, serial, node, expiresAt);
+  }
+
+  isRevoked(serial: string): boolean {
+    return this.#database.get('SELECT 1 FROM revocations WHERE serial = ?', serial) !== undefined;
+  }
+
+  /**
+   * Revokes all certificates of a node that are valid, those before the last renewal too: they prove the same place.
+   * Within a transaction. The number of them; LIMIT_REACHED where the list is full of nodes that were removed.
+   */
+  revokeAll(node: Pick<Node, 'key'>, cause: RevocationCause, now: number): Result<number> {
+    const rows = this.#database.all('DELETE FROM certificates WHERE node = ? RETURNING serial, expires_at', node.key);
+    const valid = rows.filter((row) => Number(row['expires_at']) > now - CLOCK_SKEW_MS);
+    if (valid.length === 0) return ok(0);
+    this.#prune(now);
+    if (!this.#makeRoom(valid.length)) {
+      // It has given up its place and its certificate itself; that it cannot be listed must not keep it here.
+      if (cause === 'departed') return ok(0);
+      const full = `The revocation list has its ${REVOCATIONS_MAX} certificates`;
+      return fail('LIMIT_REACHED', `${full}; wait until some have expired, or make a VI with a lower certificateDays.`);
+    }
+    for (const row of valid) {
+      this.#database.run(
+        'INSERT OR REPLACE INTO revocations (serial, revoked_at, expires_at, departed) VALUES (?, ?, ?, ?)',
+        String(row['serial']),
+        now,
+        Number(row['expires_at']),
+        Number(cause === 'departed'),
+      );
+    }
+    this.#renumber(now);
+    return ok(valid.length);
+  }
+
+  /** Takes those off the list that would have expired anyway. Whether there were any. */
+  prune(now: number): boolean {
+    return this.#database.transaction(() => {
+      const pruned = this.#prune(now) > 0;
+      if (pruned) this.#renumber(now);
+      return pruned;
+    });
+  }
+
+  list(): { readonly number: number; readonly issuedAt: number; readonly revocations: readonly Revocation[] } {
+    const rows = this.#database.all('SELECT serial, revoked_at FROM revocations ORDER BY serial');
+    const revocations = rows.map((row) => ({ serial: String(row['serial']), revokedAt: Number(row['revoked_at']) }));
+    return { number: this.#number, issuedAt: this.#meta(ISSUED_AT), revocations };
+  }
+
+  /** Those of nodes that left by themselves make way, the first to expire first. */
+  #makeRoom(count: number): boolean {
+    const excess = this.#count() + count - REVOCATIONS_MAX;
+    if (excess <= 0) return true;
+    const sql = `DELETE FROM revocations WHERE serial IN
+      (SELECT serial FROM revocations WHERE departed = 1 ORDER BY expires_at LIMIT ?)`;
+    return this.#database.run(sql, excess) === excess;
+  }
+
+  #count(): number {
+    return Number(this.#database.get('SELECT count(*) AS n FROM revocations')?.['n']);
+  }
+
+  #prune(now: number): number {
+    return this.#database.run('DELETE FROM revocations WHERE expires_at <= ?', now - CLOCK_SKEW_MS);
+  }
+
+  /** At least the seconds since 1970: also of an overlay manager restored from a backup, the numbers go on growing. */
+  #renumber(now: number): void {
+    this.#number = Math.max(this.#number + 1, Math.floor(now / 1000));
+    const sql = 'INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)';
+    this.#database.run(sql, NUMBER, String(this.#number));
+    this.#database.run(sql, ISSUED_AT, String(now));
+  }
+
+  #meta(key: string): number {
+    return Number(this.#database.get('SELECT value FROM meta WHERE key = ?', key)?.['value'] ?? 0);
+  }
+}
