@@ -42,6 +42,7 @@ function nodeText(node: NodeStatus): string {
     ...node.security.map((tunnel): [string, string] => ['', tunnelText(tunnel)]),
     ['P2P daemon', daemonText(node)],
     ['certificate', `valid until ${new Date(node.certificateExpiresAt).toISOString()}`],
+    ['revocations', revocationsText(node.revocations)],
   ];
   if (node.problem !== null) rows.push(['problem', paint('red', node.problem)]);
   return fields(rows);
@@ -58,6 +59,14 @@ function ringText(node: NodeStatus): string {
   const predecessor = node.predecessor === null ? 'none' : formatId(node.predecessor);
   const successors = node.successors.map((id) => formatId(id)).join(' ') || 'none';
   return `${phase}; predecessor ${predecessor}; successors ${successors}`;
+}
+
+function revocationsText(list: NodeStatus['revocations']): string {
+  if (list === null) return 'none';
+  const certificates = `${list.certificates} certificate${list.certificates === 1 ? '' : 's'}`;
+  const age = formatDuration(Math.max(0, systemClock.wall() - (list.confirmedAt ?? list.issuedAt)));
+  const state = list.confirmedAt === null ? `issued ${age} ago, not confirmed since the start` : `current ${age} ago`;
+  return `list ${list.number}, ${certificates}, ${state}`;
 }
 
 function daemonText(node: NodeStatus): string {

@@ -77,6 +77,7 @@ const node: NodeStatus = {
   ],
   problem: null,
   certificateExpiresAt: 4_000_000_000_000,
+  revocations: { number: 7, certificates: 1, issuedAt: 1_790_000_000_000, confirmedAt: null },
   leasedPairs: 8,
 };
 
@@ -94,6 +95,7 @@ const tunnel: TunnelStatus = {
   uses: ['successor'],
   rttMs: 0.5,
   mtu: 1380,
+  shape: { out: null, in: null },
   packetsIn: 1,
   packetsOut: 2,
   bytesIn: 3,

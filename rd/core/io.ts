@@ -50,8 +50,12 @@ export type NodeSetup = {
   readonly leaseMsLeft: number;
 };
 
-/** What a certificate in a control message says, checked against the VI's CA and the association's key. */
-export type CertificateCheck = Result<CertificateClaims>;
+/** What a certificate in a control message says, checked against the VI's CA, its list and the association's key. */
+export type CertificateCheck = Result<ProvenClaims>;
+export type ProvenClaims = CertificateClaims & {
+  /** Left out for nodes of this daemon. */
+  readonly certificate?: { readonly serial: string; readonly msLeft: number };
+};
 
 export type Input =
   | { readonly kind: 'node.open'; readonly node: NodeRef; readonly setup: NodeSetup }
@@ -88,6 +92,8 @@ export type Input =
       /** Of the certificate in con_req and con_resp; undefined for other messages. */
       readonly check: CertificateCheck | undefined;
     }
+  /** Certificates of the node's VI that are not accepted any more, by their serial numbers; all of them each time. */
+  | { readonly kind: 'revoked'; readonly node: NodeRef; readonly serials: ReadonlySet<string> }
   /** Answers `leases.request` and `leases.keep`; undefined: the overlay manager did not answer. */
   | {
       readonly kind: 'leases';
@@ -170,6 +176,8 @@ export type Output =
     }
   | { readonly kind: 'ring'; readonly node: NodeRef; readonly report: RingReportMessage }
   | { readonly kind: 'lookup.answer'; readonly node: NodeRef; readonly answer: ToRd & { t: 'lookup.answer' } }
+  /** A tunnel was ended because its peer's certificate is void. */
+  | { readonly kind: 'tunnel.voided'; readonly node: NodeRef; readonly peer: Id; readonly code: ErrorCode }
   | { readonly kind: 'left'; readonly node: NodeRef }
   /** A peer whose certificate is fine was refused all the same: somebody should know. */
   | { readonly kind: 'complaint'; readonly node: NodeRef; readonly peer: Id; readonly code: ErrorCode }

@@ -50,10 +50,10 @@ export class Letters {
   }
 
   /** A refusal of nothing in particular: this end has no such tunnel any more, whoever holds it. */
-  sayGone({ association, peer }: Tunnel): void {
+  sayGone({ association, peer }: Tunnel, code: ErrorCode = 'NOT_FOUND'): void {
     if (association === undefined) return;
     const { id, vi } = this.#setup();
-    const message = { request: 0, vi: vi.id, from: id, to: peer, code: 'NOT_FOUND' } as const;
+    const message = { request: 0, vi: vi.id, from: id, to: peer, code };
     this.#send(association, { t: 'con_refused', ...message });
   }
 

@@ -17,6 +17,11 @@ export const ATTEMPTS_MAX = 4096;
 /** A tunnel whose association was replaced waits so long for its peer to confirm it. */
 export const REBIND_MS = 6000;
 
+/** A peer's next certificate is asked for when this part of what is left of its present one is over. */
+export const ASK_AGAIN_AFTER = 3 / 4;
+/** Shortest time between two such questions. */
+export const ASK_AGAIN_MS = 5000;
+
 /** What is remembered of peers' requests after their tunnel has gone, so that a late copy is not taken for a new one. */
 export const SEEN_MS = 60_000;
 export const SEEN_MAX = 8192;

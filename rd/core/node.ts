@@ -23,7 +23,7 @@ import type {
 import { blockOf, Leases } from './leases.ts';
 import type { ConReq, ConResp } from './letters.ts';
 import { RouteTable } from './routes.ts';
-import { carriesPackets, describeTunnel, type FarEnd, type Tunnel } from './tunnel.ts';
+import { carriesPackets, describeTunnel, type FarEnd, proofOf, type Tunnel } from './tunnel.ts';
 import { Tunnels } from './tunnels.ts';
 
 export class NodeCore {
@@ -62,6 +62,7 @@ export class NodeCore {
       set: (plan) => this.#set(plan),
       unset: (peer) => this.#unset(peer),
       complain: (peer, code) => emit({ kind: 'complaint', node: ref, peer, code }),
+      voided: (peer, code) => this.#emit({ kind: 'tunnel.voided', node: this.#ref, peer, code }),
     });
   }
 
@@ -71,9 +72,13 @@ export class NodeCore {
 
   /** Base addresses or the certificate have changed, and with that perhaps the groups. */
   update(contact: Uint8Array, certificate: Uint8Array, groups: readonly string[], now: Millis): void {
-    const isSame = sameGroups(this.#setup.groups, groups);
-    this.#setup = { ...this.#setup, contact, certificate, groups };
-    if (!isSame) this.tunnels.reconsider(now);
+    const before = this.#setup;
+    this.#setup = { ...before, contact, certificate, groups };
+    const isNew =
+      certificate.length !== before.certificate.length ||
+      certificate.some((byte, index) => byte !== before.certificate[index]);
+    if (!sameGroups(before.groups, groups)) this.tunnels.reconsider(now);
+    else if (isNew) this.tunnels.introduceAgain(now);
   }
 
   close(): void {
@@ -128,7 +133,7 @@ export class NodeCore {
   }
 
   conReq(message: ConReq, association: AssociationRef, check: CertificateCheck | undefined, now: Millis): void {
-    const introduction = this.#introduce(message, association, check);
+    const introduction = this.#introduce(message, association, check, now);
     if (typeof introduction === 'string') {
       const answer = { request: message.request, vi: message.vi, from: message.to, to: message.from.node };
       const refusal = { t: 'con_refused', ...answer, code: introduction } as const;
@@ -139,7 +144,7 @@ export class NodeCore {
   }
 
   conResp(message: ConResp, association: AssociationRef, check: CertificateCheck | undefined, now: Millis): void {
-    const introduction = this.#introduce(message, association, check);
+    const introduction = this.#introduce(message, association, check, now);
     if (typeof introduction === 'string') {
       return this.tunnels.answeredByStranger(message.from.node, message.request, introduction, association, now);
     }
@@ -251,10 +256,12 @@ export class NodeCore {
     message: ConReq | ConResp,
     association: AssociationRef,
     check: CertificateCheck | undefined,
+    now: Millis,
   ): { contact: ContactInfo; far: FarEnd } | ErrorCode {
     const { from } = message;
     if (message.t === 'con_req' && message.version !== RD_RD_VERSION) return 'BAD_VERSION';
-    if (check === undefined || !check.ok) return 'CERTIFICATE_REFUSED';
+    if (check === undefined) return 'CERTIFICATE_REFUSED';
+    if (!check.ok) return check.code;
     const claims = check.value;
     if (claims.vi !== this.#setup.vi.id || claims.id !== formatId(from.node)) return 'CERTIFICATE_REFUSED';
     // What counts is the certificate; a daemon that says something else of its node is not to be trusted with it.
@@ -270,7 +277,8 @@ export class NodeCore {
     const record = { id: from.node, incarnation: from.incarnation, contact: from.contact };
     const addresses = { ipv4: claims.ipv4, ipv6: idAddress(prefix, from.node) };
     const { name, groups } = claims;
-    return { contact, far: { record, name, ...addresses, p2pdPort: from.p2pdPort, groups } };
+    const certificate = proofOf(claims, now);
+    return { contact, far: { record, name, ...addresses, p2pdPort: from.p2pdPort, groups, certificate } };
   }
 
   #set(plan: TunnelPlan): void {

@@ -23,7 +23,9 @@ import { NodeCore } from './node.ts';
 /** Inputs that one open node handles. */
 type NodeInput = Extract<
   Input,
-  { kind: 'node.update' | 'p2pd' | 'p2pd.closed' | 'p2pd.send' | 'leases' | 'leases.kept' | 'tunnel.broken' }
+  {
+    kind: 'node.update' | 'p2pd' | 'p2pd.closed' | 'p2pd.send' | 'leases' | 'leases.kept' | 'tunnel.broken' | 'revoked';
+  }
 >;
 
 export class RdCore {
@@ -118,6 +120,7 @@ export class RdCore {
       case 'leases':
       case 'leases.kept':
       case 'tunnel.broken':
+      case 'revoked':
         return this.#toNode(input, now);
     }
   }
@@ -141,6 +144,8 @@ export class RdCore {
         return node.leases.kept(input.pairs, input.msLeft, now);
       case 'tunnel.broken':
         return node.tunnels.broken(input.peer, now);
+      case 'revoked':
+        return node.tunnels.revoked(input.serials, now);
     }
   }
 

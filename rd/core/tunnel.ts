@@ -22,10 +22,11 @@
  */
 import type { NodeRecord } from '../../overlay/fields.ts';
 import type { Id } from '../../overlay/id.ts';
-import type { Millis } from '../../overlay/lib/clock.ts';
+import { after, type Millis } from '../../overlay/lib/clock.ts';
 import type { RdTunnel } from '../../overlay/messages/p2pd-rd.ts';
 import type { ContactInfo } from './contact.ts';
-import type { AssociationRef, LinkAddresses, NodeSetup } from './io.ts';
+import type { AssociationRef, LinkAddresses, NodeSetup, ProvenClaims } from './io.ts';
+import { ASK_AGAIN_AFTER, ASK_AGAIN_MS } from './limits.ts';
 import type { Security } from './security.ts';
 
 export type Phase = 'setting-up' | 'up' | 'lost' | 'releasing';
@@ -44,6 +45,15 @@ export type Ask = {
   readonly giveUpAt: Millis;
 };
 
+/** The certificate by which a peer proves what it is. */
+export type Proof = {
+  readonly serial: string;
+  /** When it expires. */
+  readonly until: Millis;
+  /** When the end that holds the tunnel asks for the next one: nodes renew theirs earlier. */
+  readonly askAt: Millis;
+};
+
 /** What the peer told of itself, proven by its certificate. */
 export type FarEnd = {
   readonly record: NodeRecord;
@@ -52,6 +62,8 @@ export type FarEnd = {
   readonly ipv6: string;
   readonly p2pdPort: number;
   readonly groups: readonly string[];
+  /** undefined for a node of this daemon. */
+  readonly certificate: Proof | undefined;
 };
 
 export type Tunnel = {
@@ -101,6 +113,16 @@ export function createTunnel(peer: Id, contact: ContactInfo, now: Millis): Tunne
     ask: undefined,
     until: undefined,
   };
+}
+
+export function proofOf({ certificate }: ProvenClaims, now: Millis): Proof | undefined {
+  if (certificate === undefined) return undefined;
+  return askingAgain({ serial: certificate.serial, until: after(now, certificate.msLeft), askAt: now }, now);
+}
+
+/** The same proof, asked for anew when most of what is left of its time is over. */
+export function askingAgain(proof: Proof, now: Millis): Proof {
+  return { ...proof, askAt: after(now, Math.max((proof.until - now) * ASK_AGAIN_AFTER, ASK_AGAIN_MS)) };
 }
 
 /** Whether packets go through it. */

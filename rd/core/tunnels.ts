@@ -14,7 +14,15 @@ import { type ConReq, type ConResp, Letters, type Release } from './letters.ts';
 import { GIVE_UP_MS, REBIND_MS } from './limits.ts';
 import { Pairs } from './pairs.ts';
 import type { Security } from './security.ts';
-import { carriesPackets, createTunnel, describeTunnel, type FarEnd, sameFarEnd, type Tunnel } from './tunnel.ts';
+import {
+  askingAgain,
+  carriesPackets,
+  createTunnel,
+  describeTunnel,
+  type FarEnd,
+  sameFarEnd,
+  type Tunnel,
+} from './tunnel.ts';
 
 export type TunnelHost = {
   readonly setup: () => NodeSetup;
@@ -26,7 +34,12 @@ export type TunnelHost = {
   readonly unset: (peer: Id) => void;
   /** The peer was refused for a reason that its operator or ours should hear of. */
   readonly complain: (peer: Id, code: ErrorCode) => void;
+  /** A tunnel has ended because of its peer's certificate. */
+  readonly voided: (peer: Id, code: ErrorCode) => void;
 };
+
+/** Codes with which a peer says that it has ended the tunnel. */
+const GONE: readonly ErrorCode[] = ['NOT_FOUND', 'CERTIFICATE_REVOKED', 'CERTIFICATE_REFUSED'];
 
 export class Tunnels {
   readonly #host: TunnelHost;
@@ -180,7 +193,7 @@ export class Tunnels {
   refused(peer: Id, request: number, code: ErrorCode, association: AssociationRef, now: Millis): void {
     const tunnel = this.#tunnels.get(peer);
     if (tunnel === undefined || this.#host.associations.keyOf(association) !== tunnel.contact.key) return;
-    if (request === 0 && code === 'NOT_FOUND') {
+    if (request === 0 && GONE.includes(code)) {
       this.#die(tunnel, now);
     } else if (tunnel.ask?.kind === 'con_req' && tunnel.ask.request === request) {
       // The peer keeps nothing of a refused request, so there is nothing to release.
@@ -219,6 +232,42 @@ export class Tunnels {
       return this.#forget(tunnel, now);
     }
     this.#announce(tunnel, now);
+  }
+
+  // What becomes of certificates.
+
+  /** Ends the tunnels to the nodes of these certificates. */
+  revoked(serials: ReadonlySet<string>, now: Millis): void {
+    for (const tunnel of this.#tunnels.values()) {
+      const serial = tunnel.far?.certificate?.serial;
+      if (serial !== undefined && serials.has(serial)) this.#void(tunnel, 'CERTIFICATE_REVOKED', now);
+    }
+  }
+
+  /** Our own certificate is a new one: the peers of tunnels that we hold are shown it, others ask for it in time. */
+  introduceAgain(now: Millis): void {
+    for (const tunnel of this.#tunnels.values()) if (tunnel.phase === 'up') this.#introduceTo(tunnel, now);
+  }
+
+  /** Repeats the con_req of a tunnel that we hold: each end shows its certificate. */
+  #introduceTo(tunnel: Tunnel, now: Millis): void {
+    // One that is under way may have been answered already, with what we had before.
+    if (tunnel.hold !== 'none' && tunnel.ask?.kind !== 'release') this.#asks.start(tunnel, 'con_req', now);
+  }
+
+  #watchProof(tunnel: Tunnel, now: Millis): void {
+    const proof = tunnel.far?.certificate;
+    if (tunnel.far === undefined || proof === undefined) return;
+    if (proof.until <= now) return this.#void(tunnel, 'CERTIFICATE_REFUSED', now);
+    if (proof.askAt > now) return;
+    tunnel.far = { ...tunnel.far, certificate: askingAgain(proof, now) };
+    if (tunnel.phase === 'up') this.#introduceTo(tunnel, now);
+  }
+
+  #void(tunnel: Tunnel, code: ErrorCode, now: Millis): void {
+    this.#letters.sayGone(tunnel, code);
+    this.#host.voided(tunnel.peer, code);
+    this.#die(tunnel, now);
   }
 
   // What becomes of associations and of the data plane.
@@ -287,7 +336,9 @@ export class Tunnels {
 
   deadline(): Millis | undefined {
     let least = Number.POSITIVE_INFINITY;
-    for (const { ask, until, answerUntil } of this.#tunnels.values()) {
+    for (const { ask, until, answerUntil, far } of this.#tunnels.values()) {
+      const proof = far?.certificate;
+      if (proof !== undefined) least = Math.min(least, proof.until, proof.askAt);
       if (ask !== undefined) least = Math.min(least, ask.nextAt, ask.giveUpAt);
       if (until !== undefined) least = Math.min(least, until);
       if (answerUntil !== undefined) least = Math.min(least, answerUntil);
@@ -297,6 +348,8 @@ export class Tunnels {
 
   timer(now: Millis): void {
     for (const tunnel of this.#tunnels.values()) {
+      this.#watchProof(tunnel, now);
+      if (!this.#tunnels.has(tunnel.peer)) continue;
       if (tunnel.answerUntil !== undefined && tunnel.answerUntil <= now) this.#dropHold(tunnel, now);
       if (tunnel.until !== undefined && tunnel.until <= now) this.#outOfTime(tunnel, now);
       const { ask } = tunnel;

@@ -3,6 +3,7 @@ import { createHash, X509Certificate } from 'node:crypto';
 import { fail } from '../../overlay/errors.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
 import { type CertificateClaims, parseClaims } from '../../overlay/om-api.ts';
+import { serialOf } from '../../overlay/revocation-list.ts';
 import type { CertificateCheck } from '../core/io.ts';
 import { fingerprintOf } from './identity.ts';
 
@@ -14,14 +15,25 @@ type Checked = {
   /** Milliseconds since 1970. */
   readonly from: number;
   readonly until: number;
+  readonly serial: string;
 };
 
 export class CertificateVerifier {
   /** By CA and certificate; a refusal is not remembered, so nobody can fill the table with rubbish. */
   readonly #checked = new Map<string, Checked>();
 
-  /** `key`: SHA-256 of the public key that the association has proven. `wall`: milliseconds since 1970. */
-  check(certificate: Uint8Array, caPem: string, key: string, wall: number): CertificateCheck {
+  /**
+   * `key`: SHA-256 of the public key that the association has proven. `revoked`: serial numbers. `wall`: milliseconds
+   * since 1970. The end of a certificate is taken exactly; its beginning lies CLOCK_SKEW_MS of the overlay manager before
+   * it was made, so that a clock may be slow by so much.
+   */
+  check(
+    certificate: Uint8Array,
+    caPem: string,
+    key: string,
+    wall: number,
+    revoked: ReadonlySet<string>,
+  ): CertificateCheck {
     const name = createHash('sha256').update(caPem).update(certificate).digest('base64');
     let checked = this.#checked.get(name);
     if (checked === undefined) {
@@ -34,7 +46,10 @@ export class CertificateVerifier {
     if (wall < checked.from || wall > checked.until) {
       return fail('CERTIFICATE_REFUSED', 'The certificate is not valid at this time.');
     }
-    return checked.key === key ? ok(checked.claims) : fail('CERTIFICATE_REFUSED', 'The certificate has another key.');
+    if (checked.key !== key) return fail('CERTIFICATE_REFUSED', 'The certificate has another key.');
+    const { claims, serial, until } = checked;
+    if (revoked.has(serial)) return fail('CERTIFICATE_REVOKED');
+    return ok({ ...claims, certificate: { serial, msLeft: until - wall } });
   }
 }
 
@@ -48,7 +63,7 @@ function verify(certificate: Uint8Array, caPem: string): Result<Checked> {
     const claims = claimsOf(parsed);
     if (claims === undefined) return fail('CERTIFICATE_REFUSED', 'The certificate names no node.');
     const times = { from: parsed.validFromDate.getTime(), until: parsed.validToDate.getTime() };
-    return ok({ claims, key: fingerprintOf(parsed.publicKey), ...times });
+    return ok({ claims, key: fingerprintOf(parsed.publicKey), serial: serialOf(parsed), ...times });
   } catch {
     return fail('CERTIFICATE_REFUSED', 'The certificate cannot be read.');
   }

@@ -1,16 +1,19 @@
 /** The certificates under which this daemon answers for VIs: one for each VI, of any of its nodes here. */
 import type { DataPlane } from '../../native/index.ts';
-import type { Result } from '../../overlay/lib/result.ts';
+import { ok, type Result } from '../../overlay/lib/result.ts';
 import type { Membership } from './files.ts';
+import type { Revocations } from './revocations.ts';
 
 export class Credentials {
   readonly #plane: () => DataPlane;
   readonly #privateKeyPem: string;
+  readonly #revocations: Pick<Revocations, 'pemOf'>;
   readonly #nodes = new Map<unknown, Membership>();
 
-  constructor(plane: () => DataPlane, privateKeyPem: string) {
+  constructor(plane: () => DataPlane, privateKeyPem: string, revocations: Pick<Revocations, 'pemOf'>) {
     this.#plane = plane;
     this.#privateKeyPem = privateKeyPem;
+    this.#revocations = revocations;
   }
 
   /** Uses the certificate of this node, and a new one in place of its old one. */
@@ -29,6 +32,18 @@ export class Credentials {
     else this.#set(heir);
   }
 
+  /** After a change of what the CA has revoked: once for each VI under it. */
+  refresh(caPem: string): Result<void> {
+    const current = new Map<string, Membership>();
+    for (const membership of this.#nodes.values())
+      if (membership.ca === caPem) current.set(membership.vi.id, membership);
+    for (const membership of current.values()) {
+      const set = this.#set(membership);
+      if (!set.ok) return set;
+    }
+    return ok();
+  }
+
   #set({ vi, certificate, ca }: Membership): Result<void> {
     return this.#plane().setCredential({
       serverName: vi.id,
@@ -37,7 +52,7 @@ export class Credentials {
       caPem: ca,
       ciphers: vi.definition.security.ciphers,
       rekeySeconds: vi.definition.security.rekeySeconds,
-      crlPem: null,
+      crlPem: this.#revocations.pemOf(ca),
     });
   }
 }

@@ -23,6 +23,7 @@ import { loadIdentity, type RdIdentity } from './identity.ts';
 import { checkPrivileges, Kernel } from './kernel.ts';
 import { Members } from './members.ts';
 import { P2pdServer } from './p2pd-server.ts';
+import { Revocations } from './revocations.ts';
 import { nodeStatus } from './status.ts';
 import { VERSION } from './version.ts';
 
@@ -112,7 +113,8 @@ class Daemon {
         return ownFamilies(underlay());
       },
     };
-    this.#engine = new Engine(setup, plane, log);
+    const revocations = new Revocations(log);
+    this.#engine = new Engine(setup, plane, revocations, log);
     const p2pdSocket = join(config.run, P2PD_SOCKET);
     let nodes = 0;
     const host: Host = {
@@ -120,7 +122,8 @@ class Daemon {
       data,
       identity,
       kernel: new Kernel(data, log),
-      credentials: new Credentials(plane, identity.privateKeyPem),
+      credentials: new Credentials(plane, identity.privateKeyPem, revocations),
+      revocations,
       engine: this.#engine,
       plane,
       endpoints: () => ownEndpoints(this.#underlay, withPort(addresses.advertise, this.#underlay.port)),
@@ -128,6 +131,12 @@ class Daemon {
       nextRef: () => ++nodes as NodeRef,
       log,
     };
+    revocations.onChange((caPem) => {
+      // New handshakes first, or who is cut off would be there again at once.
+      const refreshed = host.credentials.refresh(caPem);
+      if (!refreshed.ok) log.error({ problem: refreshed.message }, 'the data plane does not take the revocation list');
+      this.#engine.revoked(caPem);
+    });
     this.#members = new Members(host, (vi, others) => this.#fitTimers(vi, others));
     this.#p2pds = new P2pdServer({
       path: p2pdSocket,

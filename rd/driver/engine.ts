@@ -6,6 +6,7 @@ import { formatId } from '../../overlay/id.ts';
 import { type Clock, systemClock } from '../../overlay/lib/clock.ts';
 import type { Log } from '../../overlay/lib/log.ts';
 import { type RdMessage, rdCodec } from '../../overlay/messages/rd-rd.ts';
+import { serialOf } from '../../overlay/revocation-list.ts';
 import { KEY_BYTES } from '../core/contact.ts';
 import {
   type AssociationDown,
@@ -25,6 +26,7 @@ import { CertificateVerifier } from './certificates.ts';
 import { Complaints } from './complaints.ts';
 import { fingerprintOf } from './identity.ts';
 import type { NodePlane } from './node-plane.ts';
+import type { Revocations } from './revocations.ts';
 
 /** What a virtual node does about the core's decisions. */
 export type NodeActions = {
@@ -33,7 +35,10 @@ export type NodeActions = {
   readonly plane: NodePlane;
   act(output: NodeOutput): void;
 };
-export type NodeOutput = Exclude<Extract<Output, { node: NodeRef }>, { kind: 'tunnel.set' | 'complaint' }>;
+export type NodeOutput = Exclude<
+  Extract<Output, { node: NodeRef }>,
+  { kind: 'tunnel.set' | 'tunnel.voided' | 'complaint' }
+>;
 
 /** What the P2P daemons' server does about them. */
 export type SessionActions = {
@@ -55,6 +60,7 @@ type AssociationRow = Counters['associations'][number];
 export class Engine {
   readonly #core: RdCore;
   readonly #plane: () => DataPlane;
+  readonly #revocations: Pick<Revocations, 'serialsOf'>;
   readonly #log: Log;
   readonly #complaints: Complaints;
   readonly #clock: Clock;
@@ -62,6 +68,8 @@ export class Engine {
   readonly #nodes = new Map<NodeRef, NodeActions>();
   /** SHA-256 of the key at the other end of each association that is up, hexadecimal. */
   readonly #keys = new Map<AssociationRef, string>();
+  /** VI and certificate, by its serial number, under which the peer of each association came up. */
+  readonly #serials = new Map<AssociationRef, { readonly vi: string; readonly serial: string }>();
   readonly #payloadBytesMax = new Map<AssociationRef, number>();
   readonly #inputs: Input[] = [];
   #isRunning = false;
@@ -70,9 +78,16 @@ export class Engine {
   /** Control messages that could not be read. */
   garbage = 0;
 
-  constructor(setup: RdSetup, plane: () => DataPlane, log: Log, clock: Clock = systemClock) {
+  constructor(
+    setup: RdSetup,
+    plane: () => DataPlane,
+    revocations: Pick<Revocations, 'serialsOf'>,
+    log: Log,
+    clock: Clock = systemClock,
+  ) {
     this.#core = new RdCore(setup);
     this.#plane = plane;
+    this.#revocations = revocations;
     this.#log = log;
     this.#complaints = new Complaints(log, clock);
     this.#clock = clock;
@@ -85,6 +100,22 @@ export class Engine {
   remove(ref: NodeRef): void {
     this.input({ kind: 'node.close', node: ref });
     this.#nodes.delete(ref);
+  }
+
+  /** Ends tunnels to nodes, and associations with daemons, whose certificate this CA has revoked. */
+  revoked(caPem: string): void {
+    const serials = this.#revocations.serialsOf(caPem);
+    const vis = new Set<string>();
+    for (const [node, actions] of this.#nodes) {
+      if (actions.caPem !== caPem) continue;
+      vis.add(actions.vi);
+      this.input({ kind: 'revoked', node, serials });
+    }
+    for (const [association, peer] of this.#serials) {
+      if (!vis.has(peer.vi) || !serials.has(peer.serial)) continue;
+      this.#log.warn({ association, code: 'CERTIFICATE_REVOKED' }, 'association ended: its certificate was revoked');
+      this.#plane().closeAssociation(association as number as AssociationHandle);
+    }
   }
 
   /** Inputs that come while outputs are carried out wait for their turn. */
@@ -111,6 +142,7 @@ export class Engine {
   planeClosed(): void {
     const associations = [...this.#keys.keys()];
     this.#keys.clear();
+    this.#serials.clear();
     this.#payloadBytesMax.clear();
     for (const association of associations) this.input({ kind: 'association.down', association, reason: 'lost' });
   }
@@ -190,6 +222,10 @@ export class Engine {
         const peer = formatId(output.peer);
         return this.#complaints.warn({ peer, code: output.code, problem: ERRORS[output.code].text }, 'peer refused');
       }
+      case 'tunnel.voided': {
+        const { peer, code } = output;
+        return this.#log.warn({ peer: formatId(peer), code, problem: ERRORS[code].text }, 'tunnel ended');
+      }
       case 'tunnel.unset':
       case 'publish':
       case 'leases.request':
@@ -215,14 +251,23 @@ export class Engine {
     switch (event.type) {
       case 'association.up': {
         const association = event.association as number as AssociationRef;
-        const key = fingerprintOf(new X509Certificate(event.peerCertificate).publicKey);
+        const certificate = new X509Certificate(event.peerCertificate);
+        const key = fingerprintOf(certificate.publicKey);
+        const serial = serialOf(certificate);
+        if (this.#isRevoked(event.serverName, serial)) {
+          // The list came while the handshake went on.
+          this.#complaints.warn({ peer: event.peer, problem: ERRORS.CERTIFICATE_REVOKED.text }, 'peer refused');
+          return this.#plane().closeAssociation(event.association);
+        }
         this.#keys.set(association, key);
+        this.#serials.set(association, { vi: event.serverName, serial });
         const short = key.slice(0, KEY_BYTES * 2);
         return this.input({ kind: 'association.up', association, endpoint: event.peer, key: short });
       }
       case 'association.down': {
         const association = event.association as number as AssociationRef;
         this.#keys.delete(association);
+        this.#serials.delete(association);
         this.#payloadBytesMax.delete(association);
         this.#log.debug({ peer: event.peer, reason: event.reason }, 'association down');
         return this.input({ kind: 'association.down', association, reason: DOWN[event.reason] });
@@ -260,9 +305,15 @@ export class Engine {
     const key = this.#keys.get(association);
     const node = [...this.#nodes.values()].find(({ vi }) => vi === message.vi);
     if (key === undefined || node === undefined) return undefined;
-    const check = this.#verifier.check(message.from.certificate, node.caPem, key, this.#clock.wall());
+    const revoked = this.#revocations.serialsOf(node.caPem);
+    const check = this.#verifier.check(message.from.certificate, node.caPem, key, this.#clock.wall(), revoked);
     if (!check.ok) this.#complaints.warn({ peer: formatId(message.from.node), problem: check.message }, 'peer refused');
     return check;
+  }
+
+  #isRevoked(vi: string, serial: string): boolean {
+    const caPem = [...this.#nodes.values()].find((node) => node.vi === vi)?.caPem;
+    return caPem !== undefined && this.#revocations.serialsOf(caPem).has(serial);
   }
 
   #nodeFailed(handle: NodeHandle, errno: number): void {

@@ -38,6 +38,7 @@ export const Membership = closed({
 export type Membership = Static<typeof Membership>;
 
 const FILE = 'membership.json';
+const REVOCATIONS_FILE = 'revocations.pem';
 
 export class DataDirectory {
   readonly path: string;
@@ -88,6 +89,20 @@ export class DataDirectory {
 
   saveMembership(membership: Membership): Result<void> {
     return this.write(join(this.nodePath(membership), FILE), `${JSON.stringify(membership, undefined, 2)}\n`);
+  }
+
+  /** The revocation list of the membership's CA, PEM. */
+  saveRevocations(membership: Membership, pem: string): Result<void> {
+    return this.write(join(this.nodePath(membership), REVOCATIONS_FILE), pem);
+  }
+
+  /** undefined where there is none, or none that can be read. */
+  revocations(membership: Membership): string | undefined {
+    try {
+      return this.read(join(this.nodePath(membership), REVOCATIONS_FILE));
+    } catch {
+      return undefined;
+    }
   }
 
   removeMembership(membership: Membership): Result<void> {

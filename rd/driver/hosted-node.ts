@@ -8,6 +8,7 @@ import { type Id, parseId } from '../../overlay/id.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
 import type { Log } from '../../overlay/lib/log.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
+import type { RevocationStatus } from '../../overlay/messages/control.ts';
 import type { RingReportMessage, ToP2pd } from '../../overlay/messages/p2pd-rd.ts';
 import { LEASE_MS } from '../../overlay/om-api.ts';
 import type { RdConfig } from '../../overlay/rd-config.ts';
@@ -28,6 +29,7 @@ import { NodePlane } from './node-plane.ts';
 import { OmLink } from './om-link.ts';
 import { P2pdProcess } from './p2pd-process.ts';
 import { recordsOf } from './records.ts';
+import type { Revocations } from './revocations.ts';
 import { RingWatch } from './ring-watch.ts';
 import { SavedMembership } from './saved-membership.ts';
 import { TunnelShapes } from './tunnel-shapes.ts';
@@ -56,6 +58,7 @@ export type Host = {
   readonly identity: RdIdentity;
   readonly kernel: Kernel;
   readonly credentials: Credentials;
+  readonly revocations: Revocations;
   readonly engine: Engine;
   readonly plane: () => DataPlane;
   readonly endpoints: () => readonly Endpoint[];
@@ -87,6 +90,8 @@ export class HostedNode implements NodeActions {
   readonly #closed = Promise.withResolvers<void>();
   readonly #log: Log;
   readonly #lookups = new Lookups();
+  /** Number of the revocation list that is on the disk. */
+  #savedRevocations = 0;
   /** Messages for the P2P daemon that wait until the kernel has the addresses they speak of. */
   #outbox: (() => void)[] = [];
 
@@ -100,11 +105,14 @@ export class HostedNode implements NodeActions {
     const incarnation = Math.max(systemClock.wall(), membership.incarnation + 1);
     this.#saved = new SavedMembership(host.data, { ...membership, incarnation }, log);
     this.#log = log;
+    this.#recallRevocations();
     this.om = new OmLink({
       membership: () => this.membership,
       privateKeyPem: host.identity.privateKeyPem,
       contact: () => this.#refreshContact(),
       renewed: (certificate) => this.#renewed(certificate),
+      revocationsNumber: () => host.revocations.numberOf(this.caPem),
+      revocations: (number, list) => this.#followRevocations(number, list),
       removed: onRemoved,
       log,
     });
@@ -134,6 +142,10 @@ export class HostedNode implements NodeActions {
 
   get caPem(): string {
     return this.membership.ca;
+  }
+
+  get revocations(): RevocationStatus | null {
+    return this.#host.revocations.statusOf(this.caPem);
   }
 
   get plane(): NodePlane {
@@ -457,6 +469,35 @@ export class HostedNode implements NodeActions {
     if (!set.ok) this.#log.error({ problem: set.message }, 'the renewed certificate cannot be used');
     this.#refreshContact();
     this.#log.info('certificate renewed');
+  }
+
+  /** The list of an earlier life holds also while the overlay manager does not answer. */
+  #recallRevocations(): void {
+    const { data, revocations } = this.#host;
+    const pem = data.revocations(this.membership);
+    const taken = pem === undefined ? ok() : revocations.take(this.caPem, pem);
+    // Another node under the same CA may have saved a newer one.
+    if (!taken.ok && taken.code !== 'CONFLICT')
+      this.#log.error(
+        { problem: taken.message },
+        'the saved revocation list cannot be used; a new one will be fetched',
+      );
+  }
+
+  #followRevocations(number: number, list: string | undefined): void {
+    const { data, revocations } = this.#host;
+    const taken = list === undefined ? ok() : revocations.take(this.caPem, list);
+    if (!taken.ok) {
+      this.#log.error({ problem: taken.message }, 'the overlay manager’s revocation list is not taken');
+      return;
+    }
+    revocations.confirm(this.caPem, number);
+    const current = revocations.numberOf(this.caPem);
+    const pem = revocations.pemOf(this.caPem);
+    if (pem === null || this.#savedRevocations === current) return;
+    const saved = data.saveRevocations(this.membership, pem);
+    if (saved.ok) this.#savedRevocations = current;
+    else this.#log.error({ problem: saved.message }, 'the revocation list cannot be saved; trying again');
   }
 
   async #lease(request: string, count: number): Promise<void> {

@@ -22,6 +22,10 @@ export type OmLinkOptions = {
   readonly privateKeyPem: string;
   readonly contact: () => Uint8Array;
   readonly renewed: (certificatePem: string) => void;
+  /** Of the revocation list that we have; 0: none. */
+  readonly revocationsNumber: () => number;
+  /** The overlay manager's list has this number, with its text where ours has a lower one. */
+  readonly revocations: (number: number, listPem: string | undefined) => void;
   /** The overlay manager has removed the node; told once. */
   readonly removed: () => void;
   readonly log: Log;
@@ -50,7 +54,7 @@ export class OmLink {
   }
 
   /** Tells the manager at once, and from then on every HEARTBEAT_MS. */
-  async beat(member: boolean = this.#member): Promise<Result<void> | undefined> {
+  async beat(member: boolean = this.#member): Promise<Result<unknown> | undefined> {
     this.#member = member;
     if (this.#isClosed) return undefined;
     if (this.#isBusy) {
@@ -64,12 +68,22 @@ export class OmLink {
       const { incarnation } = membership();
       const told = await this.#client.heartbeat({ incarnation, contact: toBase64(contact()), member: this.#member });
       this.#note(told);
+      if (told.ok) await this.#followRevocations(told.value.revocations);
       if (told.ok && systemClock.wall() >= this.#renewAt) await this.#renew();
       return told;
     } finally {
       this.#isBusy = false;
       this.#beatLater();
     }
+  }
+
+  async #followRevocations(number: number): Promise<void> {
+    const { revocations, revocationsNumber, log } = this.#options;
+    if (number <= revocationsNumber()) return revocations(number, undefined);
+    const fetched = await this.#client.revocations();
+    if (this.#isClosed) return;
+    if (fetched.ok) revocations(fetched.value.number, fetched.value.list);
+    else log.warn({ problem: fetched.message }, 'the revocation list could not be fetched; trying again');
   }
 
   #beatLater(): void {

@@ -45,6 +45,7 @@ export function nodeStatus(node: HostedNode, engine: Engine, counters: Counters)
     }),
     problem: node.problem,
     certificateExpiresAt: node.om.certificateExpiresAt,
+    revocations: node.revocations,
     leasedPairs: engine.pairs(node.ref).length,
   };
 }

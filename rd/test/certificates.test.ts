@@ -10,11 +10,13 @@ import {
   X509CertificateGenerator,
 } from '../../overlay/lib/x509.ts';
 import { type CertificateClaims, formatClaims } from '../../overlay/om-api.ts';
+import { serialOf } from '../../overlay/revocation-list.ts';
 import { CertificateVerifier } from '../driver/certificates.ts';
 import { fingerprintOf, pemToDer } from '../driver/identity.ts';
 
 const DAY = 86_400_000;
 const NOW = Date.UTC(2030, 0, 1);
+const NONE: ReadonlySet<string> = new Set();
 const CLAIMS: CertificateClaims = {
   vi: 'vi-00000000000000aa',
   name: 'one',
@@ -77,35 +79,49 @@ describe('a peer’s certificate', () => {
 
   test('gives the claims, the second time too', () => {
     const verifier = new CertificateVerifier();
-    assert.deepEqual(verifier.check(certificate, caPem, key, NOW), ok(CLAIMS));
-    assert.deepEqual(verifier.check(certificate, caPem, key, NOW), ok(CLAIMS));
+    const proven = { ...CLAIMS, certificate: { serial: serialOf(certificate), msLeft: DAY } };
+    assert.deepEqual(verifier.check(certificate, caPem, key, NOW, NONE), ok(proven));
+    assert.deepEqual(verifier.check(certificate, caPem, key, NOW, NONE), ok(proven));
   });
 
   test('of another authority is refused, even of the same name', async () => {
     const verifier = new CertificateVerifier();
     const forged = await issue(stranger, 'ca', node, formatClaims(CLAIMS));
-    refused(verifier.check(forged, caPem, key, NOW), /authority/);
-    refused(verifier.check(pemToDer(await makeCa(stranger, 'ca')), caPem, key, NOW), /authority/);
+    refused(verifier.check(forged, caPem, key, NOW, NONE), /authority/);
+    refused(verifier.check(pemToDer(await makeCa(stranger, 'ca')), caPem, key, NOW, NONE), /authority/);
   });
 
   test('is refused before and after its time, also from the cache', () => {
     const verifier = new CertificateVerifier();
-    assert.ok(verifier.check(certificate, caPem, key, NOW).ok);
-    refused(verifier.check(certificate, caPem, key, NOW + 2 * DAY), /time/);
-    refused(verifier.check(certificate, caPem, key, NOW - 2 * DAY), /time/);
+    assert.ok(verifier.check(certificate, caPem, key, NOW, NONE).ok);
+    refused(verifier.check(certificate, caPem, key, NOW + 2 * DAY, NONE), /time/);
+    refused(verifier.check(certificate, caPem, key, NOW - 2 * DAY, NONE), /time/);
+  });
+
+  test('is taken to the last moment, and no longer', () => {
+    const verifier = new CertificateVerifier();
+    assert.ok(verifier.check(certificate, caPem, key, NOW + DAY, NONE).ok);
+    refused(verifier.check(certificate, caPem, key, NOW + DAY + 1, NONE), /time/);
+  });
+
+  test('that was revoked is refused, also from the cache, and no other', () => {
+    const verifier = new CertificateVerifier();
+    assert.ok(verifier.check(certificate, caPem, key, NOW, new Set(['1234'])).ok);
+    const result = verifier.check(certificate, caPem, key, NOW, new Set([serialOf(certificate)]));
+    assert.ok(!result.ok && result.code === 'CERTIFICATE_REVOKED');
   });
 
   test('with another key than the association has proven is refused', async () => {
     const verifier = new CertificateVerifier();
-    assert.ok(verifier.check(certificate, caPem, key, NOW).ok);
-    refused(verifier.check(certificate, caPem, await fingerprint(stranger), NOW), /another key/);
+    assert.ok(verifier.check(certificate, caPem, key, NOW, NONE).ok);
+    refused(verifier.check(certificate, caPem, await fingerprint(stranger), NOW, NONE), /another key/);
   });
 
   test('that names no node, or is none, is refused', async () => {
     const verifier = new CertificateVerifier();
     const other = await issue(ca, 'ca', node, 'https://example.net/');
-    refused(verifier.check(other, caPem, key, NOW), /names no node/);
-    refused(verifier.check(Uint8Array.of(1, 2, 3), caPem, key, NOW), /cannot be read/);
-    refused(verifier.check(certificate.subarray(0, 200), caPem, key, NOW), /cannot be read/);
+    refused(verifier.check(other, caPem, key, NOW, NONE), /names no node/);
+    refused(verifier.check(Uint8Array.of(1, 2, 3), caPem, key, NOW, NONE), /cannot be read/);
+    refused(verifier.check(certificate.subarray(0, 200), caPem, key, NOW, NONE), /cannot be read/);
   });
 });

@@ -1,17 +1,19 @@
 /** Resource daemon cores joined by an unreliable network with virtual time: what the tests of tunnels run on. */
 import { idAddress, parseAddress, parseCidr, poolAddress } from '../../overlay/addresses.ts';
-import type { ErrorCode } from '../../overlay/errors.ts';
+import { type ErrorCode, fail } from '../../overlay/errors.ts';
 import { formatId, type Id, idOfNode } from '../../overlay/id.ts';
 import type { Millis } from '../../overlay/lib/clock.ts';
 import { ok } from '../../overlay/lib/result.ts';
 import { below, fraction, type Rng, seededRng } from '../../overlay/lib/rng.ts';
 import { P2PD_RD_VERSION, type ToP2pd, type ToRd } from '../../overlay/messages/p2pd-rd.ts';
 import { type RdMessage, rdCodec } from '../../overlay/messages/rd-rd.ts';
+import type { CertificateClaims } from '../../overlay/om-api.ts';
 import { parseViDefinition, type SecurityPolicy, type ViConfig } from '../../overlay/vi.ts';
 import { type Endpoint, encodeContact } from '../core/contact.ts';
 import type {
   AssociationDown,
   AssociationRef,
+  CertificateCheck,
   Image,
   Input,
   NodeRef,
@@ -37,14 +39,18 @@ export function testVi(
   return { id: 'vi-00000000000000aa', name: 'lab', ...prefixes, vni: 77, definition: definition.value };
 }
 
-/** Stands for a certificate: the groups in it, and padding. */
-export function certificateOf(groups: readonly string[], bytes = 64): Uint8Array {
-  return new TextEncoder().encode(groups.join(',').padEnd(bytes));
+/** Stands for a certificate: its serial number, the groups in it, and padding. */
+export function certificateOf(groups: readonly string[], bytes = 64, serial = 0): Uint8Array {
+  return new TextEncoder().encode(`${serial};${groups.join(',')}`.padEnd(bytes));
 }
 
 function groupsOf(certificate: Uint8Array): string[] {
-  const text = new TextDecoder().decode(certificate).trimEnd();
+  const text = new TextDecoder().decode(certificate).trimEnd().split(';')[1] ?? '';
   return text === '' ? [] : text.split(',');
+}
+
+export function serialOfTest(certificate: Uint8Array): string {
+  return new TextDecoder().decode(certificate).split(';')[0] ?? '';
 }
 
 const NODE = 1 as NodeRef;
@@ -63,6 +69,8 @@ export class Peer {
   readonly complaints: ErrorCode[] = [];
   image: Image | undefined;
   published = 0;
+  /** Why tunnels ended before their time. */
+  readonly voided: string[] = [];
   core: RdCore;
   incarnation = 1;
   /** Pairs that outlive a restart. */
@@ -82,7 +90,7 @@ export class Peer {
       securePeers: new SecurePeers([]),
       incarnation: 1,
       contact: encodeContact({ node: this.id, key: this.key, endpoints: [this.endpoint] }),
-      certificate: certificateOf([]),
+      certificate: certificateOf([], 64, index + 1),
       p2pdPort: 4747,
       pairs: [],
       leaseMsLeft: 0,
@@ -109,6 +117,10 @@ export class Network {
   #queue: Scheduled[] = [];
   #nextAssociation = 1;
   /** Association handle → the other end and its handle. */
+  /** When certificates expire, by their serial number; others never do. */
+  readonly expiries = new Map<string, number>();
+  /** Serial numbers that every daemon takes for revoked. */
+  readonly revoked = new Set<string>();
   readonly #links = new Map<AssociationRef, { from: Peer; to: Peer; other: AssociationRef }>();
 
   /** Those that are up at their end. */
@@ -172,6 +184,20 @@ export class Network {
       this.#later(() => this.#down(a, association, 'lost'));
       this.#later(() => this.#down(b, link.other, 'lost'));
     }
+  }
+
+  /** The peer has a new certificate with this serial number. */
+  renew(peer: Peer, serial: number): void {
+    const { contact, groups } = peer.setup;
+    const certificate = certificateOf(groups, 64, serial);
+    peer.setup = { ...peer.setup, certificate };
+    this.input(peer, { kind: 'node.update', node: NODE, contact, certificate, groups });
+  }
+
+  /** Every daemon learns that this certificate is revoked. */
+  revoke(serial: string): void {
+    this.revoked.add(serial);
+    for (const peer of this.peers) this.input(peer, { kind: 'revoked', node: NODE, serials: this.revoked });
   }
 
   say(peer: Peer, message: ToRd): void {
@@ -280,6 +306,9 @@ export class Network {
       case 'peer':
       case 'ring':
         return;
+      case 'tunnel.voided':
+        peer.voided.push(output.code);
+        return;
     }
   }
 
@@ -326,12 +355,19 @@ export class Network {
         const { vi } = link.from.setup;
         const { id, name, ipv4 } = link.from.setup;
         const forged = this.forge(decoded.value);
-        const isIntroduced = forged.t === 'con_req' || forged.t === 'con_resp';
-        const groups = isIntroduced ? groupsOf(forged.from.certificate) : [];
-        const check = ok({ vi: vi.id, id: formatId(id), name, ipv4, groups });
+        const check = this.#check(forged, { vi: vi.id, id: formatId(id), name, ipv4 });
         this.input(link.to, { kind: 'control', association: link.other, message: forged, check });
       }, this.lateMs(message));
     }
+  }
+
+  #check(message: RdMessage, claims: Omit<CertificateClaims, 'groups'>): CertificateCheck | undefined {
+    if (message.t !== 'con_req' && message.t !== 'con_resp') return undefined;
+    const serial = serialOfTest(message.from.certificate);
+    if (this.revoked.has(serial)) return fail('CERTIFICATE_REVOKED');
+    const msLeft = (this.expiries.get(serial) ?? Number.MAX_SAFE_INTEGER) - this.now;
+    if (msLeft < 0) return fail('CERTIFICATE_REFUSED');
+    return ok({ ...claims, groups: groupsOf(message.from.certificate), certificate: { serial, msLeft } });
   }
 
   #down(peer: Peer, association: AssociationRef, reason: AssociationDown): void {

@@ -8,6 +8,7 @@ import { createLog } from '../../overlay/lib/log.ts';
 import { ok } from '../../overlay/lib/result.ts';
 import type { AssociationRef, TunnelPlan } from '../core/io.ts';
 import { NodePlane } from '../driver/node-plane.ts';
+import { TunnelShapes } from '../driver/tunnel-shapes.ts';
 
 type Change = Parameters<DataPlane['updateTunnel']>[1];
 type Known = { association: number | null; peer: string; payloadBytesMax: number | undefined };
@@ -61,6 +62,7 @@ function setUp(): { plane: FakePlane; node: NodePlane; broken: unknown[] } {
   const node = new NodePlane({
     plane: plane as unknown as DataPlane,
     handle: 1 as NodeHandle,
+    shapes: new TunnelShapes(undefined),
     attachment: { interface: 'none', netns: null } as never,
     log: createLog('test', 'silent'),
     onBroken: (id) => broken.push(id),
