@@ -109,7 +109,7 @@ function addManagerCommands(program: Command): void {
     command(
       node,
       'delete <vi> <node>',
-      'remove a node from a VI; its address is free when its certificate has expired',
+      'remove a node from a VI and revoke its certificates; its address is free when they have expired',
       ['node delete lab n7'],
     ),
   ).action(async (name, node, options) => (await import('./commands/node.ts')).remove(name, node, options));

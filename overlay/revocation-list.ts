@@ -1,6 +1,6 @@
 /**
- * X.509 v2 revocation lists (RFC 5280 §5) of an overlay manager's CA: written by it, read by resource daemons. Reading
- * takes milliseconds also for the largest list; the certificate library needs minutes for that, and all its memory.
+ * X.509 v2 revocation lists (RFC 5280 §5) of an overlay manager's CA: written by it, read by resource daemons. The
+ * certificate library is too slow for long lists.
  */
 import { type KeyObject, sign, verify, X509Certificate } from 'node:crypto';
 import { bitString, DerReader, integer, octetString, sequence, TAG, tagged, time, timeOf } from './der.ts';

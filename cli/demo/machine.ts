@@ -64,8 +64,13 @@ export class Machine {
 
   /** Starts `p2pxbone` here as a daemon of its own session that logs to a file. */
   start(args: readonly string[], log: string): ChildProcess {
+    return this.startProgram([COMMAND_FILE, ...args], log);
+  }
+
+  /** The same with a program of Node in place of `p2pxbone`. */
+  startProgram(args: readonly string[], log: string): ChildProcess {
     const file = openSync(join(this.directory, log), 'a', 0o600);
-    const [program = '', ...rest] = within(this.namespace, [process.execPath, COMMAND_FILE, ...args]);
+    const [program = '', ...rest] = within(this.namespace, [process.execPath, ...args]);
     const child = spawn(program, rest, { detached: true, stdio: ['ignore', file, file], cwd: '/' });
     closeSync(file);
     child.on('error', () => undefined);

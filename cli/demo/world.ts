@@ -81,11 +81,15 @@ export class World {
     return added;
   }
 
-  /** Starts the overlay manager; resolves when it listens. */
-  async startOm(): Promise<void> {
+  /** Starts the overlay manager, or this program as one; resolves when it listens. */
+  async startOm(program?: (data: string, host: string, port: number) => readonly string[]): Promise<void> {
     const endpoint = join(this.om.data, 'endpoint.json');
     rmSync(endpoint, { force: true });
-    const child = this.om.start(['om', 'start', '--data', this.om.data, '--listen', this.omAddress], 'om.log');
+    const host = this.underlay === 'ipv6' ? this.om.ipv6 : this.om.ipv4;
+    const child =
+      program === undefined
+        ? this.om.start(['om', 'start', '--data', this.om.data, '--listen', this.omAddress], 'om.log')
+        : this.om.startProgram(program(this.om.data, host, OM_PORT), 'om.log');
     this.omPid = child.pid;
     await untilTrue('the overlay manager to listen', OM_START_MS, POLL_MS, () => {
       if (child.exitCode !== null) throw new OverlayError('SYSTEM', `om start ended: ${this.om.logTail('om.log')}`);
