@@ -1,5 +1,5 @@
 import type { NodeSummary, ViSummary } from '../../overlay/om-api.ts';
-import { parseViDefinition } from '../../overlay/vi.ts';
+import { parseViDefinition, type ViDefinition } from '../../overlay/vi.ts';
 import { valueOf } from '../command.ts';
 import { readYaml } from '../config-file.ts';
 import { type AdminOptions, withOm } from '../om-admin.ts';
@@ -66,10 +66,18 @@ function describe(vi: ViSummary): string {
     ['links', `${definition.links}, ${definition.linkPool}, ${vi.config.linkPrefix}`],
     ['link pairs', `${vi.linkPairsLeased} of ${vi.linkPairsTotal} leased`],
     ['MTU', String(definition.mtu)],
+    ...shapeRows(definition),
     ['successors', String(definition.successors)],
     ['nodes', `${vi.nodes}, ${vi.nodesUp} up${heldBack(vi.placesHeldBack)}`],
     ['created', new Date(vi.createdAt).toISOString()],
   ]);
+}
+
+function shapeRows({ shape = {} }: ViDefinition): [string, string][] {
+  return Object.entries(shape).map(([way, words]) => {
+    const said = Object.entries(words).map(([word, value]) => `${word} ${value}`);
+    return [`shape, ${way}`, said.join(', ') || 'none'];
+  });
 }
 
 /** Places of nodes that left stay theirs until their certificates have expired. */
