@@ -64,8 +64,8 @@ void PacketRing::pop() {
 
 bool PacketRing::wait() {
   for (;;) {
-    if (closed_.load()) return false;
     if (read_.load(std::memory_order_relaxed) != written_.load()) return true;
+    if (closed_.load()) return false;
     sleeping_.store(1);
     if (read_.load(std::memory_order_relaxed) == written_.load() && !closed_.load()) sleeping_.wait(1);
     sleeping_.store(0);

@@ -27,7 +27,7 @@ class PacketRing {
   void pop();
   // Consumer, before it sleeps by other means than wait(): sequentially consistent with push().
   [[nodiscard]] bool empty() const { return read_.load(std::memory_order_relaxed) == written_.load(); }
-  // Consumer. Sleeps until there is a packet (true) or the ring has been closed (false).
+  // Consumer. Sleeps until there is a packet (true), or there is none and the ring has been closed (false).
   [[nodiscard]] bool wait();
 
   // Any thread.

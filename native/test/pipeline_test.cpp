@@ -10,7 +10,7 @@
 #include "os/memory_platform.h"
 #include "os/thread.h"
 #include "test/association_certificates.h"
-#include "test/packet_builder.h"
+#include "test/flow_builder.h"
 
 using namespace p2pxbone;
 using namespace p2pxbone::testing;
@@ -73,9 +73,9 @@ struct Station {
     REQUIRE(plane.publish(node, routes).error == PlaneError::none);
   }
 
-  void send(const Bytes& ip) {
+  void send(const Bytes& ip, const Offload& offload = {}) {
     const Bytes frame = ethernet(ip, macOf(n), macOf(n));
-    while (!host->inject(frame)) std::this_thread::yield();
+    while (!host->inject(frame, offload)) std::this_thread::yield();
   }
 
   // The next IP packet that the kernel gets; empty if none comes in time.
@@ -480,4 +480,31 @@ TEST_CASE("pipeline: shapes that are out of range are refused, and ends while pa
   for (uint32_t i = 0; i < 100; ++i) chain.one.send(udp(100, 200, i));
   chain.one.plane.closeNode(chain.one.node);
   for (uint32_t i = 0; i < 100; ++i) chain.three.send(udp(300, 200, i));
+}
+
+TEST_CASE("pipeline: super-packets in, the same packets out, on any machine and by any receive path") {
+  for (const ReceivePath receive : {ReceivePath::direct, ReceivePath::queue, ReceivePath::aio, ReceivePath::uring}) {
+    for (const bool offloads : {true, false}) {
+      CAPTURE(static_cast<int>(receive));
+      CAPTURE(offloads);
+      Chain chain{{.receive = receive, .features = {offloads, offloads, offloads}}};
+      chain.network.joinDatagrams(offloads);
+      FlowPacket super;
+      super.v6 = true;
+      super.host = 30;  // fd00::150, which is node 2's
+      super.data = Bytes(40'000, 3);
+      chain.two.send(buildUnfinished(super), offloadOf(super, 1300));
+      // fd00::120 is node 2's own as well: it is handed back whole, and the twin of its kernel cuts it up.
+      for (const FlowPacket& packet : cutUp(super, 1300)) REQUIRE(chain.two.receive() == build(packet));
+      chain.one.send(buildUnfinished(super), offloadOf(super, 1300));
+      for (const FlowPacket& packet : cutUp(super, 1300)) REQUIRE(chain.two.receive() == build(packet));
+      const PlaneCounters sender = chain.one.plane.counters();
+      CHECK(sender.nodes[0].packetsFromTap == 31);
+      CHECK(sender.tunnels[0].packetsOut == 31);
+      const PlaneCounters receiver = chain.two.plane.counters();
+      CHECK(receiver.nodes[0].packetsToTap == 62);
+      CHECK(receiver.tunnels[0].packetsIn == 31);
+      for (const uint64_t drops : receiver.drops) CHECK(drops == 0);
+    }
+  }
 }

@@ -17,6 +17,7 @@
 #include "os/memory_platform.h"
 #include "os/reply_sources.h"
 #include "test/packet_builder.h"
+#include "test/scoped_namespace.h"
 
 using namespace p2pxbone;
 using namespace p2pxbone::testing;
@@ -102,18 +103,6 @@ void tapSuite(const std::function<TapRig()>& open) {
     CHECK(writeOne(*rig.tap, testFrame(1, 60)) == EBADFD);
   }
 }
-
-// The calling thread is in a network namespace of its own, which vanishes with this.
-class ScopedNamespace {
- public:
-  ScopedNamespace() : before_(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)) {
-    REQUIRE(::unshare(CLONE_NEWNET) == 0);
-  }
-  ~ScopedNamespace() { CHECK(::setns(before_.get(), CLONE_NEWNET) == 0); }
-
- private:
-  UniqueFd before_;
-};
 
 TapRig openLinuxTap() {
   LinuxPlatform platform;
