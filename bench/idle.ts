@@ -1,37 +1,26 @@
 /** What an idle VI costs: processor time and memory of resource and P2P daemons. */
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { World } from '../cli/demo/world.ts';
 import { systemClock } from '../overlay/lib/clock.ts';
 import type { Benchmark, Figure } from './benchmark.ts';
+import { processSeconds, residentMegabytes } from './measure/processor.ts';
 
 const NODES = 8;
 /** After this the tunnels by which answers travelled are gone and the fingers have been looked up. */
 const SETTLE_MS = 15_000;
 const WINDOW_MS = 20_000;
-/** USER_HZ, in which /proc counts; the same on every Linux that we run on. */
-const TICKS_PER_SECOND = 100;
 
 type Sample = { readonly pid: number; readonly corePercent: number; readonly residentMb: number };
 
-function cpuSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
-}
-
-function residentMb(pid: number): number {
-  return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1000;
-}
-
 async function measure(pids: readonly number[]): Promise<Sample[]> {
-  const before = pids.map(cpuSeconds);
+  const before = pids.map((pid) => processSeconds([pid]));
   const started = systemClock.now();
   await sleep(WINDOW_MS);
   const seconds = (systemClock.now() - started) / 1000;
   return pids.map((pid, i) => ({
     pid,
-    corePercent: ((cpuSeconds(pid) - (before[i] ?? 0)) / seconds) * 100,
-    residentMb: residentMb(pid),
+    corePercent: ((processSeconds([pid]) - (before[i] ?? 0)) / seconds) * 100,
+    residentMb: residentMegabytes(pid),
   }));
 }
 

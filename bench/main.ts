@@ -1,24 +1,86 @@
-/** `npm run bench -- NAME [--json FILE]`: runs one benchmark, prints its figures, and writes every sample to the file. */
-import { writeFileSync } from 'node:fs';
+/**
+ * `npm run bench -- NAME`: runs one benchmark and prints its figures. --json FILE writes every sample, --results a
+ * table and a chart into docs/results.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import type { Benchmark } from './benchmark.ts';
+import { table } from '../cli/output.ts';
+import type { Benchmark, BenchmarkOptions, BenchmarkResult } from './benchmark.ts';
+import { forwarding } from './forwarding.ts';
 import { idle } from './idle.ts';
+import { removeLabs } from './lab/lab.ts';
 import { qos } from './qos.ts';
+import { receive } from './receive.ts';
 import { ring } from './ring.ts';
+import { soak } from './soak.ts';
+import { rounded } from './statistics.ts';
+import { tunnel } from './tunnel.ts';
 
-const BENCHMARKS: readonly Benchmark[] = [idle, qos, ring];
+const BENCHMARKS: readonly Benchmark[] = [tunnel, forwarding, receive, soak, qos, ring, idle];
+const RESULTS = fileURLToPath(new URL('../docs/results/', import.meta.url));
 
-const { values, positionals } = parseArgs({ options: { json: { type: 'string' } }, allowPositionals: true });
-const benchmark = BENCHMARKS.find(({ name }) => name === positionals[0]);
-if (benchmark === undefined) {
-  console.error('Give the name of a benchmark, for example: npm run bench -- idle');
-  for (const { name, about } of BENCHMARKS) console.error(`  ${name.padEnd(8)} ${about}`);
+function wrongUse(message: string): never {
+  console.error(message);
+  for (const { name, about } of BENCHMARKS) console.error(`  ${name.padEnd(10)} ${about}`);
+  console.error('Options: --json FILE, --results, --rounds N, --seconds N, --minutes N, --only NAME,NAME');
   process.exit(2);
 }
+
+function positive(name: string, text: string | undefined): Record<string, number> {
+  if (text === undefined) return {};
+  const value = Number(text);
+  if (!(value > 0)) wrongUse(`--${name} takes a number above 0.`);
+  return { [name]: value };
+}
+
+function print(result: BenchmarkResult): void {
+  if (result.table !== undefined) console.log(result.table);
+  else
+    console.log(
+      table(
+        ['', '', ''],
+        result.figures.map(({ name, value, unit }) => [name, rounded(value), unit]),
+      ),
+    );
+}
+
+function writeReport(name: string, { markdown, svg }: NonNullable<BenchmarkResult['report']>): void {
+  mkdirSync(RESULTS, { recursive: true });
+  writeFileSync(`${RESULTS}${name}.md`, markdown);
+  if (svg !== undefined) writeFileSync(`${RESULTS}${name}.svg`, svg);
+}
+
+const { values, positionals } = parseArgs({
+  options: {
+    json: { type: 'string' },
+    results: { type: 'boolean', default: false },
+    rounds: { type: 'string' },
+    seconds: { type: 'string' },
+    minutes: { type: 'string' },
+    only: { type: 'string', default: '' },
+  },
+  allowPositionals: true,
+});
+const benchmark =
+  BENCHMARKS.find(({ name }) => name === positionals[0]) ??
+  wrongUse('Give the name of a benchmark, for example: npm run bench -- tunnel');
+const options: BenchmarkOptions = {
+  ...positive('rounds', values.rounds),
+  ...positive('seconds', values.seconds),
+  ...positive('minutes', values.minutes),
+  only: values.only.split(',').filter(Boolean),
+};
 if (process.getuid?.() !== 0) {
   console.error('The benchmarks make network namespaces, which takes root; run this as root.');
   process.exit(3);
 }
-const result = await benchmark.run((line) => console.error(line));
-for (const { name, value, unit } of result.figures) console.log(`${name.padEnd(52)} ${value} ${unit}`);
-if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(result, undefined, 2)}\n`);
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void removeLabs().finally(() => process.exit(130)));
+}
+const result = await benchmark.run((line) => console.error(line), options);
+print(result);
+const { report, table: _, ...json } = result;
+if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(json, undefined, 2)}\n`);
+if (values.results && report !== undefined) writeReport(result.name, report);
+process.exit(result.failed === true ? 1 : 0);

@@ -1,7 +1,8 @@
 /** How fast a ring comes up and mends: joins one after another and all at once, a node's death. */
 import { World } from '../cli/demo/world.ts';
 import { systemClock } from '../overlay/lib/clock.ts';
-import { type Benchmark, type Figure, median } from './benchmark.ts';
+import type { Benchmark, Figure } from './benchmark.ts';
+import { median } from './statistics.ts';
 
 const SIZES = [8, 24] as const;
 const ROUNDS = 3;

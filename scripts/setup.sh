@@ -1,6 +1,6 @@
 #!/bin/sh
 # Brings a Debian machine to the point where everything here runs: Debian packages, npm packages, the native build.
-# Each step is skipped when it is done already. Usage: scripts/setup.sh [run|test|fuzz]
+# Each step is skipped when it is done already. Usage: scripts/setup.sh [run|test|fuzz|bench]
 set -eu
 cd "$(dirname "$0")/.."
 purpose=${1:-run}
@@ -10,7 +10,8 @@ case $purpose in
   run) ;;
   test) packages="$packages doctest-dev curl openssl tcpdump" ;;
   fuzz) packages="$packages doctest-dev clang-14 libclang-rt-14-dev" ;;
-  *) echo "setup: usage: scripts/setup.sh [run|test|fuzz]" >&2; exit 2 ;;
+  bench) packages="$packages iperf3 tcpdump linux-perf wireguard-go wireguard-tools nebula tinc" ;;
+  *) echo "setup: usage: scripts/setup.sh [run|test|fuzz|bench]" >&2; exit 2 ;;
 esac
 
 say() { printf 'setup: %s\n' "$1" >&2; }
@@ -48,7 +49,7 @@ case $(node --version) in
 esac
 
 target=all
-[ "$purpose" = run ] && target=p2pxbone_addon
+case $purpose in run | bench) target=p2pxbone_addon ;; esac
 if [ ! -f native/build/build.ninja ]; then
   say "configuring the native build"
   cmake -S native -B native/build -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo >/dev/null
@@ -56,6 +57,12 @@ fi
 [ -f native/build/p2pxbone.node ] || say "building the data plane"
 log=native/build/last-build.log
 cmake --build native/build --target $target >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+
+if [ "$purpose" = bench ]; then
+  say "building the traffic generators"
+  cmake -S bench/tools -B bench/tools/build -G Ninja >/dev/null
+  cmake --build bench/tools/build >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+fi
 
 stamp=node_modules/.cache/p2pxbone.stamp
 if [ ! -f "$stamp" ] || [ -n "$(find cli native/*.ts om-server overlay p2pd rd -name '*.ts' -newer "$stamp" | head -n 1)" ]; then

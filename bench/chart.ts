@@ -1,0 +1,105 @@
+/** Charts as SVG text, drawn by ECharts without a browser. */
+import { BarChart, LineChart } from 'echarts/charts';
+import { GridComponent, LegendComponent, TitleComponent } from 'echarts/components';
+import { init, use } from 'echarts/core';
+import { SVGRenderer } from 'echarts/renderers';
+
+use([BarChart, LineChart, GridComponent, LegendComponent, TitleComponent, SVGRenderer]);
+
+/** Horizontal bars, the first on top; null leaves a gap. */
+export type BarPanel = {
+  readonly kind: 'bars';
+  readonly title: string;
+  readonly bars: readonly { readonly name: string; readonly value: number | null; readonly color?: string }[];
+};
+
+/** Lines over the same places on the x-axis; null interrupts a line. */
+export type LinePanel = {
+  readonly kind: 'lines';
+  readonly title: string;
+  readonly xTitle: string;
+  readonly x: readonly string[];
+  readonly lines: readonly { readonly name: string; readonly values: readonly (number | null)[] }[];
+};
+
+export type Panel = BarPanel | LinePanel;
+
+export const COLORS = { ours: '#2a6fb0', others: '#9aa5b1' } as const;
+
+const WIDTH = 1000;
+const TITLE_HEIGHT = 40;
+const ROW_HEIGHT = 26;
+const LINES_HEIGHT = 300;
+const PANEL_HEAD = 30;
+const PANEL_FOOT = 70;
+const LEFT = 190;
+
+const heightOf = (panel: Panel): number => (panel.kind === 'bars' ? panel.bars.length * ROW_HEIGHT : LINES_HEIGHT);
+
+function barParts({ bars }: BarPanel, index: number): { x: object; y: object; series: object[] } {
+  return {
+    x: { type: 'value', gridIndex: index },
+    y: { type: 'category', gridIndex: index, inverse: true, data: bars.map(({ name }) => name) },
+    series: [
+      {
+        type: 'bar',
+        xAxisIndex: index,
+        yAxisIndex: index,
+        data: bars.map(({ value, color = COLORS.others }) => ({ value: value ?? '-', itemStyle: { color } })),
+        label: { show: true, position: 'right' },
+        barMaxWidth: ROW_HEIGHT - 8,
+      },
+    ],
+  };
+}
+
+function lineParts({ x, xTitle, lines }: LinePanel, index: number): { x: object; y: object; series: object[] } {
+  return {
+    x: { type: 'category', gridIndex: index, data: [...x], name: xTitle, nameLocation: 'middle', nameGap: 26 },
+    y: { type: 'value', gridIndex: index },
+    series: lines.map(({ name, values }) => ({
+      type: 'line',
+      name,
+      xAxisIndex: index,
+      yAxisIndex: index,
+      data: values.map((value) => value ?? '-'),
+    })),
+  };
+}
+
+/** Panels under each other, with a title. Line panels share one legend. */
+export function drawChart(title: string, panels: readonly Panel[]): string {
+  let top = TITLE_HEIGHT;
+  const placed = panels.map((panel) => {
+    const at = top + PANEL_HEAD;
+    top = at + heightOf(panel) + PANEL_FOOT;
+    return { panel, at };
+  });
+  const parts = panels.map((panel, index) =>
+    panel.kind === 'bars' ? barParts(panel, index) : lineParts(panel, index),
+  );
+  const chart = init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height: top });
+  try {
+    chart.setOption({
+      animation: false,
+      backgroundColor: '#ffffff',
+      title: [
+        { text: title, left: 10, top: 8, textStyle: { fontSize: 16 } },
+        ...placed.map(({ panel, at }) => ({
+          text: panel.title,
+          left: 10,
+          top: at - PANEL_HEAD + 4,
+          textStyle: { fontSize: 13, fontWeight: 'normal' },
+        })),
+      ],
+      grid: placed.map(({ panel, at }) => ({ left: LEFT, right: 80, top: at, height: heightOf(panel) })),
+      ...(panels.some(({ kind }) => kind === 'lines') ? { legend: { top: 10, right: 10 } } : {}),
+      xAxis: parts.map(({ x }) => x),
+      yAxis: parts.map(({ y }) => y),
+      series: parts.flatMap(({ series }) => series),
+    });
+    return `${chart.renderToSVGString()}\n`;
+  } finally {
+    chart.dispose();
+  }
+}
