@@ -59,7 +59,7 @@ log=native/build/last-build.log
 cmake --build native/build --target $target >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
 
 if [ "$purpose" = bench ]; then
-  say "building the traffic generators"
+  [ -x bench/tools/build/udp_send ] || say "building the traffic generators"
   cmake -S bench/tools -B bench/tools/build -G Ninja >/dev/null
   cmake --build bench/tools/build >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
 fi
