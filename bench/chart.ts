@@ -67,6 +67,14 @@ function lineParts({ x, xTitle, lines }: LinePanel, index: number): { x: object;
   };
 }
 
+/** Without what ECharts adds for pages with a mouse, which also differs from chart to chart. */
+function still(svg: string): string {
+  return svg
+    .replaceAll(/<style[\s\S]*?<\/style>\n?/g, '')
+    .replaceAll(/ (class|ecmeta_\w+)="[^"]*"/g, '')
+    .replaceAll(/\bzr\d+-c/g, 'clip');
+}
+
 /** Panels under each other, with a title. Line panels share one legend. */
 export function drawChart(title: string, panels: readonly Panel[]): string {
   let top = TITLE_HEIGHT;
@@ -98,7 +106,7 @@ export function drawChart(title: string, panels: readonly Panel[]): string {
       yAxis: parts.map(({ y }) => y),
       series: parts.flatMap(({ series }) => series),
     });
-    return `${chart.renderToSVGString()}\n`;
+    return `${still(chart.renderToSVGString())}\n`;
   } finally {
     chart.dispose();
   }

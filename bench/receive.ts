@@ -6,7 +6,7 @@ import { COLUMNS, compare, type Measure, mediansOf, type Sample } from './compar
 import { Lab } from './lab/lab.ts';
 import { Product } from './lab/product.ts';
 import { measureTcp } from './measure/iperf3.ts';
-import { type FunctionShare, profile } from './measure/profile.ts';
+import { type FunctionShare, profile, sharesByObject } from './measure/profile.ts';
 import { describeSetting, type Setting, settingOf } from './report/machine.ts';
 import { markdownTable } from './report/markdown.ts';
 import { rounded } from './statistics.ts';
@@ -25,12 +25,20 @@ const KIND_TEXTS: Readonly<Record<Kind, string>> = {
 };
 const CIPHER = 'aes-128-gcm';
 const MEASURED: readonly Measure[] = ['tcp1', 'udp128', 'rttIdle'];
-const COLUMN_KEYS = ['tcp1Gbps', 'udp128Kpps', 'rttIdleMs', 'rttIdleP99Ms', 'cpuPerGbit', 'daemonCpuPerGbit'];
+const COLUMN_KEYS: ReadonlySet<string> = new Set([
+  'tcp1Gbps',
+  'udp128Kpps',
+  'rttIdleMs',
+  'rttIdleP99Ms',
+  'cpuPerGbit',
+  'daemonCpuPerGbit',
+]);
 const DEVICE = 'eth0';
 const ROUNDS = 3;
 const SECONDS = 4;
 const PROFILE_SECONDS = 3;
 const FUNCTIONS = 15;
+const OBJECTS = 4;
 
 type Profile = {
   readonly variant: string;
@@ -38,19 +46,21 @@ type Profile = {
   /** Why there are no functions; null where there are. */
   readonly problem: string | null;
   readonly functions: readonly FunctionShare[];
+  readonly objects: readonly (readonly [name: string, share: number])[];
 };
 
 type Measured = { readonly samples: Sample[]; readonly profiles: Profile[]; readonly missing: Missing[] };
 
 async function profilesOf(lab: Lab, variant: Variant): Promise<Profile[]> {
   const load = measureTcp(variant, 1, PROFILE_SECONDS + 1);
-  const options = { seconds: PROFILE_SECONDS, count: FUNCTIONS, directory: lab.directory };
   const profiles = await Promise.all(
     (['sender', 'receiver'] as const).map(async (end, i): Promise<Profile> => {
       try {
-        return { variant: variant.name, end, problem: null, functions: await profile(variant.pids[i] ?? 0, options) };
+        const all = await profile(variant.pids[i] ?? 0, PROFILE_SECONDS, lab.directory);
+        const functions = all.slice(0, FUNCTIONS);
+        return { variant: variant.name, end, problem: null, functions, objects: sharesByObject(all) };
       } catch (error) {
-        return { variant: variant.name, end, problem: (error as Error).message, functions: [] };
+        return { variant: variant.name, end, problem: (error as Error).message, functions: [], objects: [] };
       }
     }),
   );
@@ -118,18 +128,23 @@ const METHOD = `Two namespaces on one veth pair, our daemons alone in them, star
 ping, medians over the rounds. \`-dtls\` is with ${CIPHER}. Profiles: perf by the clock, during one TCP stream in the
 last round, each daemon by itself; shares are of the samples of its process.`;
 
+const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
+
 function profileSections(profiles: readonly Profile[]): string[] {
-  return profiles.flatMap(({ variant, end, problem, functions }) => [
+  return profiles.flatMap(({ variant, end, problem, functions, objects }) => [
     `### ${variant}, ${end}`,
+    ...(problem === null
+      ? [
+          `${objects
+            .slice(0, OBJECTS)
+            .map(([name, share]) => `${name} ${percent(share)}`)
+            .join(', ')}.`,
+        ]
+      : []),
     problem ??
       markdownTable(
         ['function', 'share', 'thread', 'in'],
-        functions.map(({ name, share, thread, object }) => [
-          `\`${name}\``,
-          `${(share * 100).toFixed(1)} %`,
-          thread,
-          object,
-        ]),
+        functions.map(({ name, share, thread, object }) => [`\`${name}\``, percent(share), thread, object]),
       ),
   ]);
 }
@@ -156,7 +171,7 @@ async function run(say: (line: string) => void, options: BenchmarkOptions): Prom
   const names = KINDS.flatMap((kind) => [kind, `${kind}-dtls`]);
   const variants = names.filter((name) => measured.samples.some(({ variant }) => variant === name));
   const medians = mediansOf(measured.samples, variants);
-  const columns = COLUMNS.filter(({ key }) => COLUMN_KEYS.includes(key));
+  const columns = COLUMNS.filter(({ key }) => COLUMN_KEYS.has(key));
   const rows = variants.map((name) => [name, ...columns.map(({ key }) => rounded(medians[name]?.[key]))]);
   const headings = ['variant', ...columns.map(({ heading }) => heading)];
   const svg = drawChart(

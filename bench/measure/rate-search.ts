@@ -31,7 +31,7 @@ const PACE_MIN = 0.97;
 const PRECISION = 1.05;
 const STEP = 1.6;
 const REPEAT_LOSS_MAX = 0.1;
-const STEPS_MAX = 14;
+const STEPS_MAX = 20;
 const CONFIRMATIONS_MAX = 6;
 
 export function lossOf({ sent, received }: Trial): number {

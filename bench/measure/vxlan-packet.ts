@@ -1,7 +1,6 @@
 /** UDP packets in VXLAN (RFC 7348), as a traffic generator sends them to a tunnel's end. */
 import { isIPv6 } from 'node:net';
-import { valueOf } from '../../cli/command.ts';
-import { parseAddress } from '../../native/addresses.ts';
+import { parseAddress } from '../../overlay/addresses.ts';
 import { parseMac } from '../lab/transit.ts';
 
 const VXLAN_BYTES = 8;
@@ -31,8 +30,9 @@ export function internetChecksum(bytes: Uint8Array): number {
 }
 
 function addressBytes(text: string): Uint8Array {
-  const { bytes } = valueOf(parseAddress(text));
-  return isIPv6(text) ? bytes : bytes.subarray(-4);
+  const bytes = parseAddress(text);
+  if (bytes === undefined) throw new RangeError(`${text} is no address`);
+  return bytes;
 }
 
 function ipv4Header({ from, to, size }: InnerPacket): Uint8Array {
