@@ -28,6 +28,8 @@ export const COLORS = { ours: '#2a6fb0', others: '#9aa5b1' } as const;
 
 const WIDTH = 1000;
 const TITLE_HEIGHT = 40;
+/** Names may take two rows. */
+const LEGEND_HEIGHT = 50;
 const ROW_HEIGHT = 26;
 const LINES_HEIGHT = 300;
 const PANEL_HEAD = 30;
@@ -77,7 +79,8 @@ function still(svg: string): string {
 
 /** Panels under each other, with a title. Line panels share one legend. */
 export function drawChart(title: string, panels: readonly Panel[]): string {
-  let top = TITLE_HEIGHT;
+  const hasLines = panels.some(({ kind }) => kind === 'lines');
+  let top = TITLE_HEIGHT + (hasLines ? LEGEND_HEIGHT : 0);
   const placed = panels.map((panel) => {
     const at = top + PANEL_HEAD;
     top = at + heightOf(panel) + PANEL_FOOT;
@@ -101,7 +104,7 @@ export function drawChart(title: string, panels: readonly Panel[]): string {
         })),
       ],
       grid: placed.map(({ panel, at }) => ({ left: LEFT, right: 80, top: at, height: heightOf(panel) })),
-      ...(panels.some(({ kind }) => kind === 'lines') ? { legend: { top: 10, right: 10 } } : {}),
+      ...(hasLines ? { legend: { top: TITLE_HEIGHT, left: 10 } } : {}),
       xAxis: parts.map(({ x }) => x),
       yAxis: parts.map(({ y }) => y),
       series: parts.flatMap(({ series }) => series),
