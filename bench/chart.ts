@@ -104,7 +104,7 @@ export function drawChart(title: string, panels: readonly Panel[]): string {
         })),
       ],
       grid: placed.map(({ panel, at }) => ({ left: LEFT, right: 80, top: at, height: heightOf(panel) })),
-      ...(hasLines ? { legend: { top: TITLE_HEIGHT, left: 10 } } : {}),
+      ...(hasLines ? { legend: { top: TITLE_HEIGHT, left: 10, itemGap: 28 } } : {}),
       xAxis: parts.map(({ x }) => x),
       yAxis: parts.map(({ y }) => y),
       series: parts.flatMap(({ series }) => series),

@@ -55,19 +55,16 @@ export const REASONS_BETWEEN: readonly DropReason[] = [
   'dtlsPeerUnknown',
   'dtlsRecordBad',
   'dtlsContentUnknown',
-];
-/** The same, of reasons that not every data plane has. */
-const MORE_REASONS_BETWEEN = [
   'plaintextRefused',
   'keysMissing',
   'recordReplayed',
-  'receiveOverflow',
   'shaperFull',
   'shaperLost',
+  'receiveOverflow',
+  'offloadMalformed',
 ];
-
 function droppedBetween({ drops }: EndObserved): number {
-  return [...REASONS_BETWEEN, ...MORE_REASONS_BETWEEN].reduce((sum, reason) => sum + (drops[reason] ?? 0), 0);
+  return REASONS_BETWEEN.reduce((sum, reason) => sum + (drops[reason] ?? 0), 0);
 }
 
 function memoryCriterion({ name, residentMb }: EndObserved): Criterion {

@@ -76,20 +76,29 @@ export async function searchRate(
 
 type Bracket = { readonly low: number | undefined; readonly senderLimited: boolean };
 
-/** The highest rate that passed, near to one that failed or to what the sender can do. */
+/** The highest rate that passed, near to one that failed or that the sender does not reach. */
 async function bracket(startRate: number, attempt: (rate: number) => Promise<Trial>): Promise<Bracket> {
   let low: number | undefined;
   let high: number | undefined;
+  let senderLimited = false;
   let rate = startRate;
   for (let step = 0; step < STEPS_MAX && rate >= 1; step++) {
     const trial = await attempt(rate);
-    if (!passes(trial)) high = rate;
-    else if (keptPace(trial)) low = rate;
-    else return { low: trial.sent / trial.seconds, senderLimited: true };
+    if (!passes(trial)) {
+      high = rate;
+      senderLimited = false;
+    } else if (keptPace(trial)) {
+      low = rate;
+    } else {
+      // What it reached got through. It may have been held up, so the search goes on between that and what was asked.
+      low = Math.max(low ?? 0, trial.sent / trial.seconds);
+      high = rate;
+      senderLimited = true;
+    }
     if (low !== undefined && high !== undefined && high / low <= PRECISION) break;
     if (high === undefined) rate *= STEP;
     else if (low === undefined) rate /= STEP;
     else rate = Math.sqrt(low * high);
   }
-  return { low, senderLimited: false };
+  return { low, senderLimited };
 }
