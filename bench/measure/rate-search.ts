@@ -29,7 +29,9 @@ export const LOSS_MAX = 0.01;
 const PACE_MIN = 0.97;
 /** Bounds nearer to each other than this are good enough. */
 const PRECISION = 1.05;
-const STEP = 1.6;
+/** Of the first step; the next ones grow by it, up to the largest. Searches begin near to where the last one ended. */
+const STEP_FIRST = 1.25;
+const STEP_MAX = 2;
 const REPEAT_LOSS_MAX = 0.1;
 const STEPS_MAX = 20;
 const CONFIRMATIONS_MAX = 6;
@@ -42,7 +44,7 @@ const passes = (trial: Trial): boolean => lossOf(trial) <= LOSS_MAX;
 const keptPace = (trial: Trial): boolean => trial.sent >= trial.rate * trial.seconds * PACE_MIN;
 
 /**
- * Widens from the start rate by a factor until one bound passes and the other fails, halves the interval (on a
+ * Widens from the start rate by growing steps until one bound passes and the other fails, halves the interval (on a
  * logarithmic scale), then confirms the lower bound with a longer trial, going down, faster and faster, while that
  * fails. A trial that fails by little, or in which the sender was too slow, is repeated once: the machine may have been
  * busy with something else.
@@ -82,6 +84,7 @@ async function bracket(startRate: number, attempt: (rate: number) => Promise<Tri
   let high: number | undefined;
   let senderLimited = false;
   let rate = startRate;
+  let factor = STEP_FIRST;
   for (let step = 0; step < STEPS_MAX && rate >= 1; step++) {
     const trial = await attempt(rate);
     if (!passes(trial)) {
@@ -96,9 +99,10 @@ async function bracket(startRate: number, attempt: (rate: number) => Promise<Tri
       senderLimited = true;
     }
     if (low !== undefined && high !== undefined && high / low <= PRECISION) break;
-    if (high === undefined) rate *= STEP;
-    else if (low === undefined) rate /= STEP;
+    if (high === undefined) rate *= factor;
+    else if (low === undefined) rate /= factor;
     else rate = Math.sqrt(low * high);
+    factor = Math.min(STEP_MAX, factor * STEP_FIRST);
   }
   return { low, senderLimited };
 }
