@@ -15,7 +15,7 @@ export type Measure = (typeof MEASURES)[number];
 export const SMALL_BYTES = 128;
 /** Datagrams in one UDP_SEGMENT send, where those are used. */
 export const GSO_SEGMENTS = 64;
-const TRIAL_SECONDS = 0.5;
+const TRIAL_SECONDS = 0.4;
 const CONFIRM_SECONDS = 1;
 const FIRST_RATE = 100_000;
 /** TCP runs so long beside the pings under load, which take one second and begin while it omits its beginning. */

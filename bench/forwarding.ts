@@ -144,6 +144,23 @@ function tableRows(samples: readonly Sample[], sizes: readonly number[], ways: r
   );
 }
 
+type Ratio = { readonly paced: number | null; readonly saturated: number | null };
+
+/** Of each way to kernel IP forwarding, by size. */
+function ratiosOf(
+  samples: readonly Sample[],
+  sizes: readonly number[],
+  ways: readonly Way[],
+): Record<string, Record<string, Ratio>> {
+  const ratio = (way: Way, size: number, of: (sample: Sample) => number): number | null =>
+    medianRatio(seriesOf(samples, way, size, of), seriesOf(samples, 'kernel', size, of));
+  const bySize = (way: Way): Record<string, Ratio> =>
+    Object.fromEntries(
+      sizes.map((size) => [size, { paced: ratio(way, size, pacedOf), saturated: ratio(way, size, saturatedOf) }]),
+    );
+  return Object.fromEntries(ways.map((way) => [way, bySize(way)]));
+}
+
 const HEADINGS = [
   'bytes',
   'forwarding',
@@ -204,7 +221,7 @@ function reportOf(samples: readonly Sample[], rows: string[][], setting: Setting
 async function run(
   say: (line: string) => void,
   options: BenchmarkOptions,
-): Promise<BenchmarkResult & { drops: object }> {
+): Promise<BenchmarkResult & { drops: object; ratios: object; paper: object }> {
   const lab = new Lab();
   try {
     say('setting up three namespaces in a row');
@@ -221,7 +238,17 @@ async function run(
       })),
     );
     const report = reportOf(samples, rows, await settingOf([]), drops);
-    return { name: 'forwarding', figures, samples, drops, table: table(HEADINGS, rows), report };
+    const ratios = ratiosOf(samples, sizes, ways);
+    return {
+      name: 'forwarding',
+      figures,
+      samples,
+      ratios,
+      paper: { range: PAPER_RANGE_RATIO },
+      drops,
+      table: table(HEADINGS, rows),
+      report,
+    };
   } finally {
     await lab.remove();
   }

@@ -6,7 +6,7 @@ import { within } from '../../cli/demo/namespaces.ts';
 import { OverlayError } from '../../overlay/errors.ts';
 import { mustRun } from './lab.ts';
 
-const READY_MS = 5000;
+const READY_MS = 20_000;
 
 /** Path of a tool; scripts/setup.sh has built it. */
 export function toolPath(name: string): string {
