@@ -2,8 +2,9 @@
 import type { Machine } from '../cli/demo/machine.ts';
 import { World } from '../cli/demo/world.ts';
 import type { NodeStatus } from '../overlay/messages/control.ts';
-import { type Benchmark, type Figure, median } from './benchmark.ts';
-import { buildProbe, probe, type Sample } from './tools/probe.ts';
+import type { Benchmark, Figure } from './benchmark.ts';
+import { probe, type Sample } from './lab/probe.ts';
+import { median } from './statistics.ts';
 
 const VI = 'qos';
 const ROUNDS = 3;
@@ -138,7 +139,6 @@ async function measureAll(ends: Ends, say: (line: string) => void): Promise<Meas
 }
 
 async function run(say: (line: string) => void): Promise<Measured[]> {
-  await buildProbe();
   const world = new World({ kind: 'pxb', underlay: 'ipv4' });
   try {
     await world.create();

@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 purpose=${1:-run}
 
-packages="cmake ninja-build g++ libssl-dev iproute2 iputils-ping util-linux"
+packages="cmake ninja-build g++ libssl-dev liburing-dev iproute2 iputils-ping util-linux"
 case $purpose in
   run) ;;
   test) packages="$packages doctest-dev curl openssl tcpdump" ;;

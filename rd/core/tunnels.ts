@@ -39,7 +39,7 @@ export type TunnelHost = {
 };
 
 /** Codes with which a peer says that it has ended the tunnel. */
-const GONE: readonly ErrorCode[] = ['NOT_FOUND', 'CERTIFICATE_REVOKED', 'CERTIFICATE_REFUSED'];
+const GONE: ReadonlySet<ErrorCode> = new Set(['NOT_FOUND', 'CERTIFICATE_REVOKED', 'CERTIFICATE_REFUSED']);
 
 export class Tunnels {
   readonly #host: TunnelHost;
@@ -193,7 +193,7 @@ export class Tunnels {
   refused(peer: Id, request: number, code: ErrorCode, association: AssociationRef, now: Millis): void {
     const tunnel = this.#tunnels.get(peer);
     if (tunnel === undefined || this.#host.associations.keyOf(association) !== tunnel.contact.key) return;
-    if (request === 0 && GONE.includes(code)) {
+    if (request === 0 && GONE.has(code)) {
       this.#die(tunnel, now);
     } else if (tunnel.ask?.kind === 'con_req' && tunnel.ask.request === request) {
       // The peer keeps nothing of a refused request, so there is nothing to release.

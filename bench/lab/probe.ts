@@ -1,15 +1,10 @@
-/** Builds and runs probe.cpp: UDP datagrams from one namespace to another, paced at one end and measured at the other. */
+/** Runs bench/tools/probe.cpp: UDP datagrams from one namespace to another, paced at one end and measured at the other. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { run, within } from '../../cli/demo/namespaces.ts';
+import { toolPath } from './tool.ts';
 
-const SOURCE = fileURLToPath(new URL('./probe.cpp', import.meta.url));
-const DIRECTORY = fileURLToPath(new URL('../../build/bench/', import.meta.url));
-const PROGRAM = join(DIRECTORY, 'probe');
 const PORT = '5201';
 
 export type Traffic = {
@@ -38,23 +33,17 @@ export type Sample = {
   readonly ms: Readonly<Record<'least' | 'p05' | 'median' | 'mean' | 'p95' | 'p99' | 'most' | 'deviation', number>>;
 };
 
-export async function buildProbe(): Promise<void> {
-  if (existsSync(PROGRAM) && statSync(PROGRAM).mtimeMs > statSync(SOURCE).mtimeMs) return;
-  mkdirSync(DIRECTORY, { recursive: true });
-  const built = await run(['c++', '-std=c++20', '-O2', '-Wall', '-Wextra', '-Werror', SOURCE, '-o', PROGRAM]);
-  if (built.code !== 0) throw new Error(`bench/tools/probe.cpp does not build: ${built.stderr}`);
-}
-
 export async function probe(traffic: Traffic): Promise<Sample> {
   const { fromNamespace, toNamespace, address, payloadBytes, perSecond, seconds, idleMs } = traffic;
   const limit = String(Math.ceil(seconds + idleMs / 1000 + 30));
-  const [program = '', ...rest] = within(toNamespace, ['timeout', limit, PROGRAM, 'receive', PORT, String(idleMs)]);
+  const tool = toolPath('probe');
+  const [program = '', ...rest] = within(toNamespace, ['timeout', limit, tool, 'receive', PORT, String(idleMs)]);
   const receiver = spawn(program, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
   const lines = createInterface({ input: receiver.stdout })[Symbol.asyncIterator]();
   const ended = once(receiver, 'close');
   await lines.next();
   const numbers = [payloadBytes, perSecond, seconds].map(String);
-  const sender = await run(within(fromNamespace, ['timeout', limit, PROGRAM, 'send', address, PORT, ...numbers]));
+  const sender = await run(within(fromNamespace, ['timeout', limit, tool, 'send', address, PORT, ...numbers]));
   if (sender.code !== 0) {
     receiver.kill('SIGKILL');
     throw new Error(`the probe's sender ended with ${sender.code}: ${sender.stderr}`);
