@@ -8,7 +8,7 @@ purpose=${1:-run}
 packages="cmake ninja-build g++ libssl-dev liburing-dev iproute2 iputils-ping util-linux"
 case $purpose in
   run) ;;
-  test) packages="$packages doctest-dev curl openssl tcpdump" ;;
+  test) packages="$packages doctest-dev curl openssl tcpdump ethtool" ;;
   fuzz) packages="$packages doctest-dev clang-14 libclang-rt-14-dev" ;;
   bench) packages="$packages iperf3 tcpdump linux-perf wireguard-go wireguard-tools nebula tinc" ;;
   *) echo "setup: usage: scripts/setup.sh [run|test|fuzz|bench]" >&2; exit 2 ;;

@@ -3,7 +3,14 @@ import { execFile, execFileSync } from 'node:child_process';
 import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { createDataPlane, type DataPlane, type Endpoint, type NativeEvent, type NodeHandle } from '../index.ts';
+import {
+  createDataPlane,
+  type DataPlane,
+  type DataPlaneOptions,
+  type Endpoint,
+  type NativeEvent,
+  type NodeHandle,
+} from '../index.ts';
 
 const run = promisify(execFile);
 
@@ -48,9 +55,9 @@ export type OpenPlane = { readonly plane: DataPlane; readonly at: Endpoint; read
 export function openPlane(
   t: TestContext,
   address = '127.0.0.1',
-  timers = { keepAliveMs: 100, silenceMs: 500 },
+  options: DataPlaneOptions = { keepAliveMs: 100, silenceMs: 500 },
 ): OpenPlane {
-  const plane = unwrap(createDataPlane(timers));
+  const plane = unwrap(createDataPlane(options));
   t.after(() => plane.close());
   const events: NativeEvent[] = [];
   plane.onEvents((batch) => events.push(...batch));
