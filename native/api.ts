@@ -161,7 +161,9 @@ export type AssociationDownReason =
   /** Wrong certificate, wrong version, no credential, protocol error. */
   | 'handshake-refused'
   /** A newer association with the same endpoint took its place. */
-  | 'replaced';
+  | 'replaced'
+  /** The peer's certificate ran out, or the keys did and could not be changed. */
+  | 'expired';
 
 /** Inner IP packets, and their bytes without the Ethernet header. */
 export type TunnelCounters = {

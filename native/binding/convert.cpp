@@ -32,6 +32,7 @@ const char* nameOf(DownReason reason) {
     case DownReason::handshakeTimeout: return "handshake-timeout";
     case DownReason::handshakeRefused: return "handshake-refused";
     case DownReason::replaced: return "replaced";
+    case DownReason::expired: return "expired";
   }
   return "closed";
 }
@@ -53,8 +54,6 @@ const char* nameOf(AssociationEvent::Kind kind) {
     case AssociationEvent::Kind::mtu: return "association.mtu";
     case AssociationEvent::Kind::moved: return "association.moved";
     case AssociationEvent::Kind::control: return "control";
-    // Stays in the data plane.
-    case AssociationEvent::Kind::vxlan: break;
   }
   return "vxlan";
 }
@@ -84,8 +83,7 @@ Napi::Object associationEventToJs(Napi::Env env, const AssociationEvent& event) 
       object.Set("payloadBytesMax", static_cast<double>(event.payloadBytesMax));
       break;
     case AssociationEvent::Kind::moved: object.Set("peer", endpointToJs(env, event.peer)); break;
-    case AssociationEvent::Kind::control:
-    case AssociationEvent::Kind::vxlan: object.Set("message", bytesToJs(env, event.bytes)); break;
+    case AssociationEvent::Kind::control: object.Set("message", bytesToJs(env, event.bytes)); break;
   }
   return object;
 }

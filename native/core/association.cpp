@@ -1,22 +1,24 @@
 #include "core/association.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "core/association_impl.h"
+#include "core/secure_arrivals.h"
 
 namespace p2pxbone {
 
 AssociationMachine::AssociationMachine(AssociationSettings settings) : impl_(std::make_unique<Impl>(settings)) {}
 AssociationMachine::~AssociationMachine() = default;
 
-std::optional<std::string> AssociationMachine::setCredential(const std::string& serverName,
-                                                             const std::string& certificatePem,
-                                                             const std::string& privateKeyPem, const std::string& caPem) {
-  CredentialResult made = makeCredential(serverName, certificatePem, privateKeyPem, caPem);
-  if (made.credential) impl_->credentials[serverName] = std::move(made.credential);
+std::optional<std::string> AssociationMachine::setCredential(const CredentialSettings& settings) {
+  CredentialResult made = makeCredential(settings);
+  if (made.credential) impl_->credentials[settings.serverName] = std::move(made.credential);
   return made.error;
 }
 
-void AssociationMachine::removeCredential(const std::string& serverName) {
-  if (impl_->credentials.erase(serverName) != 0) impl_->endAll(&serverName);
+void AssociationMachine::removeCredential(const std::string& serverName, Millis now) {
+  if (impl_->credentials.erase(serverName) != 0) impl_->endAll(&serverName, now);
 }
 
 std::optional<AssociationId> AssociationMachine::associate(const Endpoint& peer, const std::string& serverName, Millis now) {
@@ -42,24 +44,26 @@ bool AssociationMachine::send(AssociationId id, std::span<const uint8_t> message
   const auto found = impl_->associations.find(id);
   if (found == impl_->associations.end() || !found->second->up() || message.empty()) return false;
   Association& association = *found->second;
-  const size_t bytesMax = association.probe->payloadBytesMax() - association.session->overheadBytes();
-  const bool control = message[0] >= contentControlFirst && message.size() <= controlBytesMax;
-  const bool vxlan = message[0] == contentVxlan;
-  if ((!control && !vxlan) || message.size() > bytesMax) return false;
-  const bool written = association.session->write(message);
-  impl_->flush(association);
-  return written;
+  const size_t bytesMax = std::min(controlBytesMax, association.probe->payloadBytesMax() - recordOverheadBytes(association.cipher));
+  if (message[0] < contentControlFirst || message.size() > bytesMax) return false;
+  impl_->write(association, message);
+  return true;
 }
 
-void AssociationMachine::close(AssociationId association, Millis) {
+void AssociationMachine::close(AssociationId association, Millis now) {
   const auto found = impl_->associations.find(association);
-  if (found != impl_->associations.end()) impl_->end(*found->second, DownReason::closed);
+  if (found != impl_->associations.end()) impl_->end(*found->second, DownReason::closed, now);
 }
 
-void AssociationMachine::closeAll(Millis) { impl_->endAll(nullptr); }
+void AssociationMachine::closeAll(Millis now) { impl_->endAll(nullptr, now); }
+
+std::shared_ptr<SecureChannel> AssociationMachine::channel(AssociationId association) const {
+  const auto found = impl_->associations.find(association);
+  return found == impl_->associations.end() ? nullptr : found->second->channel;
+}
 
 void AssociationMachine::handleDatagram(const Endpoint& from, std::span<const uint8_t> datagram, Millis now) {
-  if (!isDtls(datagram) || datagram.size() > sessionDatagramBytesMax) {
+  if (!isDtls(datagram) || datagram.size() > recordDatagramBytesMax) {
     impl_->drops.notDtls++;
     return;
   }
@@ -70,16 +74,46 @@ void AssociationMachine::handleDatagram(const Endpoint& from, std::span<const ui
     return;
   }
   const PeerSlot slot = found->second;
+  if (!isOfHandshake(datagram)) return impl_->handleUnpublished(*slot.current, datagram, now);
   // Beside an association that is up, handshake records and what is not encrypted belong to the pending one.
-  const bool ofHandshake = epochOf(datagram) == 0 || contentTypeOf(datagram) == contentHandshake;
-  Association& association = slot.pending != nullptr && ofHandshake ? *slot.pending : *slot.current;
-  if (!association.session->accepts(datagram)) {
+  Association& association = slot.pending != nullptr ? *slot.pending : *slot.current;
+  if (association.held || !association.session->accepts(datagram)) {
     impl_->drops.badRecord++;
     return;
   }
-  if (association.up()) impl_->receive(association, datagram, now);
+  if (association.up()) impl_->repeatFlight(association, now);
   else impl_->advance(association, datagram, now);
 }
+
+void AssociationMachine::handleRecord(const ControlRecord& record, std::span<const uint8_t> content, Millis now) {
+  const auto found = impl_->associations.find(record.association);
+  // It may have ended while the record was on its way from the reader.
+  if (found == impl_->associations.end() || !found->second->up()) return;
+  (void)impl_->handleOpened(*found->second, record.type, content, record.datagramBytes, now);
+}
+
+void AssociationMachine::handleMoved(AssociationId association, const Endpoint& to, Millis now) {
+  const auto found = impl_->associations.find(association);
+  if (found != impl_->associations.end() && found->second->up()) impl_->move(*found->second, to, now);
+}
+
+std::shared_ptr<const ChannelDirectory> AssociationMachine::takeDirectory() {
+  if (!std::exchange(impl_->directoryChanged, false)) return nullptr;
+  std::vector<ChannelDirectory::Entry> entries;
+  for (const auto& [peer, slot] : impl_->peers) {
+    Association& association = *slot.current;
+    if (!association.up() && association.role == Role::server) continue;
+    association.listed = association.up();
+    entries.push_back({peer, association.up() ? association.channel : nullptr});
+  }
+  return std::make_shared<const ChannelDirectory>(std::move(entries));
+}
+
+void AssociationMachine::notePublished() {
+  for (const auto& [id, association] : impl_->associations) association->published = association->listed;
+}
+
+std::vector<std::shared_ptr<const void>> AssociationMachine::takeRetired() { return std::exchange(impl_->retired, {}); }
 
 void AssociationMachine::tick(Millis now) {
   while (!impl_->timers.empty() && impl_->timers.begin()->first <= now) {
@@ -110,10 +144,12 @@ std::optional<AssociationEvent> AssociationMachine::pollEvent() {
   return event;
 }
 
-std::vector<AssociationState> AssociationMachine::states() const {
+std::vector<AssociationState> AssociationMachine::states(Millis now) const {
   std::vector<AssociationState> states;
   states.reserve(impl_->associations.size());
   for (const auto& [id, association] : impl_->associations) {
+    // Part of the association whose keys it is to renew.
+    if (association->renews) continue;
     AssociationState& state = states.emplace_back();
     state.association = id;
     state.peer = association->peer;
@@ -121,6 +157,9 @@ std::vector<AssociationState> AssociationMachine::states() const {
     if (!association->up()) continue;
     state.rttMs = association->liveness->rttMs();
     state.payloadBytesMax = association->probe->payloadBytesMax();
+    state.cipher = association->cipher;
+    state.keysAge = now - association->keysSince;
+    state.rekeys = association->rekeys;
   }
   return states;
 }

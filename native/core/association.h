@@ -1,10 +1,12 @@
 // DTLS associations between resource daemons: a machine without sockets, threads or clock.
 //
 // One association per peer endpoint. Inside it, the first byte of a record says what it is: 0x01 keep-alive request,
-// 0x02 keep-alive answer (both handled here, padded to probe the path MTU), 0x08 a VXLAN packet (handed up), 0x80 and
-// above a control message (handed up).
+// 0x02 keep-alive answer (both handled here, padded to probe the path MTU), 0x03 announcement of new keys, 0x04 its
+// answer, 0x08 a VXLAN packet (the packet path's), 0x80 and above a control message (handed up).
 //
-// Not thread safe: owned by the control thread, which calls handle*/tick and then drains pollTransmit and pollEvent.
+// Records of an association that is up are opened by the underlay's reader (core/secure_arrivals.h) and come here
+// through handleRecord; handshakes come as datagrams. Not thread safe: owned by the control thread, which calls handle*
+// and tick and then takes what there is to publish, to free, to send and to tell.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "core/cipher.h"
 #include "core/endpoint.h"
 
 namespace p2pxbone {
@@ -25,9 +28,8 @@ using AssociationId = uint32_t;  // never 0
 // Largest control message, bytes: passes every path that carries IPv6.
 inline constexpr size_t controlBytesMax = 1100;
 
-enum class DownReason : uint8_t { closed, peerClosed, peerSilent, handshakeTimeout, handshakeRefused, replaced };
+enum class DownReason : uint8_t { closed, peerClosed, peerSilent, handshakeTimeout, handshakeRefused, replaced, expired };
 enum class Role : uint8_t { client, server };
-enum class Cipher : uint8_t { aes128Gcm, aes256Gcm, chacha20Poly1305 };
 
 // Under what a daemon answers and starts handshakes for one virtual Internet.
 struct CredentialSettings {
@@ -51,6 +53,17 @@ struct AssociationSettings {
   size_t handshakesOutMax = 256;
   size_t handshakesInMax = 256;
   size_t handshakesPerHostMax = 16;
+  // ClientHellos that one host may have answered, and handshakes that it may begin with us. Generous: a NAT, or a test
+  // bed, has many daemons behind one address, which all start when the power comes back.
+  int64_t hostAnswersPerSecond = 64;
+  int64_t hostAnswersBurst = 512;
+  int64_t hostHandshakesPerSecond = 16;
+  int64_t hostHandshakesBurst = 128;
+  // Records that one key may protect. The limits of AES-GCM (RFC 9147 §4.5.3) and ChaCha20-Poly1305 lie far beyond for
+  // records of our size; keys are changed at the half of this, and not used beyond it.
+  uint64_t recordsMax = uint64_t{1} << 31;
+  // Keys are not used for longer, even if they cannot be changed.
+  Millis keyLifeMax = 3'600'000;
   // Largest UDP payload worth probing for, bytes. What a path of 1280 carries is taken for granted.
   size_t payloadBytesLimit = 1472;
   // Of the jitter of keep-alives; drawn at random if absent.
@@ -65,7 +78,7 @@ struct Transmit {
 // `down` is told for an association that was announced by `up` or returned by associate; a stranger's handshake that
 // fails is not heard of.
 struct AssociationEvent {
-  enum class Kind : uint8_t { up, down, mtu, moved, control, vxlan };
+  enum class Kind : uint8_t { up, down, mtu, moved, control };
   Kind kind = Kind::up;
   AssociationId association = 0;
   Endpoint peer;
@@ -73,7 +86,7 @@ struct AssociationEvent {
   DownReason reason = DownReason::closed;      // down
   size_t payloadBytesMax = 0;                  // mtu
   std::string serverName;                      // up
-  std::vector<uint8_t> bytes;                  // up: peer certificate, DER; control and vxlan: the message
+  std::vector<uint8_t> bytes;                  // up: peer certificate, DER; control: the message
 };
 
 struct AssociationState {
@@ -96,7 +109,14 @@ struct AssociationDrops {
   uint64_t tableFull = 0;
   // A ClientHello for a VI that is not here. The one that is answered, with an alert, and only once its cookie is good.
   uint64_t unknownServerName = 0;
+  uint64_t handshakeLimited = 0;
+  uint64_t replayed = 0;
+  uint64_t tooEarly = 0;  // a VXLAN packet in an association that nobody has been told of
 };
+
+class ChannelDirectory;
+class SecureChannel;
+struct ControlRecord;
 
 class AssociationMachine {
  public:
@@ -106,27 +126,40 @@ class AssociationMachine {
   AssociationMachine& operator=(const AssociationMachine&) = delete;
 
   // Empty on success, else what is wrong with the certificate, key or issuer.
-  [[nodiscard]] std::optional<std::string> setCredential(const std::string& serverName, const std::string& certificatePem,
-                                                         const std::string& privateKeyPem, const std::string& caPem);
-  void removeCredential(const std::string& serverName);
+  [[nodiscard]] std::optional<std::string> setCredential(const CredentialSettings& settings);
+  void removeCredential(const std::string& serverName, Millis now);
 
   // The existing association with that peer, or a new one; nullopt if there is no such credential or the table is full.
   [[nodiscard]] std::optional<AssociationId> associate(const Endpoint& peer, const std::string& serverName, Millis now);
-  // A control message (first byte 0x80 or above, at most controlBytesMax) or a VXLAN packet (first byte 0x08). False if
-  // there is no such association, it is not up, or the message is neither or does not fit one datagram of the path.
+  // A control message (first byte 0x80 or above, at most controlBytesMax). False if there is no such association, it is
+  // not up, or the message is none or does not fit one datagram of the path.
   [[nodiscard]] bool send(AssociationId association, std::span<const uint8_t> message, Millis now);
   void close(AssociationId association, Millis now);
   void closeAll(Millis now);
 
+  // Null if there is no such association. It exists before the association is up, and has keys while it is.
+  [[nodiscard]] std::shared_ptr<SecureChannel> channel(AssociationId association) const;
+
+  // Handshake records, and records of a handshake's peer that came before its end.
   void handleDatagram(const Endpoint& from, std::span<const uint8_t> datagram, Millis now);
+  // What the reader opened; that a peer writes from another address; that it uses the keys last agreed upon.
+  void handleRecord(const ControlRecord& record, std::span<const uint8_t> content, Millis now);
+  void handleMoved(AssociationId association, const Endpoint& to, Millis now);
+  void handleProven(AssociationId association, Millis now);
   void tick(Millis now);
   // When tick wants to be called next; nullopt if never.
   [[nodiscard]] std::optional<Millis> deadline() const;
 
+  // The channels as they are now, if anything has changed since the last call. To be published before anything is sent:
+  // until notePublished all records of a new association go to handleDatagram, and from then on none does.
+  [[nodiscard]] std::shared_ptr<const ChannelDirectory> takeDirectory();
+  void notePublished();
+  // What the packet path may still hold, unlinked already.
+  [[nodiscard]] std::vector<std::shared_ptr<const void>> takeRetired();
   [[nodiscard]] std::optional<Transmit> pollTransmit();
   [[nodiscard]] std::optional<AssociationEvent> pollEvent();
 
-  [[nodiscard]] std::vector<AssociationState> states() const;
+  [[nodiscard]] std::vector<AssociationState> states(Millis now) const;
   [[nodiscard]] const AssociationDrops& drops() const;
 
  private:

@@ -10,9 +10,7 @@
 namespace p2pxbone {
 namespace {
 
-constexpr uint8_t dtlsMajor = 0xfe;
 constexpr uint8_t dtls10Minor = 0xff;
-constexpr uint8_t dtls12Minor = 0xfd;
 constexpr uint8_t messageClientHello = 1;
 constexpr uint8_t messageHelloVerifyRequest = 3;
 constexpr size_t messageHeaderBytes = 12;
@@ -77,17 +75,6 @@ std::vector<uint8_t> record(uint8_t type, uint8_t minor, const ClientHello& hell
 }
 
 }  // namespace
-
-bool isDtls(std::span<const uint8_t> datagram) {
-  return datagram.size() >= recordHeaderBytes && datagram[0] >= contentChangeCipherSpec &&
-         datagram[0] <= contentApplicationData && datagram[1] == dtlsMajor;
-}
-
-size_t recordBytes(std::span<const uint8_t> datagram) {
-  if (datagram.size() < recordHeaderBytes) return 0;
-  const size_t bytes = recordHeaderBytes + static_cast<size_t>((datagram[11] << 8) | datagram[12]);
-  return bytes <= datagram.size() ? bytes : 0;
-}
 
 bool isWhole(std::span<const uint8_t> dtls, size_t encryptedBytesMin) {
   while (!dtls.empty()) {

@@ -10,16 +10,11 @@
 #include <vector>
 
 #include "core/endpoint.h"
+#include "core/key_block.h"
+#include "core/record_format.h"
 
 namespace p2pxbone {
 
-inline constexpr size_t recordHeaderBytes = 13;
-inline constexpr uint8_t contentChangeCipherSpec = 20;
-inline constexpr uint8_t contentAlert = 21;
-inline constexpr uint8_t contentHandshake = 22;
-inline constexpr uint8_t contentApplicationData = 23;
-
-using HelloRandom = std::array<uint8_t, 32>;
 using Cookie = std::array<uint8_t, 32>;
 
 // Spans point into the datagram it was read from.
@@ -30,19 +25,9 @@ struct ClientHello {
   std::string serverName;  // empty if none was sent
 };
 
-// Whether the first record of the datagram is one of DTLS (RFC 7983 §7, RFC 6347 §4.1).
-[[nodiscard]] bool isDtls(std::span<const uint8_t> datagram);
-[[nodiscard]] inline uint8_t contentTypeOf(std::span<const uint8_t> dtls) { return dtls[0]; }
-[[nodiscard]] inline uint16_t epochOf(std::span<const uint8_t> dtls) {
-  return static_cast<uint16_t>((dtls[3] << 8) | dtls[4]);
-}
-
 // Whether the datagram is a sequence of whole records, the encrypted ones of at least `encryptedBytesMin`. OpenSSL 3.0
 // takes a record too short for its nonce and tag for an internal error and gives up the session, though anyone can send it.
 [[nodiscard]] bool isWhole(std::span<const uint8_t> dtls, size_t encryptedBytesMin);
-
-// Bytes of the record that a datagram begins with, header included; 0 if it is cut off.
-[[nodiscard]] size_t recordBytes(std::span<const uint8_t> datagram);
 
 // Whether the first record is unencrypted and begins with a handshake message of type ClientHello, well formed or not.
 [[nodiscard]] bool isClientHello(std::span<const uint8_t> dtls);

@@ -3,8 +3,11 @@
 #include <openssl/rand.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 #include <vector>
+
+#include "core/record_opener.h"
 
 namespace p2pxbone {
 namespace {
@@ -18,17 +21,14 @@ uint64_t randomSeed() {
   return seed;
 }
 
-// What one stranger can have any number of endpoints in: an IPv4 address or an IPv6 /64, with port 0.
-Endpoint hostOf(const Endpoint& peer) {
-  Endpoint host{peer.ip, 0};
-  if (!peer.isIpv4Mapped()) std::fill(host.ip.begin() + 8, host.ip.end(), uint8_t{0});
-  return host;
-}
-
 }  // namespace
 
 AssociationMachine::Impl::Impl(AssociationSettings wanted)
-    : settings(wanted), random(static_cast<std::minstd_rand::result_type>(wanted.seed ? *wanted.seed : randomSeed())) {}
+    : settings(wanted),
+      seed(wanted.seed ? *wanted.seed : randomSeed()),
+      random(static_cast<std::minstd_rand::result_type>(seed)),
+      limiter({wanted.hostAnswersPerSecond, wanted.hostAnswersBurst},
+              {wanted.hostHandshakesPerSecond, wanted.hostHandshakesBurst}, randomSeed()) {}
 
 bool AssociationMachine::Impl::full(const Endpoint& peer, Role role) const {
   if (associations.size() >= settings.associationsMax) return true;
@@ -57,7 +57,8 @@ void AssociationMachine::Impl::finishHandshake(const Association& association) {
   if (--ofHost->second == 0) handshakesOfHost.erase(ofHost);
 }
 
-Association* AssociationMachine::Impl::add(const Endpoint& peer, Role role, std::unique_ptr<Session> session, Millis now) {
+// Beside the association that the slot holds already, or in its place if there is none.
+Association* AssociationMachine::Impl::make(const Endpoint& peer, Role role) {
   while (lastId == 0 || associations.contains(lastId)) lastId++;
   auto owned = std::make_unique<Association>();
   Association& association = *owned;
@@ -65,30 +66,44 @@ Association* AssociationMachine::Impl::add(const Endpoint& peer, Role role, std:
   association.peer = peer;
   association.role = role;
   association.budget = role;
+  association.channel = std::make_shared<SecureChannel>(association.id);
   associations.emplace(association.id, std::move(owned));
   PeerSlot& slot = peers[peer];
   (slot.current == nullptr ? slot.current : slot.pending) = &association;
   beginHandshake(association);
-  restart(association, std::move(session), now);
+  directoryChanged = true;
   return &association;
+}
+
+Association* AssociationMachine::Impl::add(const Endpoint& peer, Role role, std::unique_ptr<Session> session, Millis now) {
+  Association* const association = make(peer, role);
+  restart(*association, std::move(session), now);
+  return association;
 }
 
 // A new handshake under the same name: ours gave way to the peer's, or the peer began anew.
 void AssociationMachine::Impl::restart(Association& association, std::unique_ptr<Session> session, Millis now) {
   association.session = std::move(session);
+  association.early.clear();
   association.startedAt = now;
   association.retransmitAfter = retransmitFirst;
   association.retransmitAt = now + retransmitFirst;
+  directoryChanged = true;
   flush(association);
   schedule(association, now);
 }
 
-void AssociationMachine::Impl::establish(Association& association, Millis now) {
-  PeerSlot& slot = peers[association.peer];
-  if (slot.pending == &association) {
-    end(*slot.current, DownReason::replaced);
-  }
+Association& AssociationMachine::Impl::establish(Association& association, Millis now) {
+  SessionOutcome outcome = association.session->takeOutcome();
   finishHandshake(association);
+  const PeerSlot slot = peers[association.peer];
+  if (slot.pending == &association) {
+    const Association& current = *slot.current;
+    const bool samePeer = association.role == current.role && outcome.peerPublicKey == current.peerPublicKey;
+    if (association.renews && samePeer) return renew(*slot.current, association, std::move(outcome), now);
+    association.renews = false;
+    end(*slot.current, DownReason::replaced, now);
+  }
   association.known = true;
   association.liveness.emplace(settings, random, now);
   association.probe.emplace(association.peer.outerHeaderBytes(), settings.payloadBytesLimit, now);
@@ -97,36 +112,60 @@ void AssociationMachine::Impl::establish(Association& association, Millis now) {
   AssociationEvent& event = tell(AssociationEvent::Kind::up, association);
   event.role = association.role;
   event.serverName = association.session->credential().serverName;
-  event.bytes = association.session->peerCertificate();
+  event.bytes = outcome.peerCertificate;
+  useKeys(association, std::move(outcome), now);
+  directoryChanged = true;
   tellMtu(association);
   keepAlive(association, now);
+  return association;
 }
 
-void AssociationMachine::Impl::end(Association& association, DownReason reason) {
+void AssociationMachine::Impl::end(Association& association, DownReason reason, Millis now) {
+  // Before anything else, nothing is sent any more: tunnels fall silent, they do not fall back.
+  const std::shared_ptr<const SendingKeys> keys = association.channel->stopSending();
+  const PeerSlot slot = peers.at(association.peer);
+  if (slot.current == &association && slot.pending != nullptr && slot.pending->renews) {
+    end(*slot.pending, DownReason::closed, now);
+  }
   if (association.up()) {
-    if (reason != DownReason::peerClosed && reason != DownReason::replaced) association.session->sayGoodbye();
+    static constexpr std::array<uint8_t, 2> closeNotify{1, 0};
+    const bool goodbye = reason != DownReason::peerClosed && reason != DownReason::replaced && keys != nullptr;
+    if (goodbye) writeRecord(association, *keys, contentAlert, closeNotify);
   } else {
     finishHandshake(association);
   }
   flush(association);
   if (association.known) tell(AssociationEvent::Kind::down, association).reason = reason;
+  Association* const renewed = slot.pending == &association && association.renews ? slot.current : nullptr;
+  if (keys != nullptr) retired.push_back(keys);
+  remove(association);
+  if (renewed == nullptr) return;
+  renewed->rekeyNotBefore = now + rekeyRetry;
+  schedule(*renewed, now);
+}
+
+void AssociationMachine::Impl::remove(Association& association) {
+  association.channel->forgetAll(retired);
   if (association.queuedAt) timers.erase({*association.queuedAt, association.id});
   const auto slot = peers.find(association.peer);
   if (slot->second.pending == &association) slot->second.pending = nullptr;
   if (slot->second.current == &association) slot->second.current = std::exchange(slot->second.pending, nullptr);
   if (slot->second.current == nullptr) peers.erase(slot);
   associations.erase(association.id);
+  directoryChanged = true;
 }
 
 // With nullptr those of every credential.
-void AssociationMachine::Impl::endAll(const std::string* serverName) {
-  std::vector<Association*> ending;
+void AssociationMachine::Impl::endAll(const std::string* serverName, Millis now) {
+  std::vector<AssociationId> ending;
   for (const auto& [id, association] : associations) {
-    if (serverName == nullptr || association->session->credential().serverName == *serverName) {
-      ending.push_back(association.get());
-    }
+    if (serverName == nullptr || association->session->credential().serverName == *serverName) ending.push_back(id);
   }
-  for (Association* association : ending) end(*association, DownReason::closed);
+  for (const AssociationId id : ending) {
+    // A change of keys ends with its association.
+    const auto found = associations.find(id);
+    if (found != associations.end()) end(*found->second, DownReason::closed, now);
+  }
 }
 
 void AssociationMachine::Impl::handleHello(const Endpoint& from, std::span<const uint8_t> datagram, Millis now) {
@@ -146,6 +185,8 @@ void AssociationMachine::Impl::handleHello(const Endpoint& from, std::span<const
   if (weBegan && slot.current->session->clientRandom() > hello->random) return;
   if (cookies.valid(from, hello->random, hello->cookie, now)) {
     accept(from, *hello, datagram, now);
+  } else if (!limiter.mayAnswer(from, now)) {
+    drops.handshakeLimited++;
   } else if (const auto cookie = cookies.make(from, hello->random, now)) {
     transmits.push_back({from, helloVerifyRequest(*hello, *cookie)});
   }
@@ -161,9 +202,16 @@ void AssociationMachine::Impl::accept(const Endpoint& from, const ClientHello& h
   }
   const auto found = peers.find(from);
   const PeerSlot slot = found == peers.end() ? PeerSlot{} : found->second;
-  Association* association = slot.current != nullptr && slot.current->up() ? slot.pending : slot.current;
-  if (association == nullptr && full(from, Role::server)) {
+  const bool besideUp = slot.current != nullptr && slot.current->up();
+  Association* association = besideUp ? slot.pending : slot.current;
+  // Who announced it inside the association is no stranger, and costs no room that he does not have already.
+  const bool renews = besideUp && slot.current->role == Role::server && slot.current->announced == hello.random;
+  if (association == nullptr && !renews && full(from, Role::server)) {
     drops.tableFull++;
+    return;
+  }
+  if (!renews && !limiter.mayAccept(from, now)) {
+    drops.handshakeLimited++;
     return;
   }
   // Nothing encrypted can follow a ClientHello.
@@ -172,50 +220,97 @@ void AssociationMachine::Impl::accept(const Endpoint& from, const ClientHello& h
     drops.badRecord++;
     return;
   }
-  if (association == nullptr) {
-    association = add(from, Role::server, std::move(session), now);
-  } else {
-    association->role = Role::server;
-    restart(*association, std::move(session), now);
-  }
-  if (association->session->progress() == Session::Progress::failed) end(*association, DownReason::handshakeRefused);
+  if (association == nullptr) association = make(from, Role::server);
+  association->role = Role::server;
+  association->renews = renews;
+  association->held = false;
+  restart(*association, std::move(session), now);
+  if (association->session->progress() == Session::Progress::failed) end(*association, DownReason::handshakeRefused, now);
 }
 
 void AssociationMachine::Impl::advance(Association& association, std::span<const uint8_t> datagram, Millis now) {
   const Session::Progress progress = association.session->handshake(datagram);
-  if (progress == Session::Progress::failed) return end(association, DownReason::handshakeRefused);
+  if (progress == Session::Progress::failed) return end(association, DownReason::handshakeRefused, now);
   if (association.session->hasOutgoing()) {
     association.retransmitAfter = retransmitFirst;
     association.retransmitAt = now + retransmitFirst;
   }
   flush(association);
-  if (progress == Session::Progress::done) establish(association, now);
-  schedule(association, now);
+  if (progress != Session::Progress::done) return schedule(association, now);
+  Association& established = establish(association, now);
+  schedule(established, now);
+  receiveEarly(established, now);
 }
 
-void AssociationMachine::Impl::receive(Association& association, std::span<const uint8_t> datagram, Millis now) {
-  Session& session = *association.session;
-  session.offer(datagram);
-  bool authentic = false;
-  Session::Content read = session.read(content);
-  for (; read.kind == Session::Content::Kind::message; read = session.read(content)) {
-    authentic = true;
-    association.liveness->received(now);
-    // The peer talks inside the session, so it has our last flight.
-    session.forgetFlight();
-    handleContent(association, std::span(content).first(read.bytes), datagram.size(), now);
-  }
-  if (read.kind == Session::Content::Kind::closed) return end(association, DownReason::peerClosed);
-  const bool ofHandshake = contentTypeOf(datagram) <= contentHandshake && contentTypeOf(datagram) != contentAlert;
-  if (ofHandshake && session.hasFlight()) {
-    if (now - association.flightRepeatedAt >= repeatFlightMin) session.resendFlight();
-    if (session.hasOutgoing()) association.flightRepeatedAt = now;
-  } else if (!authentic) {
+// Handshake records beside an association that is up: a peer that repeats its last flight has not seen ours.
+void AssociationMachine::Impl::repeatFlight(Association& association, Millis now) {
+  if (!association.session->hasFlight()) {
     drops.badRecord++;
+    return;
   }
+  if (now - association.flightRepeatedAt < repeatFlightMin) return;
+  association.session->resendFlight();
+  association.flightRepeatedAt = now;
   flush(association);
+}
+
+// Records of a peer that has finished the handshake before us, or that came before the reader knew the channel.
+void AssociationMachine::Impl::handleUnpublished(Association& association, std::span<const uint8_t> datagram, Millis now) {
+  if (association.up() && !association.published) return openUnpublished(association, datagram, now);
+  const bool room = association.early.size() < earlyDatagramsMax && datagram.size() <= earlyDatagramBytesMax;
+  if (association.up() || association.role == Role::server || !room) {
+    drops.badRecord++;
+    return;
+  }
+  association.early.emplace_back(datagram.begin(), datagram.end());
+}
+
+void AssociationMachine::Impl::receiveEarly(Association& association, Millis now) {
+  const AssociationId id = association.id;
+  const auto early = std::exchange(association.early, {});
+  for (const auto& datagram : early) {
+    if (!associations.contains(id)) return;
+    openUnpublished(association, datagram, now);
+  }
+}
+
+void AssociationMachine::Impl::openUnpublished(Association& association, std::span<const uint8_t> datagram, Millis now) {
+  std::vector<uint8_t> bytes(datagram.begin(), datagram.end());
+  std::span<uint8_t> rest(bytes);
+  while (!rest.empty()) {
+    const size_t length = isDtls(rest) && !isOfHandshake(rest) ? recordBytes(rest) : 0;
+    OpenedRecord opened;
+    const DropReason reason = length == 0 ? DropReason::dtlsRecordBad
+                                          : RecordOpener::open(*association.channel, rest.first(length), now, false, opened);
+    if (reason != DropReason::none) {
+      (reason == DropReason::recordReplayed ? drops.replayed : drops.badRecord)++;
+      return;
+    }
+    if (!handleOpened(association, opened.type, opened.content, datagram.size(), now)) return;
+    rest = rest.subspan(length);
+  }
+}
+
+bool AssociationMachine::Impl::handleOpened(Association& association, uint8_t type, std::span<const uint8_t> content,
+                                            size_t datagramBytes, Millis now) {
+  association.liveness->received(now);
+  if (type == contentAlert) {
+    static constexpr uint8_t fatal = 2;
+    static constexpr uint8_t closeNotify = 0;
+    const bool whole = content.size() == 2;
+    if (!whole) drops.badContent++;
+    if (!whole || (content[0] != fatal && content[1] != closeNotify)) return true;
+    end(association, DownReason::peerClosed, now);
+    return false;
+  }
+  if (type != contentApplicationData) {
+    drops.badContent++;
+    return true;
+  }
+  handleContent(association, content, datagramBytes, now);
   tellMtu(association);
   schedule(association, now);
+  return true;
 }
 
 void AssociationMachine::Impl::handleContent(Association& association, std::span<const uint8_t> message,
@@ -224,13 +319,17 @@ void AssociationMachine::Impl::handleContent(Association& association, std::span
   if (kind == contentKeepAliveRequest) {
     const auto answer = Liveness::answer(message, datagramBytes);
     if (!answer) drops.badContent++;
-    else (void)association.session->write(*answer);
+    else write(association, *answer);
   } else if (kind == contentKeepAliveAnswer) {
     std::optional<size_t> payloadBytes;
     if (!association.liveness->answered(message, now, payloadBytes)) drops.badContent++;
     if (payloadBytes) association.probe->answered(*payloadBytes, now);
+  } else if (kind == contentRekeyAnnounce) {
+    handleAnnounced(association, message);
+  } else if (kind == contentRekeyHeard) {
+    handleHeard(association, message, now);
   } else if (kind == contentVxlan) {
-    tell(AssociationEvent::Kind::vxlan, association).bytes.assign(message.begin(), message.end());
+    drops.tooEarly++;
   } else if (kind >= contentControlFirst && message.size() <= controlBytesMax) {
     tell(AssociationEvent::Kind::control, association).bytes.assign(message.begin(), message.end());
   } else {
@@ -238,9 +337,29 @@ void AssociationMachine::Impl::handleContent(Association& association, std::span
   }
 }
 
+// RFC 9146 §6, which the reader has checked. Whoever has an association of his own there keeps it.
+void AssociationMachine::Impl::move(Association& association, const Endpoint& to, Millis now) {
+  const auto taken = peers.find(to);
+  if (taken != peers.end()) return;
+  // A change of keys under way began at the old address.
+  if (Association* const pending = peers.at(association.peer).pending) end(*pending, DownReason::closed, now);
+  peers.erase(association.peer);
+  association.peer = to;
+  peers[to].current = &association;
+  directoryChanged = true;
+  association.probe.emplace(to.outerHeaderBytes(), settings.payloadBytesLimit, now);
+  tell(AssociationEvent::Kind::moved, association);
+  tellMtu(association);
+  keepAlive(association, now);
+  schedule(association, now);
+}
+
 Millis AssociationMachine::Impl::deadlineOf(const Association& association) const {
-  if (association.up()) return std::min(association.liveness->deadline(), association.probe->deadline());
-  return std::min(association.startedAt + settings.handshakeTimeout, association.retransmitAt);
+  if (!association.up()) return std::min(association.startedAt + settings.handshakeTimeout, association.retransmitAt);
+  Millis at = std::min({association.liveness->deadline(), association.probe->deadline(), association.certificateEndsAt,
+                        association.keysSince + settings.keyLifeMax});
+  if (mayRekey(association)) at = std::min(at, std::max(association.rekeyAt, association.rekeyNotBefore));
+  return at;
 }
 
 // Deadlines mostly move away, at every record received; the queue is told only when one comes closer, and finds out
@@ -254,35 +373,57 @@ void AssociationMachine::Impl::schedule(Association& association, Millis now) {
 }
 
 void AssociationMachine::Impl::run(Association& association, Millis now) {
-  if (association.up()) {
-    if (association.liveness->silent(now)) return end(association, DownReason::peerSilent);
-    keepAlive(association, now);
-  } else {
-    if (now >= association.startedAt + settings.handshakeTimeout) return end(association, DownReason::handshakeTimeout);
-    if (now >= association.retransmitAt) {
-      association.session->resendFlight();
-      association.retransmitAfter = std::min(association.retransmitAfter * 2, retransmitMax);
-      association.retransmitAt = now + association.retransmitAfter;
-      flush(association);
-    }
+  if (association.up()) return runUp(association, now);
+  if (now >= association.startedAt + settings.handshakeTimeout) return end(association, DownReason::handshakeTimeout, now);
+  if (now >= association.retransmitAt) {
+    if (association.held) announce(association);
+    else association.session->resendFlight();
+    association.retransmitAfter = std::min(association.retransmitAfter * 2, retransmitMax);
+    association.retransmitAt = now + association.retransmitAfter;
+    flush(association);
   }
   schedule(association, now);
 }
 
+void AssociationMachine::Impl::runUp(Association& association, Millis now) {
+  SecureChannel& channel = *association.channel;
+  // Of user data only the reader knows.
+  if (channel.heardAt() != 0) association.liveness->received(channel.heardAt());
+  if (association.liveness->silent(now)) return end(association, DownReason::peerSilent, now);
+  if (now >= association.certificateEndsAt || keysSpent(association, now)) return end(association, DownReason::expired, now);
+  const bool olderRests = !channel.unproven() && now >= std::max(association.olderKeysEndAt, channel.olderHeardAt() + olderKeysLife);
+  if (channel.hasOlder() && olderRests) channel.forgetOlder(retired);
+  if (rekeyDue(association, now)) beginRekey(association, now);
+  keepAlive(association, now);
+  schedule(association, now);
+}
+
 void AssociationMachine::Impl::keepAlive(Association& association, Millis now) {
-  const size_t overhead = association.session->overheadBytes();
+  const size_t overhead = recordOverheadBytes(association.cipher);
   for (const size_t payloadBytes : association.probe->due(now)) {
-    (void)association.session->write(association.liveness->request(payloadBytes, overhead, now));
+    write(association, association.liveness->request(payloadBytes, overhead, now));
   }
   if (association.liveness->askDue(now)) {
-    (void)association.session->write(association.liveness->request(0, overhead, now));
+    write(association, association.liveness->request(0, overhead, now));
     association.liveness->asked(now);
   }
-  flush(association);
   tellMtu(association);
 }
 
+void AssociationMachine::Impl::write(Association& association, std::span<const uint8_t> content) {
+  if (const SendingKeys* const keys = association.channel->sending()) {
+    writeRecord(association, *keys, contentApplicationData, content);
+  }
+}
+
+void AssociationMachine::Impl::writeRecord(const Association& association, const SendingKeys& keys, uint8_t type,
+                                           std::span<const uint8_t> content) {
+  std::vector<uint8_t> record(content.size() + recordOverheadBytes(keys.cipher()));
+  if (keys.seal(type, content, record) != 0) transmits.push_back({association.peer, std::move(record)});
+}
+
 void AssociationMachine::Impl::flush(Association& association) {
+  if (association.held) return;
   for (auto& datagram : association.session->takeOutgoing()) transmits.push_back({association.peer, std::move(datagram)});
 }
 

@@ -1,6 +1,7 @@
 // Keep-alives of one association: when to ask, what was answered, how long it took, when the peer counts as gone.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -22,7 +23,7 @@ class Liveness {
   Liveness(const AssociationSettings& settings, std::minstd_rand& random, Millis now);
 
   // An authenticated record arrived.
-  void received(Millis now) { receivedAt_ = now; }
+  void received(Millis at) { receivedAt_ = std::max(receivedAt_, at); }
   [[nodiscard]] bool silent(Millis now) const { return now >= receivedAt_ + silence_; }
   [[nodiscard]] bool askDue(Millis now) const { return now >= askAt(); }
   [[nodiscard]] Millis deadline() const { return std::min(receivedAt_ + silence_, askAt()); }

@@ -4,14 +4,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace p2pxbone {
 namespace {
 
 constexpr size_t recordNumberOffset = 5;
 constexpr size_t recordNumberBytes = 6;
-constexpr size_t tagBytes = 16;
-constexpr size_t gcmExplicitNonceBytes = 8;
 // Calls OpenSSL needs at most to digest what one datagram can hold: it returns early after a misplaced record.
 constexpr int stepsMax = 16;
 // OpenSSL counts retransmission time with the wall clock; ours is an argument. So its timer is set beyond any
@@ -85,6 +84,37 @@ BIO* newPipeBio(DatagramPipe& pipe) {
   return bio;
 }
 
+std::optional<Cipher> cipherOf(const SSL_CIPHER* suite) {
+  switch (SSL_CIPHER_get_cipher_nid(suite)) {
+    case NID_aes_128_gcm: return Cipher::aes128Gcm;
+    case NID_aes_256_gcm: return Cipher::aes256Gcm;
+    case NID_chacha20_poly1305: return Cipher::chacha20Poly1305;
+    default: return std::nullopt;
+  }
+}
+
+// Highest number of an encrypted record in the flight that ended our part; it is encrypted once, however often it is sent.
+uint64_t lastProtectedRecord(const std::vector<std::vector<uint8_t>>& flight) {
+  uint64_t last = 0;
+  for (std::span<const uint8_t> datagram : flight) {
+    for (size_t bytes = recordBytes(datagram); bytes != 0; bytes = recordBytes(datagram)) {
+      if (epochOf(datagram) != 0) last = std::max(last, recordNumberOf(datagram));
+      datagram = datagram.subspan(bytes);
+    }
+  }
+  return last;
+}
+
+template <typename Object, typename Encode>
+std::vector<uint8_t> derOf(Object* object, Encode encode) {
+  const int length = object == nullptr ? 0 : encode(object, nullptr);
+  if (length <= 0) return {};
+  std::vector<uint8_t> der(static_cast<size_t>(length));
+  unsigned char* out = der.data();
+  encode(object, &out);
+  return der;
+}
+
 }  // namespace
 
 Session::Session(std::shared_ptr<const Credential> credential) : credential_(std::move(credential)) {}
@@ -116,7 +146,7 @@ std::unique_ptr<Session> Session::accept(std::shared_ptr<const Credential> crede
   if (!unused || !session->prepare()) return nullptr;
   SSL* ssl = session->ssl_.get();
   SSL_set_accept_state(ssl);
-  session->offer(clientHello);
+  session->pipe_.incoming = clientHello;
   // It peeks at the ClientHello, and makes the session expect message 1 rather than 0.
   const bool listened = DTLSv1_listen(ssl, unused.get()) == 1;
   session->pipe_.outgoing.clear();
@@ -131,7 +161,7 @@ std::unique_ptr<Session> Session::accept(std::shared_ptr<const Credential> crede
 }
 
 Session::Progress Session::handshake(std::span<const uint8_t> datagram) {
-  offer(datagram);
+  pipe_.incoming = datagram;
   step();
   return progress_;
 }
@@ -151,38 +181,46 @@ void Session::step() {
     }
     if (pipe_.incoming.empty() && SSL_has_pending(ssl_.get()) == 0) break;
   }
-  ERR_clear_error();
   pipe_.incoming = {};
   SSL_get_client_random(ssl_.get(), clientRandom_.data(), clientRandom_.size());
   if (progress_ != Progress::failed && pipe_.outgoing.size() > before) {
     flight_.assign(pipe_.outgoing.begin() + static_cast<std::ptrdiff_t>(before), pipe_.outgoing.end());
   }
+  if (progress_ == Progress::done && !finish()) progress_ = Progress::failed;
+  ERR_clear_error();
 }
 
-Session::Content Session::read(std::span<uint8_t> content) {
-  ERR_clear_error();
-  size_t bytes = 0;
-  const int result = SSL_read_ex(ssl_.get(), content.data(), content.size(), &bytes);
-  const int error = SSL_get_error(ssl_.get(), result);
-  ERR_clear_error();
-  if (result == 1) return {Content::Kind::message, bytes};
-  return {error == SSL_ERROR_WANT_READ ? Content::Kind::none : Content::Kind::closed, 0};
+bool Session::finish() {
+  SSL* ssl = ssl_.get();
+  const SSL_CIPHER* suite = SSL_get_current_cipher(ssl);
+  const EVP_MD* hash = suite == nullptr ? nullptr : SSL_CIPHER_get_handshake_digest(suite);
+  const std::optional<Cipher> cipher = suite == nullptr ? std::nullopt : cipherOf(suite);
+  const CertificatePtr certificate(SSL_get1_peer_certificate(ssl));
+  if (hash == nullptr || !cipher || !certificate) return false;
+  HelloRandom serverRandom{};
+  std::array<uint8_t, SSL_MAX_MASTER_KEY_LENGTH> secret{};
+  const size_t secretBytes = SSL_SESSION_get_master_key(SSL_get_session(ssl), secret.data(), secret.size());
+  const bool complete = SSL_get_client_random(ssl, clientRandom_.data(), clientRandom_.size()) == clientRandom_.size() &&
+                        SSL_get_server_random(ssl, serverRandom.data(), serverRandom.size()) == serverRandom.size() &&
+                        secretBytes > 0;
+  const auto keys = complete ? deriveKeyBlock(*cipher, EVP_MD_get0_name(hash), std::span(secret).first(secretBytes),
+                                              clientRandom_, serverRandom)
+                             : std::nullopt;
+  OPENSSL_cleanse(secret.data(), secret.size());
+  if (!keys) return false;
+  outcome_.keys = *keys;
+  outcome_.firstRecordNumber = lastProtectedRecord(flight_) + 1;
+  outcome_.peerCertificate = derOf(certificate.get(), i2d_X509);
+  outcome_.peerPublicKey = derOf(X509_get0_pubkey(certificate.get()), i2d_PUBKEY);
+  int days = 0;
+  int seconds = 0;
+  if (ASN1_TIME_diff(&days, &seconds, nullptr, X509_get0_notAfter(certificate.get())) != 1) return false;
+  outcome_.secondsLeft = int64_t{days} * 86'400 + seconds;
+  ssl_.reset();
+  return !outcome_.peerCertificate.empty() && !outcome_.peerPublicKey.empty();
 }
 
-bool Session::write(std::span<const uint8_t> content) {
-  ERR_clear_error();
-  size_t bytes = 0;
-  const int result = SSL_write_ex(ssl_.get(), content.data(), content.size(), &bytes);
-  ERR_clear_error();
-  return result == 1;
-}
-
-void Session::sayGoodbye() {
-  if (progress_ != Progress::done) return;
-  ERR_clear_error();
-  SSL_shutdown(ssl_.get());
-  ERR_clear_error();
-}
+SessionOutcome Session::takeOutcome() { return std::exchange(outcome_, {}); }
 
 void Session::resendFlight() {
   for (const auto& datagram : flight_) pipe_.outgoing.push_back(datagram);
@@ -214,24 +252,7 @@ void Session::renumber(std::span<uint8_t> datagram) {
 
 bool Session::accepts(std::span<const uint8_t> datagram) const {
   // What a handshake encrypts is longer than this with every cipher.
-  const size_t encryptedBytesMin =
-      progress_ == Progress::done ? overheadBytes() - recordHeaderBytes : gcmExplicitNonceBytes + tagBytes;
-  return isWhole(datagram, encryptedBytesMin);
-}
-
-size_t Session::overheadBytes() const {
-  const bool chacha = SSL_CIPHER_get_cipher_nid(SSL_get_current_cipher(ssl_.get())) == NID_chacha20_poly1305;
-  return recordHeaderBytes + tagBytes + (chacha ? 0 : gcmExplicitNonceBytes);
-}
-
-std::vector<uint8_t> Session::peerCertificate() const {
-  const CertificatePtr certificate(SSL_get1_peer_certificate(ssl_.get()));
-  const int length = certificate ? i2d_X509(certificate.get(), nullptr) : 0;
-  if (length <= 0) return {};
-  std::vector<uint8_t> der(static_cast<size_t>(length));
-  unsigned char* out = der.data();
-  i2d_X509(certificate.get(), &out);
-  return der;
+  return isWhole(datagram, recordExplicitNonceBytes + recordTagBytes);
 }
 
 }  // namespace p2pxbone

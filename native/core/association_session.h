@@ -1,4 +1,5 @@
-// One DTLS session over OpenSSL: datagrams in, datagrams and content out, no socket and no clock.
+// One DTLS handshake over OpenSSL: datagrams in, datagrams and at last keys out, no socket and no clock. OpenSSL does
+// nothing else: after the handshake its state is dropped, and records are the record layer's (core/record_keys.h).
 #pragma once
 
 #include <cstdint>
@@ -18,17 +19,20 @@ struct DatagramPipe {
   std::vector<std::vector<uint8_t>> outgoing;
 };
 
-// Largest datagram that can hold a DTLS record, bytes.
-inline constexpr size_t sessionDatagramBytesMax = 16'384 + 256 + recordHeaderBytes;
+// What a handshake leaves.
+struct SessionOutcome {
+  KeyBlock keys;
+  // Of the first record that the record layer may send: OpenSSL has used those below, for its Finished.
+  uint64_t firstRecordNumber = 0;
+  std::vector<uint8_t> peerCertificate;  // DER
+  std::vector<uint8_t> peerPublicKey;    // DER, SubjectPublicKeyInfo
+  // Until the peer's certificate expires, by the clock of this machine, which OpenSSL has checked it by as well.
+  int64_t secondsLeft = 0;
+};
 
 class Session {
  public:
   enum class Progress : uint8_t { waiting, done, failed };
-  struct Content {
-    enum class Kind : uint8_t { message, none, closed };
-    Kind kind = Kind::none;
-    size_t bytes = 0;
-  };
 
   // nullptr if OpenSSL cannot make one. The first flight is in takeOutgoing().
   [[nodiscard]] static std::unique_ptr<Session> connect(std::shared_ptr<const Credential> credential);
@@ -42,12 +46,8 @@ class Session {
   [[nodiscard]] bool accepts(std::span<const uint8_t> datagram) const;
   // Only before it answers done or failed.
   [[nodiscard]] Progress handshake(std::span<const uint8_t> datagram);
-  // After the handshake: offer a datagram, then read until none or closed.
-  void offer(std::span<const uint8_t> datagram) { pipe_.incoming = datagram; }
-  [[nodiscard]] Content read(std::span<uint8_t> content);
-  [[nodiscard]] bool write(std::span<const uint8_t> content);
-  // Writes close_notify if the handshake is done.
-  void sayGoodbye();
+  // Once, when it is done.
+  [[nodiscard]] SessionOutcome takeOutcome();
 
   [[nodiscard]] bool hasOutgoing() const { return !pipe_.outgoing.empty(); }
   // Writes the last flight once more, in fresh records where it is not encrypted.
@@ -60,15 +60,13 @@ class Session {
   [[nodiscard]] Progress progress() const { return progress_; }
   [[nodiscard]] const HelloRandom& clientRandom() const { return clientRandom_; }
   [[nodiscard]] const Credential& credential() const { return *credential_; }
-  // Bytes by which a datagram is larger than its content. Only after the handshake.
-  [[nodiscard]] size_t overheadBytes() const;
-  // DER. Only after the handshake.
-  [[nodiscard]] std::vector<uint8_t> peerCertificate() const;
 
  private:
   explicit Session(std::shared_ptr<const Credential> credential);
   [[nodiscard]] bool prepare();
   void step();
+  // Takes what is needed out of OpenSSL and drops it. False if that cannot be had.
+  [[nodiscard]] bool finish();
   void renumber(std::span<uint8_t> datagram);
 
   std::shared_ptr<const Credential> credential_;
@@ -79,6 +77,7 @@ class Session {
   // Datagrams of the last flight as OpenSSL wrote them.
   std::vector<std::vector<uint8_t>> flight_;
   uint64_t nextRecordNumber_ = 0;
+  SessionOutcome outcome_;
 };
 
 }  // namespace p2pxbone

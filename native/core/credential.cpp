@@ -10,12 +10,29 @@
 namespace p2pxbone {
 namespace {
 
-constexpr const char* cipherSuites =
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305";
 constexpr const char* keyExchangeGroups = "X25519:P-256:P-384";
 // Leaf, two intermediates and the anchor are more than the overlay manager ever issues.
 constexpr int chainDepthMax = 4;
 constexpr size_t chainCertificatesMax = 8;
+
+// Least and most of what api.ts allows, milliseconds.
+constexpr Millis rekeyMin = 10'000;
+constexpr Millis rekeyMax = 3'600'000;
+
+const char* suiteOf(Cipher cipher) {
+  switch (cipher) {
+    case Cipher::aes128Gcm: return "ECDHE-ECDSA-AES128-GCM-SHA256";
+    case Cipher::aes256Gcm: return "ECDHE-ECDSA-AES256-GCM-SHA384";
+    case Cipher::chacha20Poly1305: return "ECDHE-ECDSA-CHACHA20-POLY1305";
+  }
+  return "";
+}
+
+std::string suitesOf(const std::vector<Cipher>& ciphers) {
+  std::string suites;
+  for (const Cipher cipher : ciphers) suites += (suites.empty() ? "" : ":") + std::string(suiteOf(cipher));
+  return suites;
+}
 
 // Without this OpenSSL would ask for a pass phrase on the terminal.
 int refusePassPhrase(char*, int, int, void*) { return -1; }
@@ -50,14 +67,23 @@ PrivateKeyPtr readPrivateKey(const std::string& pem) {
 int acceptCheckedCookie(SSL*, const unsigned char*, unsigned int) { return 1; }
 int refuseToMakeCookie(SSL*, unsigned char*, unsigned int*) { return 0; }
 
-bool configure(SSL_CTX* context) {
+// The overlay manager may be away for longer than its list is meant to last, and clocks differ. A list out of its time
+// still says truly who is revoked; to refuse everybody instead would take the network down with its manager.
+int acceptListOutOfTime(int good, X509_STORE_CTX* context) {
+  const int error = X509_STORE_CTX_get_error(context);
+  if (error != X509_V_ERR_CRL_HAS_EXPIRED && error != X509_V_ERR_CRL_NOT_YET_VALID) return good;
+  X509_STORE_CTX_set_error(context, X509_V_OK);
+  return 1;
+}
+
+bool configure(SSL_CTX* context, const std::vector<Cipher>& ciphers) {
   static constexpr unsigned char sessionContext[] = {'p', '2', 'p', 'x', 'b', 'o', 'n', 'e'};
   SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_QUERY_MTU |
                                    SSL_OP_COOKIE_EXCHANGE | SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_security_level(context, 2);
-  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, acceptListOutOfTime);
   SSL_CTX_set_verify_depth(context, chainDepthMax);
   SSL_CTX_set_cookie_verify_cb(context, acceptCheckedCookie);
   SSL_CTX_set_cookie_generate_cb(context, refuseToMakeCookie);
@@ -65,7 +91,7 @@ bool configure(SSL_CTX* context) {
   X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
   return SSL_CTX_set_min_proto_version(context, DTLS1_2_VERSION) == 1 &&
          SSL_CTX_set_max_proto_version(context, DTLS1_2_VERSION) == 1 &&
-         SSL_CTX_set_cipher_list(context, cipherSuites) == 1 &&
+         SSL_CTX_set_cipher_list(context, suitesOf(ciphers).c_str()) == 1 &&
          SSL_CTX_set1_groups_list(context, keyExchangeGroups) == 1 &&
          SSL_CTX_set_session_id_context(context, sessionContext, sizeof sessionContext) == 1;
 }
@@ -100,6 +126,17 @@ std::optional<std::string> installIssuers(SSL_CTX* context, const std::string& c
   return std::nullopt;
 }
 
+// The leaf alone is looked up: the chain above it is the operator's own choice.
+std::optional<std::string> installRevocations(SSL_CTX* context, const std::string& crlPem) {
+  if (crlPem.empty()) return std::nullopt;
+  const BioPtr reader = readerOf(crlPem);
+  const RevocationListPtr list(reader ? PEM_read_bio_X509_CRL(reader.get(), nullptr, refusePassPhrase, nullptr) : nullptr);
+  if (!list) return "The revocation list is not PEM.";
+  if (X509_STORE_add_crl(SSL_CTX_get_cert_store(context), list.get()) != 1) return "The revocation list cannot be used.";
+  X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_CRL_CHECK);
+  return std::nullopt;
+}
+
 CredentialResult refused(std::string error) {
   ERR_clear_error();
   return {nullptr, std::move(error)};
@@ -107,18 +144,21 @@ CredentialResult refused(std::string error) {
 
 }  // namespace
 
-CredentialResult makeCredential(const std::string& serverName, const std::string& certificatePem,
-                                const std::string& privateKeyPem, const std::string& caPem) {
+CredentialResult makeCredential(const CredentialSettings& settings) {
   ERR_clear_error();
+  const std::string& serverName = settings.serverName;
   if (serverName.empty() || serverName.size() > serverNameBytesMax || serverName.find('\0') != std::string::npos) {
     return refused("The server name is not 1 to 255 bytes without NUL.");
   }
+  if (settings.ciphers.empty()) return refused("There is no cipher to offer.");
+  if (settings.rekey < rekeyMin || settings.rekey > rekeyMax) return refused("Keys are changed every 10 to 3600 seconds.");
   SslContextPtr context(SSL_CTX_new(DTLS_method()));
-  if (!context || !configure(context.get())) return refused("OpenSSL lacks what DTLS 1.2 needs here.");
-  if (auto error = installIdentity(context.get(), certificatePem, privateKeyPem)) return refused(std::move(*error));
-  if (auto error = installIssuers(context.get(), caPem)) return refused(std::move(*error));
+  if (!context || !configure(context.get(), settings.ciphers)) return refused("OpenSSL lacks what DTLS 1.2 needs here.");
+  if (auto error = installIdentity(context.get(), settings.certificatePem, settings.privateKeyPem)) return refused(std::move(*error));
+  if (auto error = installIssuers(context.get(), settings.caPem)) return refused(std::move(*error));
+  if (auto error = installRevocations(context.get(), settings.crlPem)) return refused(std::move(*error));
   ERR_clear_error();
-  return {std::make_shared<const Credential>(Credential{serverName, std::move(context)}), std::nullopt};
+  return {std::make_shared<const Credential>(Credential{serverName, std::move(context), settings.rekey}), std::nullopt};
 }
 
 }  // namespace p2pxbone

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "core/association.h"
 #include "core/credential_handle.h"
 
 namespace p2pxbone {
@@ -13,6 +14,8 @@ struct Credential {
   // Server name (SNI) that reaches this virtual internet.
   std::string serverName;
   SslContextPtr context;
+  // Keys are changed at least so often, milliseconds.
+  Millis rekey = 0;
 };
 
 // Longest name that fits the server name extension as OpenSSL sends it, bytes.
@@ -27,8 +30,8 @@ struct CredentialResult {
   std::optional<std::string> error;
 };
 
-// `certificatePem`: leaf first, then its chain. `caPem`: one or more issuers, each of them a trust anchor.
-[[nodiscard]] CredentialResult makeCredential(const std::string& serverName, const std::string& certificatePem,
-                                              const std::string& privateKeyPem, const std::string& caPem);
+// `certificatePem`: leaf first, then its chain. `caPem`: one or more issuers, each of them a trust anchor. With a
+// revocation list, peers' certificates must be of the issuer whose list it is, and not on it.
+[[nodiscard]] CredentialResult makeCredential(const CredentialSettings& settings);
 
 }  // namespace p2pxbone

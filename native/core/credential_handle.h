@@ -21,6 +21,7 @@ struct OpensslDelete {
 using BioPtr = std::unique_ptr<BIO, OpensslDelete<BIO_free_all>>;
 using BioAddressPtr = std::unique_ptr<BIO_ADDR, OpensslDelete<BIO_ADDR_free>>;
 using BioMethodPtr = std::unique_ptr<BIO_METHOD, OpensslDelete<BIO_meth_free>>;
+using RevocationListPtr = std::unique_ptr<X509_CRL, OpensslDelete<X509_CRL_free>>;
 using PrivateKeyPtr = std::unique_ptr<EVP_PKEY, OpensslDelete<EVP_PKEY_free>>;
 using CertificatePtr = std::unique_ptr<X509, OpensslDelete<X509_free>>;
 using SslContextPtr = std::unique_ptr<SSL_CTX, OpensslDelete<SSL_CTX_free>>;

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 namespace p2pxbone {
@@ -27,7 +28,7 @@ class EpochDomain {
     alignas(64) std::atomic<uint64_t> seen_{kIdle};
   };
 
-  // All of these are the control side's, from one thread.
+  // The control side's: JavaScript's thread and the control thread. A lock keeps them apart, which no worker ever takes.
   [[nodiscard]] Worker& addWorker();
   // The worker's thread has ended.
   void removeWorker(Worker& worker);
@@ -43,9 +44,12 @@ class EpochDomain {
     uint64_t epoch;
     std::shared_ptr<const void> object;
   };
+  // With the lock held.
   [[nodiscard]] bool passed(uint64_t epoch) const;
+  void reclaimLocked(std::vector<Retired>& freed);
 
   std::atomic<uint64_t> epoch_{1};
+  std::mutex mutex_;  // guards all below
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<Retired> retired_;
 };

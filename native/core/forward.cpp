@@ -60,8 +60,10 @@ void Forwarder::fromTap(Node& node, std::span<uint8_t> packet, const Offload& of
   drops_.add(DropReason::imageMissing);
 }
 
-void Forwarder::fromTunnel(const Directory& directory, const Endpoint& from, std::span<uint8_t> packet, Millis now) {
-  if (const DropReason reason = findArrival(directory, from, packet); reason != DropReason::none) return drops_.add(reason);
+void Forwarder::fromTunnel(const Directory& directory, const Endpoint& from, std::span<uint8_t> packet, Millis now,
+                           const SecureChannel* channel) {
+  const DropReason reason = findArrival(directory, from, channel, packet);
+  if (reason != DropReason::none) return drops_.add(reason);
   TunnelLane& lane = arrival_.tunnel->stats->lanes[static_cast<size_t>(lane_)];
   lane.packetsIn.add();
   lane.bytesIn.add(packet.size() - kEncapsulationBytes);
@@ -71,12 +73,13 @@ void Forwarder::fromTunnel(const Directory& directory, const Endpoint& from, std
 }
 
 // Leaves in arrival_ what it has found.
-DropReason Forwarder::findArrival(const Directory& directory, const Endpoint& from, std::span<const uint8_t> packet) {
+DropReason Forwarder::findArrival(const Directory& directory, const Endpoint& from, const SecureChannel* channel,
+                                  std::span<const uint8_t> packet) {
   const std::optional<uint32_t> vni = decodeVxlan(packet);
   if (!vni) return DropReason::vxlanMalformed;
   if (packet.size() < kEncapsulationBytes) return DropReason::etherTypeUnsupported;
   const auto head = packet.first<kVxlanBytes + 12>();
-  const bool known = arrival_.node != nullptr && arrival_.from == from &&
+  const bool known = arrival_.node != nullptr && arrival_.channel == channel && arrival_.from == from &&
                      std::equal(head.begin(), head.end(), arrival_.head.begin()) &&
                      arrival_.tables == arrival_.node->tables.load();
   if (known) return DropReason::none;
@@ -84,9 +87,13 @@ DropReason Forwarder::findArrival(const Directory& directory, const Endpoint& fr
   Node* const node = directory.find(*vni, macAt(&packet[kVxlanBytes]));
   if (node == nullptr) return directory.knows(*vni) ? DropReason::nodeUnknown : DropReason::vniUnknown;
   const NodeTables* tables = node->tables.load();
-  const Tunnel* const tunnel = tables == nullptr ? nullptr : tables->tunnels.match(from, macAt(&packet[kVxlanBytes + 6]));
+  if (tables == nullptr) return DropReason::tunnelUnknown;
+  const Mac source = macAt(&packet[kVxlanBytes + 6]);
+  const Tunnel* const tunnel =
+      channel == nullptr ? tables->tunnels.match(from, source) : tables->tunnels.match(*channel, source);
   if (tunnel == nullptr) return DropReason::tunnelUnknown;
-  arrival_ = {node, tables, tunnel, from, {}};
+  if (channel == nullptr && tunnel->channel != nullptr) return DropReason::plaintextRefused;
+  arrival_ = {node, tables, tunnel, from, channel, {}};
   std::copy(head.begin(), head.end(), arrival_.head.begin());
   return DropReason::none;
 }

@@ -46,8 +46,10 @@ class Forwarder {
   // in place until the sink is flushed. A super-packet is decided on once and leaves as the packets it stands for; all
   // counters count those.
   void fromTap(Node& node, std::span<uint8_t> packet, const Offload& offload, Millis now);
-  // `packet` is a VXLAN packet as it came from `from`; likewise.
-  void fromTunnel(const Directory& directory, const Endpoint& from, std::span<uint8_t> packet, Millis now);
+  // `packet` is a VXLAN packet as it came from `from`, out of a record of `channel` or, if that is null, in the clear;
+  // likewise.
+  void fromTunnel(const Directory& directory, const Endpoint& from, std::span<uint8_t> packet, Millis now,
+                  const SecureChannel* channel = nullptr);
   // `packet` has waited on that link. `out`: it leaves. `in`: it goes on from where fromTunnel() took it aside.
   void fromShaper(const Directory& directory, const ShapedLink& link, std::span<uint8_t> packet, Millis now);
   // Packets of shaped tunnels go there from now on; without it they do not wait. Borrowed.
@@ -92,10 +94,12 @@ class Forwarder {
     const NodeTables* tables = nullptr;
     const Tunnel* tunnel = nullptr;
     Endpoint from;
+    const SecureChannel* channel = nullptr;
     std::array<uint8_t, kVxlanBytes + 12> head{};
   };
 
-  [[nodiscard]] DropReason findArrival(const Directory& directory, const Endpoint& from, std::span<const uint8_t> packet);
+  [[nodiscard]] DropReason findArrival(const Directory& directory, const Endpoint& from, const SecureChannel* channel,
+                                       std::span<const uint8_t> packet);
   void forward(Node& node, const NodeTables& tables, const Tunnel* arrival, std::span<uint8_t> packet,
                const Offload& offload, Millis now);
   // Parses, and tells how a super-packet is divided.

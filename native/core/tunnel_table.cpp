@@ -11,6 +11,14 @@ size_t hashSender(const Endpoint& from, const Mac& source) {
   return static_cast<size_t>(hash ^ (hash >> 32));
 }
 
+size_t hashSender(const SecureChannel& channel, const Mac& source) {
+  // Associations are no endpoints: the address is not a unicast one.
+  Endpoint stand;
+  stand.ip[0] = 0xff;
+  storeBe32(&stand.ip[12], channel.association);
+  return hashSender(stand, source);
+}
+
 }  // namespace
 
 const Tunnel* TunnelTable::find(TunnelHandle handle) const {
@@ -29,13 +37,28 @@ const Tunnel* TunnelTable::match(const Endpoint& from, const Mac& source) const 
   return nullptr;
 }
 
+const Tunnel* TunnelTable::match(const SecureChannel& channel, const Mac& source) const {
+  if (buckets_.empty()) return nullptr;
+  const size_t mask = buckets_.size() - 1;
+  for (size_t bucket = hashSender(channel, source) & mask; buckets_[bucket] != 0; bucket = (bucket + 1) & mask) {
+    const Tunnel& tunnel = slots_[buckets_[bucket] - 1];
+    if (tunnel.channel.get() == &channel && tunnel.peerMac == source) return &tunnel;
+  }
+  return nullptr;
+}
+
 TunnelHandle TunnelTable::add(uint64_t serial, const Endpoint& peer, const Mac& peerMac, size_t innerMtu) {
   size_t slot = 0;
   while (slot < slots_.size() && slots_[slot].handle != 0) ++slot;
   if (slot == kTunnelsPerNodeMax) return 0;
   if (slot == slots_.size()) slots_.emplace_back();
   const TunnelHandle handle = serial * kTunnelsPerNodeMax + slot;
-  slots_[slot] = {handle, peer, peerMac, innerMtu, std::make_shared<TunnelStats>()};
+  Tunnel& tunnel = slots_[slot];
+  tunnel.handle = handle;
+  tunnel.peer = peer;
+  tunnel.peerMac = peerMac;
+  tunnel.innerMtu = innerMtu;
+  tunnel.stats = std::make_shared<TunnelStats>();
   index();
   return handle;
 }
@@ -62,14 +85,32 @@ bool TunnelTable::remove(TunnelHandle handle) {
   return true;
 }
 
-void TunnelTable::index() {
-  buckets_.assign(std::bit_ceil(slots_.size() * 2), 0);
+bool TunnelTable::secure(TunnelHandle handle, std::shared_ptr<const SecureChannel> channel) {
+  if (find(handle) == nullptr) return false;
+  Tunnel& tunnel = slots_[handle % kTunnelsPerNodeMax];
+  if (channel != nullptr && tunnel.channel == nullptr) tunnel.innerMtu -= kRecordBytes;
+  if (channel == nullptr && tunnel.channel != nullptr) tunnel.innerMtu += kRecordBytes;
+  tunnel.channel = std::move(channel);
+  index();
+  return true;
+}
+
+void TunnelTable::insert(size_t hash, size_t slot) {
   const size_t mask = buckets_.size() - 1;
+  size_t bucket = hash & mask;
+  while (buckets_[bucket] != 0) bucket = (bucket + 1) & mask;
+  buckets_[bucket] = static_cast<uint32_t>(slot + 1);
+}
+
+// A secure tunnel stands there twice: by its channel, and by its endpoint, so that what comes in the clear is known for
+// what it is.
+void TunnelTable::index() {
+  buckets_.assign(std::bit_ceil(slots_.size() * 4), 0);
   for (size_t slot = 0; slot < slots_.size(); ++slot) {
-    if (slots_[slot].handle == 0) continue;
-    size_t bucket = hashSender(slots_[slot].peer, slots_[slot].peerMac) & mask;
-    while (buckets_[bucket] != 0) bucket = (bucket + 1) & mask;
-    buckets_[bucket] = static_cast<uint32_t>(slot + 1);
+    const Tunnel& tunnel = slots_[slot];
+    if (tunnel.handle == 0) continue;
+    insert(hashSender(tunnel.peer, tunnel.peerMac), slot);
+    if (tunnel.channel != nullptr) insert(hashSender(*tunnel.channel, tunnel.peerMac), slot);
   }
 }
 

@@ -10,6 +10,7 @@
 #include "core/endpoint.h"
 #include "core/image.h"
 #include "core/link_shape.h"
+#include "core/record_sealer.h"
 #include "core/vxlan.h"
 
 namespace p2pxbone {
@@ -38,11 +39,16 @@ struct Tunnel {
   Mac peerMac{};
   // Largest inner IP packet, bytes.
   size_t innerMtu = 0;
+  // Null: plain. Otherwise user data passes only inside this association's records, both ways.
+  std::shared_ptr<const SecureChannel> channel;
   // Outlives the entry: a changed tunnel keeps its counters.
   std::shared_ptr<TunnelStats> stats;
   // Null: packets do not wait. Otherwise complete (link_shape.h).
   std::shared_ptr<const TunnelShape> shape = nullptr;
 };
+
+// What a record adds, with the cipher that adds most: the keys may not be there yet, or change.
+inline constexpr size_t kRecordBytes = recordRoomBytes(0);
 
 // Largest inner IP packet that fits a UDP payload of this size.
 [[nodiscard]] constexpr size_t innerMtuOf(size_t payloadBytes) { return payloadBytes - kEncapsulationBytes; }
@@ -51,18 +57,23 @@ class TunnelTable {
  public:
   // Owned by the control side: the working copy from which each published table is made.
   [[nodiscard]] const Tunnel* find(TunnelHandle handle) const;
-  // The tunnel whose frames come from that endpoint with that source MAC address.
+  // The tunnel, plain or secure, whose peer has that endpoint and MAC address.
   [[nodiscard]] const Tunnel* match(const Endpoint& from, const Mac& source) const;
+  // The secure tunnel whose frames come out of that channel with that source MAC address.
+  [[nodiscard]] const Tunnel* match(const SecureChannel& channel, const Mac& source) const;
 
   // The handle given, or 0 if the table is full. Serial numbers make handles of one slot differ.
   [[nodiscard]] TunnelHandle add(uint64_t serial, const Endpoint& peer, const Mac& peerMac, size_t innerMtu);
   [[nodiscard]] bool update(TunnelHandle handle, const Endpoint& peer, size_t innerMtu);
   [[nodiscard]] bool reshape(TunnelHandle handle, std::shared_ptr<const TunnelShape> shape);
+  // Null makes it plain. The MTU changes with what a record takes.
+  [[nodiscard]] bool secure(TunnelHandle handle, std::shared_ptr<const SecureChannel> channel);
   [[nodiscard]] bool remove(TunnelHandle handle);
   [[nodiscard]] const std::vector<Tunnel>& slots() const { return slots_; }
 
  private:
   void index();
+  void insert(size_t hash, size_t slot);
 
   std::vector<Tunnel> slots_;  // handle 0 marks a free one
   std::vector<uint32_t> buckets_;

@@ -12,6 +12,7 @@
 #include "core/association_session.h"
 #include "test/association_certificates.h"
 #include "test/association_world.h"
+#include "test/record_peer.h"
 
 namespace p2pxbone {
 namespace {
@@ -49,6 +50,7 @@ class Script {
 struct Peer {
   Endpoint endpoint;
   std::unique_ptr<Session> session;
+  std::unique_ptr<testing::RecordPeer> records;
   std::deque<std::vector<uint8_t>> toMachine;
   std::deque<std::vector<uint8_t>> toPeer;
   std::vector<uint8_t> lastSent;
@@ -57,7 +59,7 @@ struct Peer {
 struct Identity {
   Authority authority{"authority"};
   testing::PemIdentity node = authority.issue("node");
-  std::shared_ptr<const Credential> credential = makeCredential(vi, node.certificate, node.privateKey, authority.pem()).credential;
+  std::shared_ptr<const Credential> credential = makeCredential(testing::credentialOf(vi, node.certificate, node.privateKey, authority.pem())).credential;
 };
 
 const Identity& identity() {
@@ -67,8 +69,8 @@ const Identity& identity() {
 
 class Run {
  public:
-  explicit Run(Script script) : script_(script), machine_(settings()) {
-    hold(!machine_.setCredential(vi, identity().node.certificate, identity().node.privateKey, identity().authority.pem()));
+  explicit Run(Script script) : script_(script), node_(settings()) {
+    hold(!machine_.setCredential(testing::credentialOf(vi, identity().node.certificate, identity().node.privateKey, identity().authority.pem())));
     for (size_t i = 0; i < peersCount; i++) {
       const auto host = static_cast<uint8_t>(i + 1);
       peers_[i].endpoint = i % 2 == 0 ? testing::ipv4(host) : testing::ipv6(host);
@@ -79,12 +81,12 @@ class Run {
     if ((script_.byte() & 1) != 0) {
       connect(peers_[0]);
       exchange(peers_[0]);
-      hold(machine_.states().size() == 1 && machine_.states()[0].up);
+      hold(machine_.states(now_).size() == 1 && machine_.states(now_)[0].up);
     }
     for (size_t i = 0; i < stepsMax && !script_.empty(); i++) step();
     machine_.closeAll(now_);
     drain();
-    hold(machine_.states().empty());
+    hold(machine_.states(now_).empty());
     hold(!machine_.deadline());
   }
 
@@ -117,19 +119,19 @@ class Run {
       case 12: send(script_.byte(), script_.take(script_.word() % 1500)); break;
       case 13: machine_.close(script_.byte(), now_); break;
       case 14: goodbye(peer); break;
-      default: machine_.removeCredential(script_.byte() % 8 == 0 ? vi : "other"); break;
+      default: machine_.removeCredential(script_.byte() % 8 == 0 ? vi : "other", now_); break;
     }
     drain();
   }
 
   size_t up() const {
     size_t count = 0;
-    for (const auto& state : machine_.states()) count += state.up ? 1 : 0;
+    for (const auto& state : machine_.states(now_)) count += state.up ? 1 : 0;
     return count;
   }
 
   [[nodiscard]] bool known(const Endpoint& endpoint) const {
-    for (const auto& state : machine_.states()) {
+    for (const auto& state : machine_.states(now_)) {
       if (state.peer == endpoint) return true;
     }
     return false;
@@ -139,7 +141,7 @@ class Run {
   void raw(Peer& peer, std::span<const uint8_t> datagram) {
     const size_t before = up();
     const bool stranger = !known(peer.endpoint);
-    machine_.handleDatagram(peer.endpoint, datagram, now_);
+    node_.receive(peer.endpoint, datagram, now_);
     hold(up() == before);
     const size_t answered = drain();
     hold(!stranger || answered <= datagram.size());
@@ -153,6 +155,7 @@ class Run {
   }
 
   void connect(Peer& peer) {
+    peer.records.reset();
     peer.session = Session::connect(identity().credential);
     hold(peer.session != nullptr);
     collect(peer);
@@ -166,7 +169,8 @@ class Run {
     if (peer.toMachine.empty()) return;
     peer.lastSent = std::move(peer.toMachine.front());
     peer.toMachine.pop_front();
-    machine_.handleDatagram(peer.endpoint, peer.lastSent, now_);
+    node_.receive(peer.endpoint, peer.lastSent, now_);
+    node_.publish();
   }
 
   void damage(Peer& peer) {
@@ -179,7 +183,7 @@ class Run {
   }
 
   void repeat(Peer& peer) {
-    if (!peer.lastSent.empty()) machine_.handleDatagram(peer.endpoint, peer.lastSent, now_);
+    if (!peer.lastSent.empty()) node_.receive(peer.endpoint, peer.lastSent, now_);
   }
 
   void lose(Peer& peer) {
@@ -194,11 +198,11 @@ class Run {
     peer.toPeer.pop_front();
     if (!peer.session || !isDtls(datagram) || !peer.session->accepts(datagram) || isClientHello(datagram)) return;
     if (peer.session->progress() == Session::Progress::waiting) {
-      (void)peer.session->handshake(datagram);
-    } else if (peer.session->progress() == Session::Progress::done) {
-      peer.session->offer(datagram);
-      while (peer.session->read(buffer_).kind == Session::Content::Kind::message) {
+      if (peer.session->handshake(datagram) == Session::Progress::done) {
+        peer.records = std::make_unique<testing::RecordPeer>(peer.session->takeOutcome(), Role::client);
       }
+    } else if (peer.records) {
+      (void)peer.records->open(datagram);
     }
     collect(peer);
   }
@@ -212,16 +216,14 @@ class Run {
   }
 
   void content(Peer& peer, std::span<const uint8_t> bytes) {
-    if (!peer.session || peer.session->progress() != Session::Progress::done || bytes.empty()) return;
-    (void)peer.session->write(bytes);
-    collect(peer);
+    if (!peer.records) return;
+    peer.toMachine.push_back(peer.records->seal(contentApplicationData, bytes));
     while (!peer.toMachine.empty()) deliver(peer);
   }
 
   void goodbye(Peer& peer) {
-    if (!peer.session) return;
-    peer.session->sayGoodbye();
-    collect(peer);
+    static constexpr std::array<uint8_t, 2> closeNotify{1, 0};
+    if (peer.records) peer.toMachine.push_back(peer.records->seal(contentAlert, closeNotify));
   }
 
   void associate(Peer& peer) { (void)machine_.associate(peer.endpoint, vi, now_); }
@@ -230,6 +232,7 @@ class Run {
   // Bytes that the machine sent.
   size_t drain() {
     size_t bytes = 0;
+    node_.publish();
     while (auto transmit = machine_.pollTransmit()) {
       bytes += transmit->datagram.size();
       hold(!transmit->datagram.empty());
@@ -241,18 +244,18 @@ class Run {
       using Kind = AssociationEvent::Kind;
       if (event->kind == Kind::up) hold(!event->bytes.empty() && ++ups_[event->association] == 1);
       if (event->kind == Kind::down) hold(++downs_[event->association] == 1);
-      if (event->kind == Kind::control || event->kind == Kind::vxlan) {
+      if (event->kind == Kind::control) {
         hold(!event->bytes.empty() && ups_[event->association] == 1 && downs_[event->association] == 0);
       }
     }
-    hold(machine_.states().size() <= settings().associationsMax);
+    hold(machine_.states(now_).size() <= settings().associationsMax);
     return bytes;
   }
 
   Script script_;
-  AssociationMachine machine_;
+  testing::AssociationNode node_;
+  AssociationMachine& machine_ = node_.machine;
   std::array<Peer, peersCount> peers_;
-  std::array<uint8_t, sessionDatagramBytesMax> buffer_{};
   std::map<AssociationId, int> ups_;
   std::map<AssociationId, int> downs_;
   Millis now_ = 1000;

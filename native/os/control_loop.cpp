@@ -5,37 +5,53 @@
 #include <algorithm>
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
-#include "os/node_runtime.h"
 #include "os/thread.h"
 
 namespace p2pxbone {
 
-class ControlLoop::ControlSink final : public Emitter {
- public:
-  using Emitter::Emitter;
-  void toTap(Node& node, const ToTap& packet) override {
-    static_cast<NodeRuntime&>(node).writeDirectly(Lane::control, packet, drops());
-  }
-};
-
 ControlLoop::ControlLoop(const AssociationSettings& settings, const Surroundings& around)
-    : around_(around), machine_(settings), inlet_(around.shaper.openInlet()), worker_(around.epochs.addWorker()) {
+    : around_(around), machine_(settings), directory_(std::make_shared<ChannelDirectory>()), channels_(directory_.get()) {
   if (!wakeup_.valid()) throw std::system_error{EMFILE, std::generic_category()};
   thread_ = startThread("p2px-control", [this] { loop(); });
 }
 
-ControlLoop::~ControlLoop() {
-  stop();
-  around_.shaper.closeInlet(inlet_);
-  around_.epochs.removeWorker(worker_);
+ControlLoop::~ControlLoop() { stop(); }
+
+bool ControlLoop::push(std::deque<Arrival>& queue, size_t max, Arrival&& arrival) {
+  const std::lock_guard lock{mutex_};
+  if (queue.size() >= max) return false;
+  queue.push_back(std::move(arrival));
+  return true;
 }
 
-bool ControlLoop::offer(const Endpoint& from, std::span<const uint8_t> datagram) {
+bool ControlLoop::offerHandshake(const Endpoint& from, std::span<const uint8_t> datagram) {
+  return push(handshakes_, kHandshakesMax, {Arrival::Kind::handshake, from, {}, {datagram.begin(), datagram.end()}});
+}
+
+bool ControlLoop::offerRecord(const ControlRecord& record, const Endpoint& from, std::span<const uint8_t> content) {
+  return push(records_, kRecordsMax, {Arrival::Kind::record, from, record, {content.begin(), content.end()}});
+}
+
+bool ControlLoop::offerMoved(AssociationId association, const Endpoint& to) {
+  return push(records_, kRecordsMax, {Arrival::Kind::moved, to, {association, 0, 0}, {}});
+}
+
+bool ControlLoop::offerProven(AssociationId association) {
+  return push(records_, kRecordsMax, {Arrival::Kind::proven, {}, {association, 0, 0}, {}});
+}
+
+// The lock makes the reader's second look and the control thread's publication one after the other: a record is either
+// queued before the channel is published, and opened by the control thread, or finds the channel.
+ControlLoop::Early ControlLoop::offerEarly(const Endpoint& from, std::span<const uint8_t> datagram) {
   const std::lock_guard lock{mutex_};
-  if (arrivals_.size() >= kQueueMax) return false;
-  arrivals_.push_back({from, {datagram.begin(), datagram.end()}});
-  return true;
+  const ChannelDirectory::Entry* const entry = channels().find(from);
+  if (entry == nullptr || entry->channel != nullptr) return Early::opened;
+  if (handshakes_.size() >= kHandshakesMax) return Early::full;
+  handshakes_.push_back({Arrival::Kind::early, from, {}, {datagram.begin(), datagram.end()}});
+  earlyWaiting_++;
+  return Early::queued;
 }
 
 void ControlLoop::call(const std::function<void(AssociationMachine&, Millis)>& command) {
@@ -58,9 +74,6 @@ void ControlLoop::stop() {
 }
 
 void ControlLoop::loop() {
-  ControlSink sink{around_.underlay, drops_, SendPatience::none};
-  Forwarder forwarder{Lane::control, around_.seed, drops_, sink};
-  forwarder.useShaper(*inlet_);
   for (;;) {
     runCommands();
     bool stopping = false;
@@ -72,8 +85,9 @@ void ControlLoop::loop() {
     const std::optional<Millis> deadline = machine_.deadline();
     const Millis now = monotonicNow();
     if (deadline && *deadline <= now) machine_.tick(now);
+    publishChannels();
     transmitAll();
-    publishEvents(forwarder);
+    publishEvents();
     countMachineDrops();
     if (stopping) return;
     if (handledAll) sleep();
@@ -85,14 +99,51 @@ bool ControlLoop::handleArrivals() {
   bool handledAll = true;
   {
     const std::lock_guard lock{mutex_};
-    while (!arrivals_.empty() && turn.size() < kDatagramsPerTurn) {
-      turn.push_back(std::move(arrivals_.front()));
-      arrivals_.pop_front();
+    // What peers say first, then what anyone may say.
+    for (auto* queue : {&records_, &handshakes_}) {
+      for (size_t i = 0; i < kDatagramsPerTurn && !queue->empty(); i++) {
+        if (queue->front().kind == Arrival::Kind::early) earlyWaiting_--;
+        turn.push_back(std::move(queue->front()));
+        queue->pop_front();
+      }
     }
-    handledAll = arrivals_.empty();
+    handledAll = records_.empty() && handshakes_.empty();
   }
-  for (const Arrival& arrival : turn) machine_.handleDatagram(arrival.from, arrival.bytes, monotonicNow());
+  for (const Arrival& arrival : turn) handle(arrival);
   return handledAll;
+}
+
+void ControlLoop::handle(const Arrival& arrival) {
+  const Millis now = monotonicNow();
+  switch (arrival.kind) {
+    case Arrival::Kind::handshake:
+    case Arrival::Kind::early: return machine_.handleDatagram(arrival.from, arrival.bytes, now);
+    case Arrival::Kind::record: return machine_.handleRecord(arrival.record, arrival.bytes, now);
+    case Arrival::Kind::moved: return machine_.handleMoved(arrival.record.association, arrival.from, now);
+    case Arrival::Kind::proven: return machine_.handleProven(arrival.record.association, now);
+  }
+}
+
+// The reader takes over the new channels' records. What it has passed here because it did not know them is handled first.
+void ControlLoop::publishChannels() {
+  for (std::shared_ptr<const ChannelDirectory> next; (next = machine_.takeDirectory()) != nullptr;) {
+    bool published = false;
+    // By then the queue, as long as it may be, has been handled once: whoever fills it faster is no peer.
+    size_t roundsLeft = kHandshakesMax / kDatagramsPerTurn;
+    while (!published) {
+      {
+        const std::lock_guard lock{mutex_};
+        if (earlyWaiting_ == 0 || roundsLeft-- == 0) {
+          channels_.store(next.get());
+          machine_.notePublished();
+          published = true;
+        }
+      }
+      if (!published) (void)handleArrivals();
+    }
+    around_.epochs.retire(std::exchange(directory_, std::move(next)));
+  }
+  for (auto& object : machine_.takeRetired()) around_.epochs.retire(std::move(object));
 }
 
 void ControlLoop::sleep() {
@@ -113,6 +164,7 @@ void ControlLoop::runCommands() {
   }
   if (commands.empty()) return;
   for (const Command* command : commands) (*command->run)(machine_, monotonicNow());
+  publishChannels();
   // What the commands asked to be sent leaves before their caller goes on.
   transmitAll();
   const std::lock_guard lock{mutex_};
@@ -132,14 +184,8 @@ void ControlLoop::transmitAll() {
   }
 }
 
-void ControlLoop::publishEvents(Forwarder& forwarder) {
+void ControlLoop::publishEvents() {
   while (std::optional<AssociationEvent> event = machine_.pollEvent()) {
-    if (event->kind == AssociationEvent::Kind::vxlan) {
-      const EpochBatch batch{worker_};
-      forwarder.fromTunnel(*around_.directory.load(), event->peer, event->bytes, monotonicNow());
-      forwarder.flush();
-      continue;
-    }
     if (!around_.events.push(std::move(*event))) drops_.add(DropReason::eventQueueFull);
   }
 }
@@ -155,6 +201,9 @@ void ControlLoop::countMachineDrops() {
   carry(DropReason::dtlsContentUnknown, now.badContent, counted_.badContent);
   carry(DropReason::dtlsTableFull, now.tableFull, counted_.tableFull);
   carry(DropReason::dtlsServerNameUnknown, now.unknownServerName, counted_.unknownServerName);
+  carry(DropReason::handshakeLimited, now.handshakeLimited, counted_.handshakeLimited);
+  carry(DropReason::recordReplayed, now.replayed, counted_.replayed);
+  carry(DropReason::tunnelUnknown, now.tooEarly, counted_.tooEarly);
   counted_ = now;
 }
 

@@ -11,7 +11,7 @@
 
 #include "core/association.h"
 #include "core/epoch.h"
-#include "core/forward.h"
+#include "core/secure_arrivals.h"
 #include "os/emitter.h"
 #include "os/event_queue.h"
 #include "os/fd.h"
@@ -19,20 +19,16 @@
 
 namespace p2pxbone {
 
-using DirectorySlot = std::atomic<const Directory*>;
-
 class ControlLoop {
  public:
   struct Surroundings {
     const UnderlaySlot& underlay;
-    const DirectorySlot& directory;
     EpochDomain& epochs;
     EventQueue& events;
-    ShaperLoop& shaper;
-    uint64_t seed;
   };
-  // Datagrams waiting for the thread; more are dropped.
-  static constexpr size_t kQueueMax = 1024;
+  // Waiting for the thread; more are dropped. Anyone can fill the first, only peers the second.
+  static constexpr size_t kHandshakesMax = 1024;
+  static constexpr size_t kRecordsMax = 4096;
   // Handled before commands and timers get their turn again: a handshake message may cost a millisecond.
   static constexpr size_t kDatagramsPerTurn = 16;
 
@@ -42,9 +38,16 @@ class ControlLoop {
   ControlLoop(const ControlLoop&) = delete;
   ControlLoop& operator=(const ControlLoop&) = delete;
 
-  // Underlay's reader. False if the queue is full. wake() at the batch's end.
-  [[nodiscard]] bool offer(const Endpoint& from, std::span<const uint8_t> datagram);
+  // Underlay's reader. All are false if the queue is full. wake() at the batch's end. See ArrivalSink for what they are.
+  [[nodiscard]] bool offerHandshake(const Endpoint& from, std::span<const uint8_t> datagram);
+  [[nodiscard]] bool offerRecord(const ControlRecord& record, const Endpoint& from, std::span<const uint8_t> content);
+  [[nodiscard]] bool offerMoved(AssociationId association, const Endpoint& to);
+  [[nodiscard]] bool offerProven(AssociationId association);
+  enum class Early : uint8_t { queued, full, opened };
+  [[nodiscard]] Early offerEarly(const Endpoint& from, std::span<const uint8_t> datagram);
   void wake() { wakeup_.signal(); }
+  // Inside a batch.
+  [[nodiscard]] const ChannelDirectory& channels() const { return *channels_.load(); }
 
   // JavaScript's thread. Runs the command on the control thread and returns when it has.
   void call(const std::function<void(AssociationMachine&, Millis)>& command);
@@ -54,9 +57,11 @@ class ControlLoop {
   void addDropsTo(std::array<uint64_t, kDropReasonCount>& totals) const { drops_.addTo(totals); }
 
  private:
-  class ControlSink;
   struct Arrival {
+    enum class Kind : uint8_t { handshake, early, record, moved, proven };
+    Kind kind = Kind::handshake;
     Endpoint from;
+    ControlRecord record;  // only the association of moved and proven
     std::vector<uint8_t> bytes;
   };
   struct Command {
@@ -67,23 +72,28 @@ class ControlLoop {
   void loop();
   void sleep();
   void runCommands();
+  [[nodiscard]] bool push(std::deque<Arrival>& queue, size_t max, Arrival&& arrival);
   // False if more are waiting.
   [[nodiscard]] bool handleArrivals();
+  void handle(const Arrival& arrival);
+  void publishChannels();
   void transmitAll();
-  void publishEvents(Forwarder& forwarder);
+  void publishEvents();
   void countMachineDrops();
 
   const Surroundings around_;
   AssociationMachine machine_;  // the control thread's
   AssociationDrops counted_;    // likewise: what has been added to drops_ already
-  const std::shared_ptr<ShaperInlet> inlet_;
-  EpochDomain::Worker& worker_;
+  std::shared_ptr<const ChannelDirectory> directory_;  // likewise: what channels_ points to
+  ChannelDirectorySlot channels_;
   DropCounters drops_;
   Wakeup wakeup_;
 
   std::mutex mutex_;  // guards all below
   std::condition_variable commandDone_;
-  std::deque<Arrival> arrivals_;
+  std::deque<Arrival> handshakes_;
+  std::deque<Arrival> records_;
+  size_t earlyWaiting_ = 0;  // among handshakes_
   std::vector<Command*> commands_;
   bool stopping_ = false;
 

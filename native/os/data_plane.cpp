@@ -23,7 +23,7 @@ DataPlane::DataPlane(Platform& platform, const PlaneSettings& settings)
   publishDirectory();
   shaper_ = std::make_unique<ShaperLoop>(ShaperLoop::Surroundings{underlaySlot_, directorySlot_, epochs_, seed_});
   control_ = std::make_unique<ControlLoop>(
-      settings.association, ControlLoop::Surroundings{underlaySlot_, directorySlot_, epochs_, events_, *shaper_, seed_});
+      settings.association, ControlLoop::Surroundings{underlaySlot_, epochs_, events_});
 }
 
 DataPlane::~DataPlane() {
@@ -51,13 +51,13 @@ Outcome<Endpoint> DataPlane::bind(const Endpoint& local) {
 Failure DataPlane::setCredential(const CredentialSettings& settings) {
   std::optional<std::string> wrong;
   control_->call([&](AssociationMachine& machine, Millis) {
-    wrong = machine.setCredential(settings.serverName, settings.certificatePem, settings.privateKeyPem, settings.caPem);
+    wrong = machine.setCredential(settings);
   });
   return wrong ? Failure{PlaneError::credentialBad, 0, *wrong} : Failure{};
 }
 
 void DataPlane::removeCredential(const std::string& serverName) {
-  control_->call([&](AssociationMachine& machine, Millis) { machine.removeCredential(serverName); });
+  control_->call([&](AssociationMachine& machine, Millis now) { machine.removeCredential(serverName, now); });
 }
 
 Outcome<NodeHandle> DataPlane::openNode(const TapOptions& tap, const NodeConfig& config) {
@@ -119,14 +119,18 @@ DataPlane::NodeEntry* DataPlane::entryOf(TunnelHandle tunnel) {
 Outcome<TunnelHandle> DataPlane::addTunnel(NodeHandle node, const Endpoint& peer, const Mac& peerMac,
                                            AssociationId association) {
   // Never plain where a secure one was asked for.
-  if (association != 0) return Failure{PlaneError::associationUnusable, 0, {}};
+  const auto channel = association == 0 ? nullptr : channelOf(association);
+  if (association != 0 && channel == nullptr) return Failure{PlaneError::associationUnusable, 0, {}};
   const auto found = nodes_.find(node);
   if (found == nodes_.end()) return Failure{PlaneError::nodeUnknown, 0, {}};
   NodeEntry& entry = found->second;
-  if (entry.tunnels.match(peer, peerMac) != nullptr) return Failure{PlaneError::conflict, 0, {}};
+  const bool taken = entry.tunnels.match(peer, peerMac) != nullptr ||
+                     (channel != nullptr && entry.tunnels.match(*channel, peerMac) != nullptr);
+  if (taken) return Failure{PlaneError::conflict, 0, {}};
   const size_t innerMtu = innerMtuOf(kOuterMtuDefault - peer.outerHeaderBytes());
   const TunnelHandle tunnel = entry.tunnels.add(++lastTunnelSerial_, peer, peerMac, innerMtu);
   if (tunnel == 0) return Failure{PlaneError::limitReached, 0, {}};
+  if (channel != nullptr) (void)entry.tunnels.secure(tunnel, channel);
   tunnelNodes_.emplace(tunnel, node);
   publishTables(entry);
   return tunnel;
@@ -143,15 +147,30 @@ Failure DataPlane::updateTunnel(TunnelHandle tunnel, const std::optional<Endpoin
   const Endpoint to = peer.value_or(before.peer);
   const Tunnel* const holder = entry->tunnels.match(to, before.peerMac);
   if (holder != nullptr && holder != &before) return {PlaneError::conflict, 0, {}};
-  const size_t innerMtu = payloadBytesMax ? innerMtuOf(*payloadBytesMax) : before.innerMtu;
+  const size_t record = before.channel == nullptr ? 0 : kRecordBytes;
+  const size_t innerMtu = payloadBytesMax ? innerMtuOf(*payloadBytesMax) - record : before.innerMtu;
   if (!entry->tunnels.update(tunnel, to, innerMtu)) return {PlaneError::tunnelUnknown, 0, {}};
   publishTables(*entry);
   return {};
 }
 
 Failure DataPlane::secureTunnel(TunnelHandle tunnel, AssociationId association) {
-  if (entryOf(tunnel) == nullptr) return {PlaneError::tunnelUnknown, 0, {}};
-  return association == 0 ? Failure{} : Failure{PlaneError::associationUnusable, 0, {}};
+  NodeEntry* const entry = entryOf(tunnel);
+  if (entry == nullptr) return {PlaneError::tunnelUnknown, 0, {}};
+  const auto channel = association == 0 ? nullptr : channelOf(association);
+  if (association != 0 && channel == nullptr) return {PlaneError::associationUnusable, 0, {}};
+  const Tunnel& before = *entry->tunnels.find(tunnel);
+  const Tunnel* const holder = channel == nullptr ? nullptr : entry->tunnels.match(*channel, before.peerMac);
+  if (holder != nullptr && holder != &before) return {PlaneError::conflict, 0, {}};
+  if (!entry->tunnels.secure(tunnel, channel)) return {PlaneError::tunnelUnknown, 0, {}};
+  publishTables(*entry);
+  return {};
+}
+
+std::shared_ptr<const SecureChannel> DataPlane::channelOf(AssociationId association) {
+  std::shared_ptr<const SecureChannel> channel;
+  control_->call([&](AssociationMachine& machine, Millis) { channel = machine.channel(association); });
+  return channel;
 }
 
 Failure DataPlane::shapeTunnel(TunnelHandle tunnel, const TunnelShape& shape) {
@@ -226,7 +245,7 @@ PlaneCounters DataPlane::counters() {
   PlaneCounters counters;
   counters.drops = closedDrops_;
   if (underlayLoop_ != nullptr) underlayLoop_->addDropsTo(counters.drops);
-  control_->call([&](AssociationMachine& machine, Millis) { counters.associations = machine.states(); });
+  control_->call([&](AssociationMachine& machine, Millis now) { counters.associations = machine.states(now); });
   control_->addDropsTo(counters.drops);
   shaper_->addDropsTo(counters.drops);
   for (const auto& [handle, entry] : nodes_) {

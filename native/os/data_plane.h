@@ -131,6 +131,8 @@ class DataPlane {
   void publishTables(NodeEntry& entry);
   void publishDirectory();
   [[nodiscard]] NodeEntry* entryOf(TunnelHandle tunnel);
+  // Null if there is no such association.
+  [[nodiscard]] std::shared_ptr<const SecureChannel> channelOf(AssociationId association);
 
   Platform& platform_;
   const uint64_t seed_;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "core/record_sealer.h"
+
 namespace p2pxbone {
 
 DropReason dropReasonOfSend(int error) {
@@ -22,7 +24,41 @@ DropReason dropReasonOfSend(int error) {
   }
 }
 
-void Emitter::toTunnel(const Tunnel& tunnel, ConstDatagramRun run) { gather(tunnel.peer, run); }
+void Emitter::toTunnel(const Tunnel& tunnel, ConstDatagramRun run) {
+  if (tunnel.channel == nullptr) return gather(tunnel.peer, run);
+  gatherSealed(tunnel.peer, *tunnel.channel, run);
+}
+
+void Emitter::gatherSealed(const Endpoint& to, const SecureChannel& channel, ConstDatagramRun run) {
+  if (!sealed_) sealed_ = std::make_unique_for_overwrite<uint8_t[]>(kSealedBytes);
+  ConstDatagramRun records;  // sealed one after another, to be gathered together
+  const auto gatherRecords = [&] {
+    if (!records.bytes.empty()) gather(to, records);
+    records = {};
+  };
+  run.forEach([&](std::span<const uint8_t> datagram) {
+    const size_t room = recordRoomBytes(datagram.size());
+    if (kSealedBytes - sealedUsed_ < room) {
+      gatherRecords();
+      send();
+      sealedUsed_ = 0;
+    }
+    uint8_t* const record = sealed_.get() + sealedUsed_;
+    const size_t bytes = RecordSealer::seal(channel, datagram, {record, room});
+    if (bytes == 0) return drops_.add(DropReason::keysMissing);
+    sealedUsed_ += bytes;
+    // New keys may be of a cipher whose records have another size.
+    const bool continues = !records.bytes.empty() && bytes <= records.segmentBytes &&
+                           records.bytes.size() % records.segmentBytes == 0;
+    if (!continues) {
+      gatherRecords();
+      records = ConstDatagramRun::single({record, bytes});
+    } else {
+      records.bytes = {records.bytes.data(), records.bytes.size() + bytes};
+    }
+  });
+  gatherRecords();
+}
 
 void Emitter::gather(const Endpoint& to, ConstDatagramRun run) {
   const size_t datagramBytes = std::min(run.segmentBytes, run.bytes.size());
@@ -76,7 +112,10 @@ Emitter::Message& Emitter::beginMessage(const Endpoint& to, size_t datagramBytes
   return message;
 }
 
-void Emitter::flush() { send(); }
+void Emitter::flush() {
+  send();
+  sealedUsed_ = 0;
+}
 
 void Emitter::send() {
   const size_t count = messageCount_;

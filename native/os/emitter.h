@@ -41,6 +41,8 @@ class Emitter : public Sink {
   };
 
   void gather(const Endpoint& to, ConstDatagramRun run);
+  // Likewise, each datagram inside a record of the channel; dropped if that has no keys.
+  void gatherSealed(const Endpoint& to, const SecureChannel& channel, ConstDatagramRun run);
   // The latest message to that peer, if it takes datagrams of that size.
   [[nodiscard]] Message* openMessage(const Endpoint& to, size_t datagramBytes);
   [[nodiscard]] Message& beginMessage(const Endpoint& to, size_t datagramBytes);
@@ -51,6 +53,10 @@ class Emitter : public Sink {
   const SendPatience patience_;
   std::array<Message, kMessagesMax> messages_;
   size_t messageCount_ = 0;
+  // Records of secure tunnels' datagrams, until the flush; made when the first one is sent.
+  static constexpr size_t kSealedBytes = size_t{256} << 10;
+  std::unique_ptr<uint8_t[]> sealed_;
+  size_t sealedUsed_ = 0;
 };
 
 }  // namespace p2pxbone

@@ -210,6 +210,11 @@ void MemoryNetwork::limitPayload(size_t bytes) {
   payloadMax_ = bytes;
 }
 
+void MemoryNetwork::watch(Watcher watcher) {
+  const std::lock_guard lock{mutex_};
+  watcher_ = std::move(watcher);
+}
+
 int MemoryNetwork::deliver(const Endpoint& from, const Endpoint& to, std::span<const uint8_t> bytes) {
   std::shared_ptr<Mailbox> mailbox;
   {
@@ -218,6 +223,7 @@ int MemoryNetwork::deliver(const Endpoint& from, const Endpoint& to, std::span<c
     const auto found = mailboxes_.find({to.ip, to.port});
     if (found == mailboxes_.end()) return ENETUNREACH;
     mailbox = found->second;
+    if (watcher_) watcher_(from, to, bytes);
   }
   const std::lock_guard lock{mailbox->mutex};
   // As a full receive buffer does: the sender does not hear of it.

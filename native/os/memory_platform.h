@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -69,6 +70,9 @@ class MemoryNetwork {
   void joinDatagrams(bool joins);
   // Largest payload that passes, bytes; more is refused as a socket that may not fragment does.
   void limitPayload(size_t bytes);
+  // Sees every datagram that is delivered, one at a time; empty ends that.
+  using Watcher = std::function<void(const Endpoint& from, const Endpoint& to, std::span<const uint8_t> bytes)>;
+  void watch(Watcher watcher);
 
  private:
   friend class MemoryUnderlay;
@@ -77,6 +81,7 @@ class MemoryNetwork {
   uint16_t nextPort_ = 49152;
   size_t payloadMax_ = 65507;
   std::atomic<bool> joins_{true};
+  Watcher watcher_;
 };
 
 class MemoryPlatform final : public Platform {

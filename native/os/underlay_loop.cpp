@@ -82,6 +82,7 @@ void UnderlayLoop::loop() {
   for (size_t i = 0; i < kUnderlayBatch; ++i) slots[i].room = {memory.get() + i * kDatagramBytesMax, kDatagramBytesMax};
   UnderlaySink sink{around_.underlay, drops_};
   Forwarder forwarder{Lane::underlay, around_.seed, drops_, sink};
+  SecureReader secure{around_.control, drops_, forwarder};
   forwarder.useShaper(*inlet_);
   Spin spin;
   size_t wanted = kUnderlayBatch;
@@ -96,14 +97,13 @@ void UnderlayLoop::loop() {
     wanted = nextBatch(received);
     countOverflows(underlay);
     const Millis now = monotonicNow();
-    bool wakeControl = false;
     const EpochBatch batch{worker_};
     const Directory& directory = *around_.directory.load();
     for (const DatagramSlot& slot : received) {
-      if (dispatchRun(slot, directory, forwarder, now)) wakeControl = true;
+      dispatchRun(slot, directory, forwarder, secure, now);
     }
     forwarder.flush();
-    if (wakeControl) around_.control.wake();
+    secure.wakeControl();
   }
 }
 
@@ -114,31 +114,24 @@ void UnderlayLoop::countOverflows(const UnderlaySocket& underlay) {
   overflows_ = lost;
 }
 
-bool UnderlayLoop::dispatchRun(const DatagramSlot& slot, const Directory& directory, Forwarder& forwarder, Millis now) {
+void UnderlayLoop::dispatchRun(const DatagramSlot& slot, const Directory& directory, Forwarder& forwarder,
+                               SecureReader& secure, Millis now) {
   if (slot.truncated) {
     drops_.add(DropReason::datagramTruncated);
-    return false;
+    return;
   }
-  bool toControl = false;
-  slot.run.forEach([&](std::span<uint8_t> bytes) {
-    if (dispatch(slot.from, bytes, directory, forwarder, now)) toControl = true;
-  });
-  return toControl;
+  slot.run.forEach([&](std::span<uint8_t> bytes) { dispatch(slot.from, bytes, directory, forwarder, secure, now); });
 }
 
-bool UnderlayLoop::dispatch(const Endpoint& from, std::span<uint8_t> bytes, const Directory& directory,
-                            Forwarder& forwarder, Millis now) {
+void UnderlayLoop::dispatch(const Endpoint& from, std::span<uint8_t> bytes, const Directory& directory,
+                            Forwarder& forwarder, SecureReader& secure, Millis now) {
   switch (classifyDatagram(bytes)) {
-    case DatagramKind::vxlan: forwarder.fromTunnel(directory, from, bytes, now); return false;
-    case DatagramKind::dtls:
-      if (around_.control.offer(from, bytes)) return true;
-      drops_.add(DropReason::controlQueueFull);
-      return false;
-    case DatagramKind::stun: drops_.add(DropReason::stunUnsupported); return false;
+    case DatagramKind::vxlan: forwarder.fromTunnel(directory, from, bytes, now); return;
+    case DatagramKind::dtls: secure.handle(directory, from, bytes, now); return;
+    case DatagramKind::stun: drops_.add(DropReason::stunUnsupported); return;
     case DatagramKind::unknown: break;
   }
   drops_.add(DropReason::protocolUnknown);
-  return false;
 }
 
 }  // namespace p2pxbone

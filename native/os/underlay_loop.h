@@ -4,8 +4,11 @@
 #include <thread>
 
 #include "os/control_loop.h"
+#include "os/secure_reader.h"
 
 namespace p2pxbone {
+
+using DirectorySlot = std::atomic<const Directory*>;
 
 class UnderlayLoop {
  public:
@@ -30,10 +33,10 @@ class UnderlayLoop {
  private:
   class UnderlaySink;
   void loop();
-  // True if a datagram went to the control thread.
-  [[nodiscard]] bool dispatchRun(const DatagramSlot& slot, const Directory& directory, Forwarder& forwarder, Millis now);
-  [[nodiscard]] bool dispatch(const Endpoint& from, std::span<uint8_t> bytes, const Directory& directory,
-                              Forwarder& forwarder, Millis now);
+  void dispatchRun(const DatagramSlot& slot, const Directory& directory, Forwarder& forwarder, SecureReader& secure,
+                   Millis now);
+  void dispatch(const Endpoint& from, std::span<uint8_t> bytes, const Directory& directory, Forwarder& forwarder,
+                SecureReader& secure, Millis now);
   void countOverflows(const UnderlaySocket& underlay);
 
   const Surroundings around_;

@@ -39,13 +39,20 @@ inline std::string toPem(EVP_PKEY* key) {
   return toPem([&](BIO* out) { return PEM_write_bio_PrivateKey(out, key, nullptr, nullptr, 0, nullptr, nullptr); });
 }
 
+inline const std::vector<Cipher> allCiphers{Cipher::aes128Gcm, Cipher::aes256Gcm, Cipher::chacha20Poly1305};
+
+inline CredentialSettings credentialOf(const std::string& serverName, const std::string& certificate, const std::string& privateKey,
+                                       const std::string& ca, const std::vector<Cipher>& ciphers = allCiphers) {
+  return {serverName, certificate, privateKey, ca, ciphers, 3'600'000, {}};
+}
+
 class Authority {
  public:
   explicit Authority(const std::string& name) : key_(EVP_EC_gen("P-256")), certificate_(X509_new()) {
     fill(certificate_.get(), name, key_.get(), 3600);
     must(X509_set_issuer_name(certificate_.get(), X509_get_subject_name(certificate_.get())) == 1);
     extend(certificate_.get(), NID_basic_constraints, "critical,CA:TRUE");
-    extend(certificate_.get(), NID_key_usage, "critical,keyCertSign");
+    extend(certificate_.get(), NID_key_usage, "critical,keyCertSign,cRLSign");
     must(X509_sign(certificate_.get(), key_.get(), EVP_sha256()) > 0);
   }
 
@@ -65,7 +72,7 @@ class Authority {
   // Empty on success.
   std::optional<std::string> equip(AssociationMachine& machine, const std::string& serverName) const {
     const PemIdentity identity = issue("node");
-    return machine.setCredential(serverName, identity.certificate, identity.privateKey, pem());
+    return machine.setCredential(credentialOf(serverName, identity.certificate, identity.privateKey, pem()));
   }
 
  private:

@@ -26,7 +26,7 @@ inline const PemIdentity& identity() {
 }
 
 inline void equip(AssociationMachine& machine, const std::string& name = vi) {
-  REQUIRE_FALSE(machine.setCredential(name, identity().certificate, identity().privateKey, authority().pem()));
+  REQUIRE_FALSE(machine.setCredential(credentialOf(name, identity().certificate, identity().privateKey, authority().pem())));
 }
 
 inline AssociationMachine& addEquipped(World& world, const Endpoint& endpoint, AssociationSettings settings = {}) {
@@ -55,7 +55,7 @@ inline std::vector<DownReason> downs(World& world, const Endpoint& endpoint) {
 // Both ends have exactly one association, with each other, up, and can talk over it.
 inline void checkJoined(World& world) {
   for (const auto& [here, there] : {std::pair(a, b), std::pair(b, a)}) {
-    const auto states = world.machine(here).states();
+    const auto states = world.machine(here).states(world.now);
     REQUIRE(states.size() == 1);
     CHECK(states[0].up);
     CHECK(states[0].peer == there);

@@ -12,8 +12,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "core/association.h"
 #include "test/association_certificates.h"
+#include "test/association_node.h"
 
 namespace p2pxbone::testing {
 namespace {
@@ -133,7 +133,8 @@ struct Interop {
   UdpSocket udp;
   TemporaryFolder folder;
   Authority authority{"authority"};
-  AssociationMachine machine{AssociationSettings{.silence = 60'000, .handshakeTimeout = 60'000, .seed = 1}};
+  AssociationNode node{AssociationSettings{.silence = 60'000, .handshakeTimeout = 60'000, .seed = 1}};
+  AssociationMachine& machine = node.machine;
   std::vector<AssociationEvent> events;
   size_t largestSent = 0;
 
@@ -164,9 +165,11 @@ struct Interop {
     socklen_t length = sizeof from;
     ssize_t bytes = 0;
     while ((bytes = recvfrom(udp.fd(), buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&from), &length)) > 0) {
-      machine.handleDatagram(endpointOf(from), {buffer, static_cast<size_t>(bytes)}, realNow());
+      node.receive(endpointOf(from), {buffer, static_cast<size_t>(bytes)}, realNow());
+      node.publish();
     }
     machine.tick(realNow());
+    node.publish();
     while (const auto transmit = machine.pollTransmit()) {
       const sockaddr_in to = loopback(transmit->peer.port);
       largestSent = std::max(largestSent, transmit->datagram.size());
@@ -197,6 +200,7 @@ struct Interop {
     const auto& bytes = first(Kind::control)->bytes;
     CHECK(std::string(bytes.begin(), bytes.end()) == "\x81reply\n");
     CHECK(machine.drops().badRecord == 0);
+    CHECK(node.droppedInAll() == 0);
   }
 };
 
@@ -219,7 +223,7 @@ TEST_CASE("openssl s_client can join and leave") {
     const AssociationId id = interop.first(Kind::up)->association;
     // A probe is as large as it means to be, with every cipher; the client does not answer it.
     CHECK(interop.largestSent == AssociationSettings{}.payloadBytesLimit);
-    CHECK(interop.machine.states().at(0).payloadBytesMax == 1252);
+    CHECK(interop.machine.states(realNow()).at(0).payloadBytesMax == 1252);
     interop.machine.close(id, realNow());
     CHECK(interop.until([&] { return interop.first(Kind::down) != nullptr; }));
     CHECK(interop.first(Kind::down)->reason == DownReason::closed);
@@ -254,7 +258,7 @@ TEST_CASE("openssl s_client without a certificate, or with an older version, get
   Child client(arguments);
   CHECK(interop.until([&] { return client.heard().find("alert") != std::string::npos; }));
   CHECK(interop.events.empty());
-  CHECK(interop.machine.states().empty());
+  CHECK(interop.machine.states(realNow()).empty());
 }
 
 }  // namespace

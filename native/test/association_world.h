@@ -7,7 +7,7 @@
 #include <random>
 #include <stdexcept>
 
-#include "core/association.h"
+#include "test/association_node.h"
 
 namespace p2pxbone::testing {
 
@@ -36,7 +36,7 @@ struct LinkSettings {
 class World {
  public:
   struct Node {
-    std::unique_ptr<AssociationMachine> machine;
+    std::unique_ptr<AssociationNode> inner;
     std::vector<AssociationEvent> events;
 
     [[nodiscard]] std::vector<AssociationEvent> of(AssociationEvent::Kind kind) const {
@@ -59,11 +59,35 @@ class World {
   AssociationMachine& add(const Endpoint& endpoint, AssociationSettings settings = {}) {
     settings.seed = random_();
     Node& node = nodes_[key(endpoint)];
-    node.machine = std::make_unique<AssociationMachine>(settings);
-    return *node.machine;
+    node.inner = std::make_unique<AssociationNode>(settings);
+    return node.inner->machine;
   }
   Node& node(const Endpoint& endpoint) { return nodes_.at(key(endpoint)); }
-  AssociationMachine& machine(const Endpoint& endpoint) { return *node(endpoint).machine; }
+  AssociationMachine& machine(const Endpoint& endpoint) { return node(endpoint).inner->machine; }
+  AssociationNode& inner(const Endpoint& endpoint) { return *node(endpoint).inner; }
+
+  // What that node would make of a datagram that arrives now.
+  void receive(const Endpoint& at, const Endpoint& from, std::span<const uint8_t> datagram) {
+    inner(at).receive(from, datagram, now);
+    inner(at).publish();
+  }
+
+  // A record of user data over the network. False if there are no keys.
+  bool sendPacket(const Endpoint& from, const Endpoint& to, AssociationId association, std::span<const uint8_t> packet) {
+    inner(from).publish();
+    Transmit transmit{to, inner(from).seal(association, packet)};
+    if (transmit.datagram.empty()) return false;
+    transport(from, std::move(transmit));
+    return true;
+  }
+
+  // The node has another address from now on; nobody has the old one.
+  void rebind(const Endpoint& from, const Endpoint& to) {
+    drain();
+    auto moving = nodes_.extract(key(from));
+    moving.key() = key(to);
+    nodes_.insert(std::move(moving));
+  }
 
   void inject(const Endpoint& from, const Endpoint& to, std::vector<uint8_t> datagram, Millis delay = 0) {
     flights_.push({now + delay, order_++, from, to, std::move(datagram)});
@@ -77,15 +101,15 @@ class World {
       std::optional<Millis> next;
       if (!flights_.empty()) next = flights_.top().at;
       for (auto& [endpoint, each] : nodes_) {
-        const auto deadline = each.machine->deadline();
+        const auto deadline = each.inner->machine.deadline();
         if (deadline && (!next || *deadline < *next)) next = *deadline;
       }
       if (!next || *next > end) break;
       now = std::max(now, *next);
       deliver();
       for (auto& [endpoint, each] : nodes_) {
-        const auto deadline = each.machine->deadline();
-        if (deadline && *deadline <= now) each.machine->tick(now);
+        const auto deadline = each.inner->machine.deadline();
+        if (deadline && *deadline <= now) each.inner->machine.tick(now);
       }
       drain();
     }
@@ -109,7 +133,7 @@ class World {
       const Flight flight = flights_.top();
       flights_.pop();
       const auto found = nodes_.find(key(flight.to));
-      if (found != nodes_.end()) found->second.machine->handleDatagram(flight.from, flight.datagram, now);
+      if (found != nodes_.end()) found->second.inner->receive(flight.from, flight.datagram, now);
     }
   }
 
@@ -118,8 +142,9 @@ class World {
       Endpoint source;
       source.ip = from.first;
       source.port = from.second;
-      while (auto transmit = each.machine->pollTransmit()) transport(source, std::move(*transmit));
-      while (auto event = each.machine->pollEvent()) each.events.push_back(std::move(*event));
+      each.inner->publish();
+      while (auto transmit = each.inner->machine.pollTransmit()) transport(source, std::move(*transmit));
+      while (auto event = each.inner->machine.pollEvent()) each.events.push_back(std::move(*event));
     }
   }
 

@@ -340,34 +340,72 @@ TEST_CASE("pipeline: what the base network refuses is counted by cause") {
   CHECK(chain.one.droppedWithin(DropReason::sendUnreachable, 1) == 1);
 }
 
-TEST_CASE("pipeline: a VXLAN packet inside a DTLS record is a tunnel's packet") {
+TEST_CASE("pipeline: a secure tunnel's packets travel inside records, and never otherwise") {
   Chain chain;
   const Authority authority{"authority"};
   for (Station* station : {&chain.one, &chain.two}) {
     const PemIdentity identity = authority.issue("node");
-    REQUIRE(station->plane.setCredential({"lab", identity.certificate, identity.privateKey, authority.pem(), {Cipher::aes128Gcm}, 3'600'000, {}}).error ==
-            PlaneError::none);
+    const auto credential = credentialOf("lab", identity.certificate, identity.privateKey, authority.pem());
+    REQUIRE(station->plane.setCredential(credential).error == PlaneError::none);
   }
   const auto associated = chain.one.plane.associate(chain.two.at, "lab");
   REQUIRE(std::holds_alternative<AssociationId>(associated));
-  const auto isUp = [&] {
-    const auto associations = chain.one.plane.counters().associations;
-    return associations.size() == 1 && associations[0].up;
+  // Before it is up: secure, and so silent.
+  const auto association = std::get<AssociationId>(associated);
+  const TunnelHandle out = chain.one.plane.counters().tunnels[0].tunnel;
+  REQUIRE(chain.one.plane.secureTunnel(out, association).error == PlaneError::none);
+  const auto onlyUp = [&](Station& station) -> AssociationId {
+    const Millis end = monotonicNow() + kPatienceMs;
+    while (monotonicNow() < end) {
+      const auto associations = station.plane.counters().associations;
+      if (associations.size() == 1 && associations[0].up) return associations[0].association;
+      std::this_thread::sleep_for(std::chrono::milliseconds{1});
+    }
+    return 0;
   };
-  const Millis end = monotonicNow() + kPatienceMs;
-  while (!isUp() && monotonicNow() < end) std::this_thread::sleep_for(std::chrono::milliseconds{1});
-  REQUIRE(isUp());
-  const auto send = [&](const Bytes& packet) {
-    return chain.one.plane.send(std::get<AssociationId>(associated), packet).error == PlaneError::none;
-  };
-  // To the node itself, and on to the next one.
-  CHECK(send(vxlan(kVni, ethernet(udp(100, 200), macOf(2), macOf(1)))));
+  REQUIRE(onlyUp(chain.one) == association);
+  const AssociationId atTwo = onlyUp(chain.two);
+  TunnelHandle back = 0;
+  for (const TunnelCount& count : chain.two.plane.counters().tunnels) {
+    if (chain.two.plane.secureTunnel(count.tunnel, atTwo).error == PlaneError::none) {
+      back = count.tunnel;
+      break;
+    }
+  }
+  REQUIRE(back != 0);
+
+  std::atomic<int> plain{0};
+  chain.network.watch([&](const Endpoint& from, const Endpoint& to, std::span<const uint8_t> datagram) {
+    const bool between = (from == chain.one.at && to == chain.two.at) || (from == chain.two.at && to == chain.one.at);
+    if (between && !datagram.empty() && datagram[0] == kVxlanFlagVni) plain.fetch_add(1);
+  });
+  // To the node itself, on to the next one, and back.
+  chain.one.send(udp(100, 200));
   CHECK(chain.two.receive() == udp(100, 200));
-  CHECK(send(vxlan(kVni, ethernet(udp(100, 300), macOf(2), macOf(1)))));
+  chain.one.send(udp(100, 300));
   CHECK(chain.three.receive() == udp(100, 300, 0, 63));
-  // An association is not a tunnel: the frame must still come from one.
-  CHECK(send(vxlan(kVni, ethernet(udp(100, 200), macOf(2), macOf(7)))));
-  CHECK(chain.two.droppedWithin(DropReason::tunnelUnknown, 1) == 1);
+  chain.two.send(udp(200, 100));
+  CHECK(chain.one.receive() == udp(200, 100));
+  CHECK(plain.load() == 0);
+
+  // What comes in the clear is refused, though its endpoint and MAC address are the peer's.
+  REQUIRE(chain.one.plane.secureTunnel(out, 0).error == PlaneError::none);
+  chain.one.send(udp(100, 200));
+  CHECK(chain.two.droppedWithin(DropReason::plaintextRefused, 1) == 1);
+  CHECK(plain.load() == 1);
+  REQUIRE(chain.one.plane.secureTunnel(out, association).error == PlaneError::none);
+  CHECK(chain.one.plane.secureTunnel(out, association + 100).error == PlaneError::associationUnusable);
+
+  // Without keys, silence.
+  chain.one.plane.closeAssociation(association);
+  chain.one.send(udp(100, 200));
+  CHECK(chain.one.droppedWithin(DropReason::keysMissing, 1) == 1);
+  const Millis end = monotonicNow() + kPatienceMs;
+  while (!chain.two.plane.counters().associations.empty() && monotonicNow() < end) std::this_thread::yield();
+  chain.two.send(udp(200, 100));
+  CHECK(chain.two.droppedWithin(DropReason::keysMissing, 1) == 1);
+  CHECK(plain.load() == 1);
+  chain.network.watch(nullptr);
 }
 
 TEST_CASE("pipeline: limits and conflicts") {

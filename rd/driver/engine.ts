@@ -53,6 +53,7 @@ const DOWN: Record<Extract<NativeEvent, { type: 'association.down' }>['reason'],
   'handshake-timeout': 'timeout',
   'handshake-refused': 'refused',
   replaced: 'replaced',
+  expired: 'lost',
 };
 
 type AssociationRow = Counters['associations'][number];
