@@ -138,6 +138,7 @@ void AssociationMachine::Impl::end(Association& association, DownReason reason, 
   if (association.known) tell(AssociationEvent::Kind::down, association).reason = reason;
   Association* const renewed = slot.pending == &association && association.renews ? slot.current : nullptr;
   if (keys != nullptr) retired.push_back(keys);
+  expect(association, std::nullopt);
   remove(association);
   if (renewed == nullptr) return;
   renewed->rekeyNotBefore = now + rekeyRetry;
@@ -179,6 +180,12 @@ void AssociationMachine::Impl::handleHello(const Endpoint& from, std::span<const
   for (const Association* association : {slot.current, slot.pending}) {
     // A copy of the one being answered already, or our own come back. Retransmission is the flight's business.
     if (association != nullptr && association->session->clientRandom() == hello->random) return;
+  }
+  // A handshake from there would be a second association of the same peer. Once a record has shown that the peer writes
+  // from there, the next copy of the ClientHello is welcome; a ClientHello alone shows nothing, for anyone can copy it.
+  if (announcedElsewhere(hello->random, slot)) {
+    drops.unknownPeer++;
+    return;
   }
   const bool weBegan = slot.current != nullptr && !slot.current->up() && slot.current->role == Role::client;
   // Both began: the larger random stays client. The peer compares the same two numbers.

@@ -103,6 +103,8 @@ struct AssociationMachine::Impl {
   std::unordered_map<AssociationId, std::unique_ptr<Association>> associations;
   std::unordered_map<Endpoint, PeerSlot, EndpointHash> peers;
   std::set<std::pair<Millis, AssociationId>> timers;
+  // Whose random the ClientHello of a change of keys will have.
+  std::map<HelloRandom, AssociationId> announcers;
   size_t handshakesOut = 0;
   size_t handshakesIn = 0;
   std::unordered_map<Endpoint, size_t, EndpointHash> handshakesOfHost;
@@ -138,6 +140,9 @@ struct AssociationMachine::Impl {
   void beginRekey(Association& association, Millis now);
   void announce(Association& pending);
   void handleAnnounced(Association& association, std::span<const uint8_t> message);
+  void expect(Association& association, const std::optional<HelloRandom>& hello);
+  // Whether another association than that endpoint's has announced the handshake: its peer is moving.
+  [[nodiscard]] bool announcedElsewhere(const HelloRandom& hello, const PeerSlot& slot) const;
   void handleHeard(Association& association, std::span<const uint8_t> message, Millis now);
   [[nodiscard]] Millis drawRekeyAt(const Association& association, Millis now);
 

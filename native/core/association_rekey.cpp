@@ -60,7 +60,7 @@ void AssociationMachine::Impl::startSending(Association& association, std::share
 Association& AssociationMachine::Impl::renew(Association& current, Association& pending, SessionOutcome&& outcome,
                                              Millis now) {
   current.session = std::move(pending.session);
-  current.announced.reset();
+  expect(current, std::nullopt);
   current.nextSending.reset();
   current.flightRepeatedAt = 0;
   remove(pending);
@@ -126,8 +126,19 @@ void AssociationMachine::Impl::handleAnnounced(Association& association, std::sp
     drops.badContent++;
     return;
   }
-  association.announced = randomOf(message);
+  expect(association, randomOf(message));
   write(association, announcement(contentRekeyHeard, *association.announced));
+}
+
+void AssociationMachine::Impl::expect(Association& association, const std::optional<HelloRandom>& hello) {
+  if (association.announced) announcers.erase(*association.announced);
+  association.announced = hello;
+  if (hello) announcers[*hello] = association.id;
+}
+
+bool AssociationMachine::Impl::announcedElsewhere(const HelloRandom& hello, const PeerSlot& slot) const {
+  const auto found = announcers.find(hello);
+  return found != announcers.end() && (slot.current == nullptr || slot.current->id != found->second);
 }
 
 void AssociationMachine::Impl::handleHeard(Association& association, std::span<const uint8_t> message, Millis now) {

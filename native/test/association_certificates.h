@@ -69,6 +69,25 @@ class Authority {
     return {toPem(leaf.get()), toPem(key.get())};
   }
 
+  // Revokes these, PEM. `secondsLeft` until the list is out of date; may be negative.
+  [[nodiscard]] std::string revocationList(const std::vector<PemIdentity>& revoked, long secondsLeft = 3600) const {
+    const RevocationListPtr list(X509_CRL_new());
+    must(X509_CRL_set_version(list.get(), X509_CRL_VERSION_2) == 1);
+    must(X509_CRL_set_issuer_name(list.get(), X509_get_subject_name(certificate_.get())) == 1);
+    const std::unique_ptr<ASN1_TIME, OpensslDelete<ASN1_TIME_free>> from(X509_gmtime_adj(nullptr, -7200));
+    const std::unique_ptr<ASN1_TIME, OpensslDelete<ASN1_TIME_free>> until(X509_gmtime_adj(nullptr, secondsLeft));
+    must(X509_CRL_set1_lastUpdate(list.get(), from.get()) == 1 && X509_CRL_set1_nextUpdate(list.get(), until.get()) == 1);
+    for (const PemIdentity& identity : revoked) {
+      const BioPtr reader(BIO_new_mem_buf(identity.certificate.data(), static_cast<int>(identity.certificate.size())));
+      const CertificatePtr certificate(PEM_read_bio_X509(reader.get(), nullptr, nullptr, nullptr));
+      X509_REVOKED* const entry = X509_REVOKED_new();
+      must(X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(certificate.get())) == 1);
+      must(X509_REVOKED_set_revocationDate(entry, from.get()) == 1 && X509_CRL_add0_revoked(list.get(), entry) == 1);
+    }
+    must(X509_CRL_sort(list.get()) == 1 && X509_CRL_sign(list.get(), key_.get(), EVP_sha256()) > 0);
+    return toPem([&](BIO* out) { return PEM_write_bio_X509_CRL(out, list.get()); });
+  }
+
   // Empty on success.
   std::optional<std::string> equip(AssociationMachine& machine, const std::string& serverName) const {
     const PemIdentity identity = issue("node");
