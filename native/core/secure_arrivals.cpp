@@ -17,6 +17,7 @@ void SecureArrivals::handle(const ChannelDirectory& directory, const Endpoint& f
       if (sink.early(from, datagram)) return;
       entry = sink.directory().find(from);
       channel = entry == nullptr ? nullptr : entry->channel.get();
+      if (entry != nullptr && channel == nullptr) return sink.drop(DropReason::dtlsPeerUnknown);
     }
     if (channel != nullptr) {
       handleRecord(*channel, from, datagram.first(bytes), datagramBytes, now, sink);
