@@ -13,6 +13,8 @@ const HEADER_BYTES = 28;
 const MTU = 1380;
 /** What is offered to a rate limit, in parts of it. */
 const OVERLOAD = 1.3;
+/** Of the rate: where the sender is held up for less, the limit is still what is measured. */
+const QUEUE_SECONDS = 0.4;
 const RATES_MBIT = [1, 10, 100, 1000] as const;
 const DELAYS_MS = [1, 5, 20, 100] as const;
 const LOSSES_PERCENT = [0.1, 1, 10] as const;
@@ -63,7 +65,8 @@ function relative(what: string, unit: string, asked: number, values: readonly nu
 }
 
 async function measureRate(ends: Ends, mbit: number): Promise<Measured> {
-  await shape(ends, ['--rate', `${mbit}mbit`]);
+  const queue = `${Math.round((mbit * 1e6 * QUEUE_SECONDS) / 8)}B`;
+  await shape(ends, ['--rate', `${mbit}mbit`, '--queue', queue]);
   const perSecond = (mbit * 1e6 * OVERLOAD) / 8 / MTU;
   const samples: Sample[] = [];
   for (let round = 0; round < ROUNDS; round++) samples.push(await send(ends, MTU, perSecond, mbit < 10 ? 10 : 4));

@@ -59,6 +59,7 @@ async function nodeMeant(options: RdOptions): Promise<{ vi: string; netns: strin
 
 function tell({ nodes }: AnswerNamed<'qos'>, options: RdOptions): void {
   if (options.json) return printJson({ nodes });
+  if (nodes.length === 0) return print("No virtual node runs here; join a VI with 'p2pxbone join INVITATION'.");
   for (const node of nodes) {
     if (nodes.length > 1) print(`VI ${node.vi}`);
     print(table(['PEER', 'WAY', 'SHAPE', 'SET BY'], node.peers.flatMap(rowsOf)));

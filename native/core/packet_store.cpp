@@ -5,8 +5,7 @@
 namespace p2pxbone {
 
 PacketStore::PacketStore(uint32_t blocks)
-    : blocks_(blocks),
-      memory_(std::make_unique_for_overwrite<uint8_t[]>(size_t{blocks} * kBlockBytes)),
+    : memory_(std::make_unique_for_overwrite<uint8_t[]>(size_t{blocks} * kBlockBytes)),
       info_(std::make_unique_for_overwrite<Info[]>(blocks)),
       free_(blocks) {}
 
@@ -19,8 +18,7 @@ uint32_t PacketStore::take() {
 }
 
 uint32_t PacketStore::put(std::span<const uint8_t> packet) {
-  const size_t needed = std::max<size_t>(1, (packet.size() + kBlockBytes - 1) / kBlockBytes);
-  if (needed > free_) return kNone;
+  if (!fits(packet.size())) return kNone;
   const uint32_t first = take();
   info_[first] = {static_cast<uint32_t>(packet.size()), kNone};
   uint32_t last = first;

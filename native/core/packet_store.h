@@ -19,6 +19,7 @@ class PacketStore {
 
   // Copies the packet; its first block's number, which names it from now on, or kNone if there is no room.
   [[nodiscard]] uint32_t put(std::span<const uint8_t> packet);
+  [[nodiscard]] bool fits(size_t bytes) const { return blocksOf(bytes) <= free_; }
   void free(uint32_t packet);
 
   [[nodiscard]] size_t bytes(uint32_t packet) const { return info_[packet].bytes; }
@@ -33,10 +34,12 @@ class PacketStore {
     uint32_t bytes;      // of the packet, in its first block
     uint32_t nextBlock;  // of the packet, or of the list of free blocks
   };
+  [[nodiscard]] static size_t blocksOf(size_t bytes) {
+    return bytes <= kBlockBytes ? 1 : (bytes + kBlockBytes - 1) / kBlockBytes;
+  }
   [[nodiscard]] uint8_t* block(uint32_t number) const { return memory_.get() + size_t{number} * kBlockBytes; }
   [[nodiscard]] uint32_t take();
 
-  const uint32_t blocks_;
   std::unique_ptr<uint8_t[]> memory_;
   std::unique_ptr<Info[]> info_;
   uint32_t unused_ = 0;  // blocks from here on have never been taken

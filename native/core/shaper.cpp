@@ -54,7 +54,8 @@ Shaper::Line& Shaper::lineOf(uint32_t line) {
 
 DropReason Shaper::admit(const Link& link, const LinkShape& shape, std::span<const uint8_t> packet, size_t chargedBytes,
                          Nanos now) {
-  if (packet.size() > kGatherBytes) return DropReason::shaperFull;
+  // Looked at first: a packet that finds no room takes nothing of the rate.
+  if (packet.size() > kGatherBytes || !store_.fits(packet.size())) return DropReason::shaperFull;
   uint32_t number = 0;
   Queue* const queue = queueOf(link, number);
   if (queue == nullptr || queue->packets >= kQueuePacketsMax) return DropReason::shaperFull;
@@ -62,7 +63,6 @@ DropReason Shaper::admit(const Link& link, const LinkShape& shape, std::span<con
   const LinkModel::Admission admission = queue->model.admit(shape, chargedBytes, now);
   if (admission.reason != DropReason::none) return admission.reason;
   const uint32_t stored = store_.put(packet);
-  if (stored == PacketStore::kNone) return DropReason::shaperFull;
   ++queue->packets;
   ++waiting_;
   append(number * 2 + (admission.skipsDelay ? 1 : 0), stored, admission.due);
