@@ -61,7 +61,7 @@ async function converse(open: OpenPlane, peer: Openssl, association: Association
   await eventually('a greeting at openssl', () => peer.output().includes('greeting'));
   // Each write of openssl's input is a record.
   peer.child.stdin.write(Uint8Array.of(1, 7, 7, 7, 7, 7, 7, 7, 7));
-  await eventually('the answer to a keep-alive', () => peer.output().includes(Uint8Array.of(2, 7, 7, 7, 7, 7, 7, 7, 7)));
+  await eventually('the answer to a keep-alive', () => peer.output().includes(Buffer.of(2, 7, 7, 7, 7, 7, 7, 7, 7)));
   peer.child.stdin.write(Buffer.from('\u0081reply', 'latin1'));
   const heard = await eventually('a control message', () => eventOf(open, 'control'));
   assert.equal(Buffer.from(heard.message).toString('latin1'), '\u0081reply');
