@@ -93,16 +93,26 @@ std::optional<Cipher> cipherOf(const SSL_CIPHER* suite) {
   }
 }
 
-// Highest number of an encrypted record in the flight that ended our part; it is encrypted once, however often it is sent.
-uint64_t lastProtectedRecord(const std::vector<std::vector<uint8_t>>& flight) {
-  uint64_t last = 0;
+// Number of the first record that may follow the encrypted ones in the flight that ended our part; those are encrypted
+// once, however often they are sent. nullopt if a nonce of theirs could come again: our record layer's explicit nonces
+// are epoch and number, but OpenSSL draws its own at random, and once in four thousand million handshakes it could hit
+// upon one of ours. Such a handshake counts as failed.
+std::optional<uint64_t> firstFreeRecord(const std::vector<std::vector<uint8_t>>& flight, Cipher cipher) {
+  constexpr uint32_t oursAbove = uint32_t{epochProtected} << 16;
+  uint64_t first = 0;
   for (std::span<const uint8_t> datagram : flight) {
     for (size_t bytes = recordBytes(datagram); bytes != 0; bytes = recordBytes(datagram)) {
-      if (epochOf(datagram) != 0) last = std::max(last, recordNumberOf(datagram));
+      if (epochOf(datagram) != 0) {
+        const bool explicitNonce = cipher != Cipher::chacha20Poly1305;
+        const uint8_t* const nonce = &datagram[recordHeaderBytes];
+        const bool ownNumber = loadBe64(nonce) << 16 >> 16 == recordNumberOf(datagram);
+        if (explicitNonce && loadBe32(nonce) == oursAbove && !ownNumber) return std::nullopt;
+        first = std::max(first, recordNumberOf(datagram) + 1);
+      }
       datagram = datagram.subspan(bytes);
     }
   }
-  return last;
+  return first;
 }
 
 template <typename Object, typename Encode>
@@ -207,9 +217,10 @@ bool Session::finish() {
                                               clientRandom_, serverRandom)
                              : std::nullopt;
   OPENSSL_cleanse(secret.data(), secret.size());
-  if (!keys) return false;
+  const auto first = firstFreeRecord(flight_, *cipher);
+  if (!keys || !first) return false;
   outcome_.keys = *keys;
-  outcome_.firstRecordNumber = lastProtectedRecord(flight_) + 1;
+  outcome_.firstRecordNumber = *first;
   outcome_.peerCertificate = derOf(certificate.get(), i2d_X509);
   outcome_.peerPublicKey = derOf(X509_get0_pubkey(certificate.get()), i2d_PUBKEY);
   int days = 0;
