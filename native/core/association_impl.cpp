@@ -7,13 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/record_opener.h"
-
 namespace p2pxbone {
 namespace {
-
-// A peer that still repeats its last flight has not seen ours; more often than this, somebody else makes it up.
-constexpr Millis repeatFlightMin = 100;
 
 uint64_t randomSeed() {
   uint64_t seed = 1;
@@ -247,118 +242,6 @@ void AssociationMachine::Impl::advance(Association& association, std::span<const
   Association& established = establish(association, now);
   schedule(established, now);
   receiveEarly(established, now);
-}
-
-// Handshake records beside an association that is up: a peer that repeats its last flight has not seen ours.
-void AssociationMachine::Impl::repeatFlight(Association& association, Millis now) {
-  if (!association.session->hasFlight()) {
-    drops.badRecord++;
-    return;
-  }
-  if (now - association.flightRepeatedAt < repeatFlightMin) return;
-  association.session->resendFlight();
-  association.flightRepeatedAt = now;
-  flush(association);
-}
-
-// Records of a peer that has finished the handshake before us, or that came before the reader knew the channel.
-void AssociationMachine::Impl::handleUnpublished(Association& association, std::span<const uint8_t> datagram, Millis now) {
-  if (association.up() && !association.published) return openUnpublished(association, datagram, now);
-  const bool room = association.early.size() < earlyDatagramsMax && datagram.size() <= earlyDatagramBytesMax;
-  if (association.up() || association.role == Role::server || !room) {
-    drops.badRecord++;
-    return;
-  }
-  association.early.emplace_back(datagram.begin(), datagram.end());
-}
-
-void AssociationMachine::Impl::receiveEarly(Association& association, Millis now) {
-  const AssociationId id = association.id;
-  const auto early = std::exchange(association.early, {});
-  for (const auto& datagram : early) {
-    if (!associations.contains(id)) return;
-    openUnpublished(association, datagram, now);
-  }
-}
-
-void AssociationMachine::Impl::openUnpublished(Association& association, std::span<const uint8_t> datagram, Millis now) {
-  std::vector<uint8_t> bytes(datagram.begin(), datagram.end());
-  std::span<uint8_t> rest(bytes);
-  while (!rest.empty()) {
-    const size_t length = isDtls(rest) && !isOfHandshake(rest) ? recordBytes(rest) : 0;
-    OpenedRecord opened;
-    const DropReason reason = length == 0 ? DropReason::dtlsRecordBad
-                                          : RecordOpener::open(*association.channel, rest.first(length), now, false, opened);
-    if (reason != DropReason::none) {
-      (reason == DropReason::recordReplayed ? drops.replayed : drops.badRecord)++;
-      return;
-    }
-    if (!handleOpened(association, opened.type, opened.content, datagram.size(), now)) return;
-    rest = rest.subspan(length);
-  }
-}
-
-bool AssociationMachine::Impl::handleOpened(Association& association, uint8_t type, std::span<const uint8_t> content,
-                                            size_t datagramBytes, Millis now) {
-  association.liveness->received(now);
-  if (type == contentAlert) {
-    static constexpr uint8_t fatal = 2;
-    static constexpr uint8_t closeNotify = 0;
-    const bool whole = content.size() == 2;
-    if (!whole) drops.badContent++;
-    if (!whole || (content[0] != fatal && content[1] != closeNotify)) return true;
-    end(association, DownReason::peerClosed, now);
-    return false;
-  }
-  if (type != contentApplicationData) {
-    drops.badContent++;
-    return true;
-  }
-  handleContent(association, content, datagramBytes, now);
-  tellMtu(association);
-  schedule(association, now);
-  return true;
-}
-
-void AssociationMachine::Impl::handleContent(Association& association, std::span<const uint8_t> message,
-                                             size_t datagramBytes, Millis now) {
-  const uint8_t kind = message.empty() ? uint8_t{0} : message[0];
-  if (kind == contentKeepAliveRequest) {
-    const auto answer = Liveness::answer(message, datagramBytes);
-    if (!answer) drops.badContent++;
-    else write(association, *answer);
-  } else if (kind == contentKeepAliveAnswer) {
-    std::optional<size_t> payloadBytes;
-    if (!association.liveness->answered(message, now, payloadBytes)) drops.badContent++;
-    if (payloadBytes) association.probe->answered(*payloadBytes, now);
-  } else if (kind == contentRekeyAnnounce) {
-    handleAnnounced(association, message);
-  } else if (kind == contentRekeyHeard) {
-    handleHeard(association, message, now);
-  } else if (kind == contentVxlan) {
-    drops.tooEarly++;
-  } else if (kind >= contentControlFirst && message.size() <= controlBytesMax) {
-    tell(AssociationEvent::Kind::control, association).bytes.assign(message.begin(), message.end());
-  } else {
-    drops.badContent++;
-  }
-}
-
-// RFC 9146 §6, which the reader has checked. Whoever has an association of his own there keeps it.
-void AssociationMachine::Impl::move(Association& association, const Endpoint& to, Millis now) {
-  const auto taken = peers.find(to);
-  if (taken != peers.end()) return;
-  // A change of keys under way began at the old address.
-  if (Association* const pending = peers.at(association.peer).pending) end(*pending, DownReason::closed, now);
-  peers.erase(association.peer);
-  association.peer = to;
-  peers[to].current = &association;
-  directoryChanged = true;
-  association.probe.emplace(to.outerHeaderBytes(), settings.payloadBytesLimit, now);
-  tell(AssociationEvent::Kind::moved, association);
-  tellMtu(association);
-  keepAlive(association, now);
-  schedule(association, now);
 }
 
 Millis AssociationMachine::Impl::deadlineOf(const Association& association) const {
