@@ -53,26 +53,21 @@ class LinuxUdp final : public UnderlaySocket {
   [[nodiscard]] bool valid() const { return stop_.valid(); }
 
   size_t receive(std::span<DatagramSlot> slots) override {
-    std::array<mmsghdr, kCallMax> messages;
-    std::array<iovec, kCallMax> vectors;
-    std::array<SocketAddress, kCallMax> from;
-    std::array<ControlRoom, kCallMax> controls;
     const size_t wanted = std::min(slots.size(), kCallMax);
-    for (size_t i = 0; i < wanted; ++i) {
-      vectors[i] = {slots[i].room.data(), slots[i].room.size()};
-      messages[i] = {};
-      messages[i].msg_hdr.msg_name = &from[i];
-      messages[i].msg_hdr.msg_namelen = sizeof from[i];
-      messages[i].msg_hdr.msg_iov = &vectors[i];
-      messages[i].msg_hdr.msg_iovlen = 1;
-      messages[i].msg_hdr.msg_control = &controls[i];
-      messages[i].msg_hdr.msg_controllen = sizeof controls[i];
-    }
-    const int count = ::recvmmsg(fd_.get(), messages.data(), static_cast<unsigned>(wanted), MSG_DONTWAIT, nullptr);
-    if (count <= 0) return 0;
+    Inbox& inbox = *inbox_;
+    // What the last call did not fill is still as it was made ready for these slots.
+    if (inbox.slots != slots.data()) inbox.ready = 0;
+    inbox.slots = slots.data();
+    for (size_t i = inbox.ready; i < wanted; ++i) inbox.makeReady(i, slots[i]);
+    for (size_t i = 0; i < inbox.filled; ++i) inbox.makeReady(i, slots[i]);
+    inbox.ready = std::max(inbox.ready, wanted);
+    const int count =
+        ::recvmmsg(fd_.get(), inbox.messages.data(), static_cast<unsigned>(wanted), MSG_DONTWAIT, nullptr);
+    inbox.filled = count <= 0 ? 0 : static_cast<size_t>(count);
+    if (inbox.filled == 0) return 0;
     const Millis now = monotonicNow();
-    for (size_t i = 0; i < static_cast<size_t>(count); ++i) note(slots[i], messages[i], from[i], now);
-    return static_cast<size_t>(count);
+    for (size_t i = 0; i < inbox.filled; ++i) note(slots[i], inbox.messages[i], inbox.from[i], now);
+    return inbox.filled;
   }
 
   void send(std::span<MessageOut> messages, SendPatience patience) override {
@@ -85,6 +80,28 @@ class LinuxUdp final : public UnderlaySocket {
   }
 
  private:
+  // Everything that one recvmmsg refers to.
+  struct Inbox {
+    void makeReady(size_t i, const DatagramSlot& slot) {
+      vectors[i] = {slot.room.data(), slot.room.size()};
+      messages[i] = {};
+      messages[i].msg_hdr.msg_name = &from[i];
+      messages[i].msg_hdr.msg_namelen = sizeof from[i];
+      messages[i].msg_hdr.msg_iov = &vectors[i];
+      messages[i].msg_hdr.msg_iovlen = 1;
+      messages[i].msg_hdr.msg_control = &controls[i];
+      messages[i].msg_hdr.msg_controllen = sizeof controls[i];
+    }
+
+    const DatagramSlot* slots = nullptr;
+    size_t ready = 0;
+    size_t filled = 0;  // by the last call
+    std::array<mmsghdr, kCallMax> messages;
+    std::array<iovec, kCallMax> vectors;
+    std::array<SocketAddress, kCallMax> from;
+    std::array<ControlRoom, kCallMax> controls;
+  };
+
   void note(DatagramSlot& slot, mmsghdr& message, const SocketAddress& from, Millis now) {
     slot.truncated = (message.msg_hdr.msg_flags & MSG_TRUNC) != 0;
     slot.from = decodeAddress(from);
@@ -230,7 +247,8 @@ class LinuxUdp final : public UnderlaySocket {
   const bool v4Socket_;
   const Endpoint local_;
   std::atomic<bool> segmentation_;
-  uint64_t overflows_ = 0;  // the reader's
+  uint64_t overflows_ = 0;                                      // the reader's
+  const std::unique_ptr<Inbox> inbox_ = std::make_unique<Inbox>();  // the reader's
   // Null if the socket has one address.
   const std::unique_ptr<ReplySources> sources_;
 };
