@@ -33,6 +33,8 @@ inline constexpr Millis rekeyRetry = 5000;
 // Keys are changed at a random moment in this part of the time that they may last: early enough for many attempts.
 inline constexpr double rekeyEarliest = 0.85;
 inline constexpr double rekeyLatest = 0.95;
+// Likewise of the time that is left of the certificates; nodes have renewed theirs after two thirds of it.
+inline constexpr double rekeyOfCertificate = 0.8;
 // Datagrams kept of a peer that has finished the handshake before us.
 inline constexpr size_t earlyDatagramsMax = 16;
 inline constexpr size_t earlyDatagramBytesMax = 2048;

@@ -28,12 +28,16 @@ HelloRandom randomOf(std::span<const uint8_t> message) {
 
 Millis AssociationMachine::Impl::drawRekeyAt(const Association& association, Millis now) {
   std::uniform_real_distribution<double> factor(rekeyEarliest, rekeyLatest);
-  return now + static_cast<Millis>(static_cast<double>(association.session->credential().rekey) * factor(random));
+  const auto wanted = static_cast<Millis>(static_cast<double>(association.session->credential().rekey) * factor(random));
+  // A certificate that is about to expire has been renewed by then, or will be; a handshake shows the new one.
+  const auto ending = static_cast<Millis>(static_cast<double>(association.certificateEndsAt - now) * rekeyOfCertificate);
+  return now + std::min(wanted, std::max(ending, rekeyRetry));
 }
 
 // The keys of a handshake that is done: receive with them at once; send with them at once if we are the client, or if
 // there are no others.
 void AssociationMachine::Impl::useKeys(Association& association, SessionOutcome&& outcome, Millis now) {
+  association.certificateEndsAt = now + std::max<int64_t>(outcome.secondsLeft, 0) * 1000;
   const bool client = association.role == Role::client;
   const KeyBlock& keys = outcome.keys;
   association.channel->receiveWith(std::make_shared<ReceivingKeys>(keys.cipher, client ? keys.server : keys.client), retired);
@@ -45,7 +49,6 @@ void AssociationMachine::Impl::useKeys(Association& association, SessionOutcome&
     association.nextSending = std::move(sending);
   }
   association.peerPublicKey = std::move(outcome.peerPublicKey);
-  association.certificateEndsAt = now + std::max<int64_t>(outcome.secondsLeft, 0) * 1000;
 }
 
 void AssociationMachine::Impl::startSending(Association& association, std::shared_ptr<const SendingKeys> keys, Millis now) {

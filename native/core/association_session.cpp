@@ -125,6 +125,15 @@ std::vector<uint8_t> derOf(Object* object, Encode encode) {
   return der;
 }
 
+// Until the certificate expires, by the wall clock.
+std::optional<int64_t> secondsLeftOf(const X509* certificate) {
+  int days = 0;
+  int seconds = 0;
+  const bool known =
+      certificate != nullptr && ASN1_TIME_diff(&days, &seconds, nullptr, X509_get0_notAfter(certificate)) == 1;
+  return known ? std::optional{int64_t{days} * 86'400 + seconds} : std::nullopt;
+}
+
 }  // namespace
 
 Session::Session(std::shared_ptr<const Credential> credential) : credential_(std::move(credential)) {}
@@ -223,10 +232,10 @@ bool Session::finish() {
   outcome_.firstRecordNumber = *first;
   outcome_.peerCertificate = derOf(certificate.get(), i2d_X509);
   outcome_.peerPublicKey = derOf(X509_get0_pubkey(certificate.get()), i2d_PUBKEY);
-  int days = 0;
-  int seconds = 0;
-  if (ASN1_TIME_diff(&days, &seconds, nullptr, X509_get0_notAfter(certificate.get())) != 1) return false;
-  outcome_.secondsLeft = int64_t{days} * 86'400 + seconds;
+  const std::optional<int64_t> ours = secondsLeftOf(SSL_get_certificate(ssl_.get()));
+  const std::optional<int64_t> theirs = secondsLeftOf(certificate.get());
+  if (!ours || !theirs) return false;
+  outcome_.secondsLeft = std::min(*ours, *theirs);
   ssl_.reset();
   return !outcome_.peerCertificate.empty() && !outcome_.peerPublicKey.empty();
 }

@@ -26,7 +26,7 @@ struct SessionOutcome {
   uint64_t firstRecordNumber = 0;
   std::vector<uint8_t> peerCertificate;  // DER
   std::vector<uint8_t> peerPublicKey;    // DER, SubjectPublicKeyInfo
-  // Until the peer's certificate expires, by the clock of this machine, which OpenSSL has checked it by as well.
+  // Until the first of both ends' certificates expires, by the clock of this machine, by which OpenSSL has checked them.
   int64_t secondsLeft = 0;
 };
 
