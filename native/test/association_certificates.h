@@ -60,7 +60,16 @@ class Authority {
 
   // `secondsLeft` until it expires; may be negative.
   [[nodiscard]] PemIdentity issue(const std::string& name, long secondsLeft = 3600) const {
-    const PrivateKeyPtr key(EVP_EC_gen("P-256"));
+    return certify(PrivateKeyPtr(EVP_EC_gen("P-256")), name, secondsLeft);
+  }
+
+  // Another certificate for the same key.
+  [[nodiscard]] PemIdentity renew(const PemIdentity& identity, const std::string& name) const {
+    const BioPtr reader(BIO_new_mem_buf(identity.privateKey.data(), static_cast<int>(identity.privateKey.size())));
+    return certify(PrivateKeyPtr(PEM_read_bio_PrivateKey(reader.get(), nullptr, nullptr, nullptr)), name, 3600);
+  }
+
+  [[nodiscard]] PemIdentity certify(const PrivateKeyPtr& key, const std::string& name, long secondsLeft) const {
     const CertificatePtr leaf(X509_new());
     fill(leaf.get(), name, key.get(), secondsLeft);
     must(X509_set_issuer_name(leaf.get(), X509_get_subject_name(certificate_.get())) == 1);

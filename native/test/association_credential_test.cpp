@@ -97,15 +97,32 @@ TEST_CASE("credential: a peer revoked later keeps its keys until they are to be 
 }
 
 TEST_CASE("credential: an association ends when its peer's certificate does") {
-  const PemIdentity brief = authority().issue("brief", 30);
+  // Sooner than keys are ever changed.
+  const PemIdentity brief = authority().issue("brief", 4);
   World world = withCredentials(settingsOf(brief), settingsOf(identity()));
   checkJoined(world);
   const auto channel = world.machine(b).channel(idOf(world, b));
-  world.run(25'000);
+  world.run(1500);
   CHECK(downs(world, b).empty());
-  world.run(6000);
+  world.run(2600);
   CHECK(downs(world, b) == std::vector{DownReason::expired});
   CHECK(channel->sending() == nullptr);
+}
+
+TEST_CASE("credential: an association outlives the certificates that were renewed in time, whichever end's they are") {
+  for (const Endpoint& renewing : {a, b}) {
+    const PemIdentity brief = authority().issue("brief", 30);
+    const CredentialSettings lasting = settingsOf(identity());
+    World world = renewing == a ? withCredentials(settingsOf(brief), lasting) : withCredentials(lasting, settingsOf(brief));
+    checkJoined(world);
+    world.run(15'000);
+    REQUIRE_FALSE(world.machine(renewing).setCredential(settingsOf(authority().renew(brief, "brief"))));
+    world.run(20'000);
+    for (const Endpoint& each : {a, b}) {
+      CHECK(downs(world, each).empty());
+      CHECK(world.machine(each).states(world.now)[0].rekeys == 1);
+    }
+  }
 }
 
 TEST_CASE("limiter: a burst, then a rate, for every host on its own") {
