@@ -15,8 +15,8 @@ export async function countPlainVxlan(
   const filter = `udp[8] = 8 and udp[12:2] = ${vni >> 8} and udp[14] = ${vni & 0xff}`;
   const [program = '', ...rest] = within(namespace, ['tcpdump', '-n', '-l', '-i', device, filter]);
   const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'ignore'] });
-  let lines = 0;
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (lines += text.split('\n').length - 1));
+  let printed = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (printed += text));
   const closed = new Promise((resolve) => {
     child.on('close', resolve);
     child.on('error', resolve);
@@ -29,5 +29,6 @@ export async function countPlainVxlan(
     child.kill('SIGTERM');
   }
   await closed;
-  return lines;
+  // It ends with an empty line.
+  return printed.split('\n').filter((line) => line !== '').length;
 }
