@@ -209,7 +209,7 @@ export type DataPlaneOptions = {
   readonly keepAliveMs: number;
   /** How long a peer may be silent before its association is declared dead, milliseconds; at least 3 periods. */
   readonly silenceMs: number;
-  /** How packets get from the base network to the TAPs. The default is what measures best. */
+  /** How packets get from the base network to the TAPs; `uring`, which measured best, if absent. */
   readonly receive?: ReceivePath;
 };
 

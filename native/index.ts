@@ -55,7 +55,7 @@ const REKEY_SECONDS = { least: 10, most: 3600 } as const;
 const SERVER_NAME_BYTES_MAX = 255;
 
 export function createDataPlane(options: DataPlaneOptions): Result<DataPlane> {
-  const { keepAliveMs, silenceMs, receive = 'direct' } = options;
+  const { keepAliveMs, silenceMs, receive = 'uring' } = options;
   if (!isIntegerIn(keepAliveMs, 50, 60_000)) {
     return fail('BAD_ARGUMENT', 'The keep-alive period is a whole number of milliseconds from 50 to 60000.');
   }

@@ -56,7 +56,7 @@ export const RdConfig = closed({
   receive: Type.Optional(
     Type.Union([Type.Literal('direct'), Type.Literal('queue'), Type.Literal('aio'), Type.Literal('uring')], {
       description:
-        'How received packets get to the interface: direct: written by the thread that read them; queue, aio, uring: by another thread, by POSIX AIO, by io_uring. Absent: what measured best.',
+        'How received packets get to the interface: direct: written by the thread that read them; queue, aio, uring: by another thread, by POSIX AIO, by io_uring. Absent: uring, which measured best.',
     }),
   ),
   logLevel: Type.Union(

@@ -47,7 +47,7 @@ using Outcome = std::variant<Value, Failure>;
 
 struct PlaneSettings {
   AssociationSettings association;
-  ReceivePath receive = ReceivePath::direct;
+  ReceivePath receive = ReceivePath::uring;
   // Unpredictable to others.
   uint64_t seed = 0;
 };

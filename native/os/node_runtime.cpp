@@ -3,8 +3,8 @@
 #include <cerrno>
 #include <system_error>
 
-#include "os/spin.h"
 #include "os/thread.h"
+#include "os/yield_once.h"
 
 namespace p2pxbone {
 namespace {
@@ -96,15 +96,15 @@ void NodeRuntime::readLoop() {
   TapSink sink{underlay_, readerDrops_, SendPatience::brief};
   Forwarder forwarder{Lane::tap, seed_, readerDrops_, sink};
   forwarder.useShaper(*inlet_);
-  Spin spin;
+  YieldOnce yieldOnce;
   while (!tap_->stopped()) {
     const int count = tap_->read(slots);
     if (count < 0) return fail(-count, readerDrops_);
     if (count == 0) {
-      if (spin.goOn()) continue;
-      if (!tap_->wait()) return;
+      if (!yieldOnce.lookAgain() && !tap_->wait()) return;
+      continue;
     }
-    spin.reset();
+    yieldOnce.found();
     const Millis now = monotonicNow();
     const EpochBatch batch{worker_};
     for (const TapSlot& slot : std::span{slots}.first(static_cast<size_t>(count))) {

@@ -2,8 +2,8 @@
 
 #include "core/demux.h"
 #include "os/node_runtime.h"
-#include "os/spin.h"
 #include "os/thread.h"
+#include "os/yield_once.h"
 
 namespace p2pxbone {
 namespace {
@@ -84,15 +84,15 @@ void UnderlayLoop::loop() {
   Forwarder forwarder{Lane::underlay, around_.seed, drops_, sink};
   SecureReader secure{around_.control, drops_, forwarder};
   forwarder.useShaper(*inlet_);
-  Spin spin;
+  YieldOnce yieldOnce;
   size_t wanted = kUnderlayBatch;
   while (!underlay.stopped()) {
     const size_t count = underlay.receive(std::span{slots}.first(wanted));
     if (count == 0) {
-      if (spin.goOn()) continue;
-      if (!underlay.wait()) return;
+      if (!yieldOnce.lookAgain() && !underlay.wait()) return;
+      continue;
     }
-    spin.reset();
+    yieldOnce.found();
     const std::span<const DatagramSlot> received = std::span{slots}.first(count);
     wanted = nextBatch(received);
     countOverflows(underlay);
