@@ -10,6 +10,7 @@ import type { Benchmark, BenchmarkOptions, BenchmarkResult } from './benchmark.t
 import { forwarding } from './forwarding.ts';
 import { idle } from './idle.ts';
 import { removeLabs } from './lab/lab.ts';
+import { scheduleAlike, scheduleAsBefore } from './lab/scheduling.ts';
 import { qos } from './qos.ts';
 import { receive } from './receive.ts';
 import { ring } from './ring.ts';
@@ -78,6 +79,10 @@ if (process.getuid?.() !== 0) {
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => void removeLabs().finally(() => process.exit(130)));
 }
+// A reader of the figures that goes away, as `head` does, must not leave namespaces behind.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+process.on('exit', scheduleAsBefore);
+scheduleAlike();
 const result = await benchmark.run((line) => console.error(line), options);
 print(result);
 const { report, table: _, ...json } = result;
