@@ -1,6 +1,6 @@
 /** Ours: a VI for each kind of security, on the same two resource daemons. */
 import { OverlayError } from '../../overlay/errors.ts';
-import type { Product } from '../lab/product.ts';
+import { type Product, tunnelsOf } from '../lab/product.ts';
 import { countPlainVxlan } from '../lab/wire.ts';
 import { measureRoundTrip } from '../measure/round-trip.ts';
 import { deviceMtu, untilReachable } from './reachable.ts';
@@ -38,6 +38,12 @@ export async function ours(
   const isSecure = plain === 0;
   if (isSecure !== (cipher !== null)) {
     throw new OverlayError('SYSTEM', `${name} sent ${plain} packets in plain VXLAN while ${PINGS} were asked for.`);
+  }
+  // Two daemons have one association, and its cipher is that of the VI that began it.
+  const [machine] = product.machines;
+  const used = machine === undefined ? [] : (await tunnelsOf(machine, name)).map(({ security }) => security?.cipher);
+  if (cipher !== null && used.some((one) => one !== cipher)) {
+    throw new OverlayError('SYSTEM', `${name} uses ${used.join(', ')}, as another VI of the same daemons does.`);
   }
   return variant;
 }

@@ -1,5 +1,7 @@
 #include "core/secure_arrivals.h"
 
+#include <algorithm>
+
 #include "core/vxlan.h"
 
 namespace p2pxbone {
@@ -23,6 +25,8 @@ void SecureArrivals::handle(const ChannelDirectory& directory, const Endpoint& f
       handleRecord(*channel, from, datagram.first(bytes), datagramBytes, now, sink);
     } else {
       channel = tryMove(directory, from, datagram.first(bytes), datagramBytes, now, sink);
+      // One attempt a datagram: a stranger could fill it with records.
+      if (channel == nullptr) return;
     }
   }
 }
@@ -65,15 +69,19 @@ void SecureArrivals::remember(const Move& move) {
 SecureChannel* SecureArrivals::tryMove(const ChannelDirectory& directory, const Endpoint& from,
                                        std::span<uint8_t> record, size_t datagramBytes, Millis now, ArrivalSink& sink) {
   const auto entries = directory.entries();
+  const bool worthwhile = record.size() > recordOverheadBytes(Cipher::chacha20Poly1305) && trials_.take(now);
+  const size_t lookedMax = worthwhile ? std::min(entries.size(), kLooksMax) : 0;
+  size_t looked = 0;
   size_t tried = 0;
-  for (size_t i = 0; i < entries.size() && tried < kCandidatesMax; i++) {
+  for (size_t i = 0; i < lookedMax && tried < kCandidatesMax; i++) {
+    looked++;
     SecureChannel* const channel = entries[(nextCandidate_ + i) % entries.size()].channel.get();
     if (channel == nullptr || now - channel->heardAt() < kQuietMin) continue;
     const auto [newest, older] = channel->receiving();
     if (newest == nullptr) continue;
     const bool couldBeNewest = newest->isNewest(record) && (!newest->unused() || older == nullptr || older->isNewest(record));
     if (!couldBeNewest) continue;
-    if (!trials_.take(now)) break;
+    if (tried != 0 && !trials_.take(now)) break;
     tried++;
     OpenedRecord opened;
     if (RecordOpener::open(*channel, record, now, true, opened) != DropReason::none) continue;
@@ -84,7 +92,7 @@ SecureChannel* SecureArrivals::tryMove(const ChannelDirectory& directory, const 
     passOn(*channel, from, opened, datagramBytes, sink);
     return channel;
   }
-  if (!entries.empty()) nextCandidate_ = (nextCandidate_ + tried) % entries.size();
+  if (!entries.empty()) nextCandidate_ = (nextCandidate_ + looked) % entries.size();
   sink.drop(DropReason::dtlsPeerUnknown);
   return nullptr;
 }

@@ -43,6 +43,8 @@ class SecureArrivals {
   // A record from nowhere is tried with channels that have been silent so long: others have not moved.
   static constexpr Millis kQuietMin = 50;
   static constexpr size_t kCandidatesMax = 64;
+  // Channels that one record is compared with; the next record goes on from there.
+  static constexpr size_t kLooksMax = 512;
   static constexpr int64_t kTrialsPerSecond = 2000;
   static constexpr int64_t kTrialsBurst = 256;
 

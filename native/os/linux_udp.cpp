@@ -59,7 +59,8 @@ class LinuxUdp final : public UnderlaySocket {
     if (inbox.slots != slots.data()) inbox.ready = 0;
     inbox.slots = slots.data();
     for (size_t i = inbox.ready; i < wanted; ++i) inbox.makeReady(i, slots[i]);
-    for (size_t i = 0; i < inbox.filled; ++i) inbox.makeReady(i, slots[i]);
+    // There may have been more slots then; the caller's memory is the same.
+    for (size_t i = 0; i < inbox.filled; ++i) inbox.makeReady(i, slots.data()[i]);
     inbox.ready = std::max(inbox.ready, wanted);
     const int count =
         ::recvmmsg(fd_.get(), inbox.messages.data(), static_cast<unsigned>(wanted), MSG_DONTWAIT, nullptr);

@@ -2,7 +2,8 @@
  * The associations of this daemon with others, found by the key of the daemon at the other end, and shared by all
  * tunnels between the two. An association is started towards the endpoints of a contact in turn: the next one joins in
  * when the one before has not answered soon, and the first that comes up wins. Where both daemons searched and two came up,
- * the one with the lower key closes the older: the ends of a secure tunnel have to be bound to the same.
+ * the one with the lower key closes the older if there is a secure tunnel: its ends have to be bound to the same. Plain
+ * tunnels do well with either.
  */
 import type { ErrorCode } from '../../overlay/errors.ts';
 import { after, type Millis } from '../../overlay/lib/clock.ts';
@@ -32,6 +33,8 @@ export type AssociationListener = {
   /** Its endpoint is another one now. */
   moved(association: AssociationRef, now: Millis): void;
   inUse(association: AssociationRef): boolean;
+  /** A secure tunnel leads to the daemon of that key. */
+  isSecured(key: string): boolean;
 };
 
 export class Associations {
@@ -145,9 +148,10 @@ export class Associations {
     }
     for (const [association, up] of this.#up) {
       if (up.checkAt > now) continue;
-      up.checkAt = after(now, ASSOCIATION_IDLE_MS);
       const isSurplus = this.#setup.key < up.key && this.find(up.key) !== association;
-      if (isSurplus || !this.#listener.inUse(association)) this.#emit({ kind: 'association.close', association });
+      up.checkAt = after(now, isSurplus ? SURPLUS_MS : ASSOCIATION_IDLE_MS);
+      const isToEnd = isSurplus ? this.#listener.isSecured(up.key) : !this.#listener.inUse(association);
+      if (isToEnd) this.#emit({ kind: 'association.close', association });
     }
   }
 

@@ -50,9 +50,15 @@ export class RdCore {
       moved: (association: AssociationRef, now: Millis) => {
         for (const node of nodes.values()) node.tunnels.associationMoved(association, now);
       },
-      inUse: (association: AssociationRef) => [...nodes.values()].some((node) => node.tunnels.uses(association)),
+      inUse: (association: AssociationRef) => this.inUse(association),
+      isSecured: (key: string) => [...nodes.values()].some((node) => node.tunnels.secureWith(key)),
     };
     this.#associations = new Associations(setup, listener, (output) => this.#emit(output));
+  }
+
+  /** Whether a tunnel is bound to the association. */
+  inUse(association: AssociationRef): boolean {
+    return [...this.#nodes.values()].some((node) => node.tunnels.uses(association));
   }
 
   handle(input: Input, now: Millis): void {

@@ -11,9 +11,11 @@ export class SecurePeers {
   constructor(texts: readonly string[]) {
     this.#networks = texts.map((text) => {
       const address = parseAddress(text);
-      const network = address === undefined ? parseCidr(text) : { network: address, length: address.length * 8 };
-      if (network === undefined) throw new TypeError(`neither address nor network: ${text}`);
-      return network;
+      const cidr = address === undefined ? parseCidr(text) : { network: address, length: address.length * 8 };
+      if (cidr === undefined) throw new TypeError(`neither address nor network: ${text}`);
+      const network = unmapped(cidr.network) ?? cidr.network;
+      const cut = (cidr.network.length - network.length) * 8;
+      return cidr.length < cut ? cidr : { network, length: cidr.length - cut };
     });
   }
 

@@ -71,6 +71,13 @@ export class Tunnels {
     return false;
   }
 
+  secureWith(key: string): boolean {
+    for (const { contact, security } of this.#tunnels.values()) {
+      if (contact.key === key && security?.secure === true) return true;
+    }
+    return false;
+  }
+
   // What the P2P daemon asks.
 
   add(peer: Id, contactBytes: Uint8Array, role: 'neighbour' | 'answer', now: Millis): void {
@@ -95,6 +102,7 @@ export class Tunnels {
       if (!tunnel.ours) tunnel.pair = undefined;
       tunnel.phase = 'setting-up';
       tunnel.ask = undefined;
+      tunnel.security = undefined;
       tunnel.contact = contact;
     } else if (tunnel.association === undefined) {
       tunnel.contact = contact;
@@ -179,8 +187,10 @@ export class Tunnels {
     tunnel.confirmed = true;
     tunnel.contact = contact;
     this.#becomeUp(tunnel, association, far, security);
-    // Who the peer is has come out by its answer: it may be on our list, or not be on it.
-    if (this.#agreement.demands(tunnel) !== wasDemanded) this.#asks.start(tunnel, 'con_req', now);
+    // Who the peer is has come out by its answer: it may be on our list, or not be on it. And what the answer says may be
+    // newer than what we went by, for all we know.
+    const isOpen = this.#agreement.demands(tunnel) !== wasDemanded || message.secure !== security.secure;
+    if (isOpen) this.#asks.start(tunnel, 'con_req', now);
     else this.#announce(tunnel, now);
   }
 
@@ -454,6 +464,10 @@ export class Tunnels {
     if (tunnel.phase === 'setting-up') return this.#proceed(tunnel, now);
     tunnel.association = this.#host.associations.find(tunnel.contact.key);
     if (tunnel.association !== undefined) {
+      // The other association may lead to an address that is on the list of secure peers.
+      if (tunnel.security !== undefined && this.#agreement.tightened(tunnel) !== undefined) {
+        return this.#askAnew(tunnel, now);
+      }
       this.#setPlan(tunnel);
       this.#announce(tunnel, now);
     } else if (tunnel.hold !== 'none') {

@@ -1,25 +1,27 @@
 /** The certificates under which this daemon answers for VIs: one for each VI, of any of its nodes here. */
+import { X509Certificate } from 'node:crypto';
 import type { DataPlane } from '../../native/index.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
+import { serialOf } from '../../overlay/revocation-list.ts';
 import type { Membership } from './files.ts';
 import type { Revocations } from './revocations.ts';
 
 export class Credentials {
   readonly #plane: () => DataPlane;
   readonly #privateKeyPem: string;
-  readonly #revocations: Pick<Revocations, 'pemOf'>;
+  readonly #revocations: Pick<Revocations, 'pemOf' | 'serialsOf'>;
   readonly #nodes = new Map<unknown, Membership>();
 
-  constructor(plane: () => DataPlane, privateKeyPem: string, revocations: Pick<Revocations, 'pemOf'>) {
+  constructor(plane: () => DataPlane, privateKeyPem: string, revocations: Pick<Revocations, 'pemOf' | 'serialsOf'>) {
     this.#plane = plane;
     this.#privateKeyPem = privateKeyPem;
     this.#revocations = revocations;
   }
 
-  /** Uses the certificate of this node, and a new one in place of its old one. */
+  /** The certificate of this node may be used, in place of its old one. */
   add(node: object, membership: Membership): Result<void> {
     this.#nodes.set(node, membership);
-    return this.#set(membership);
+    return this.#use(membership.vi.id);
   }
 
   /** Another node's certificate takes over where the VI has one here. */
@@ -27,20 +29,32 @@ export class Credentials {
     const membership = this.#nodes.get(node);
     if (membership === undefined) return;
     this.#nodes.delete(node);
-    const heir = [...this.#nodes.values()].find((other) => other.vi.id === membership.vi.id);
-    if (heir === undefined) this.#plane().removeCredential(membership.vi.id);
-    else this.#set(heir);
+    this.#use(membership.vi.id);
   }
 
   /** After a change of what the CA has revoked: once for each VI under it. */
   refresh(caPem: string): Result<void> {
-    const current = new Map<string, Membership>();
-    for (const membership of this.#nodes.values())
-      if (membership.ca === caPem) current.set(membership.vi.id, membership);
-    for (const membership of current.values()) {
-      const set = this.#set(membership);
-      if (!set.ok) return set;
+    const vis = new Set([...this.#nodes.values()].filter(({ ca }) => ca === caPem).map(({ vi }) => vi.id));
+    for (const vi of vis) {
+      const used = this.#use(vi);
+      if (!used.ok) return used;
     }
+    return ok();
+  }
+
+  /** Of the VI's certificates here the one that is not revoked and lasts longest. */
+  #use(vi: string): Result<void> {
+    const candidates = [...this.#nodes.values()]
+      .filter((membership) => membership.vi.id === vi)
+      .map((membership) => {
+        const certificate = new X509Certificate(membership.certificate);
+        const isRevoked = this.#revocations.serialsOf(membership.ca).has(serialOf(certificate));
+        return { membership, isRevoked, until: certificate.validToDate.getTime() };
+      })
+      .sort((a, b) => Number(a.isRevoked) - Number(b.isRevoked) || b.until - a.until);
+    const [best] = candidates;
+    if (best !== undefined) return this.#set(best.membership);
+    this.#plane().removeCredential(vi);
     return ok();
   }
 

@@ -114,6 +114,8 @@ export class Engine {
     }
     for (const [association, peer] of this.#serials) {
       if (!vis.has(peer.vi) || !serials.has(peer.serial)) continue;
+      // Other nodes of that daemon have proven themselves by certificates of their own, for the same key.
+      if (this.#core.inUse(association)) continue;
       this.#log.warn({ association, code: 'CERTIFICATE_REVOKED' }, 'association ended: its certificate was revoked');
       this.#plane().closeAssociation(association as number as AssociationHandle);
     }

@@ -13,10 +13,17 @@ const one: Endpoint = { address: '192.0.2.1', port: 4780 };
 const two: Endpoint = { address: '2001:db8::1', port: 4780 };
 const contact: ContactInfo = { node: toId(7n), key: 'peer', endpoints: [one, two] };
 
-function setUp(): { associations: Associations; outputs: Output[]; heard: string[]; used: Set<AssociationRef> } {
+function setUp(): {
+  associations: Associations;
+  outputs: Output[];
+  heard: string[];
+  used: Set<AssociationRef>;
+  secured: Set<string>;
+} {
   const outputs: Output[] = [];
   const heard: string[] = [];
   const used = new Set<AssociationRef>();
+  const secured = new Set<string>();
   const listener = {
     up: (key: string, association: AssociationRef) => void heard.push(`up ${key} ${association}`),
     failed: (key: string, code: string) => void heard.push(`failed ${key} ${code}`),
@@ -24,10 +31,11 @@ function setUp(): { associations: Associations; outputs: Output[]; heard: string
       void heard.push(`down ${association} ${replaced ? 'replaced' : 'lost'}`),
     moved: (association: AssociationRef) => void heard.push(`moved ${association}`),
     inUse: (association: AssociationRef) => used.has(association),
+    isSecured: (key: string) => secured.has(key),
   };
   const setup = { key: 'self', self: { address: '::1', port: 4780 }, families: [4, 6] as const };
   const associations = new Associations(setup, listener, (output) => outputs.push(output));
-  return { associations, outputs, heard, used };
+  return { associations, outputs, heard, used, secured };
 }
 
 const tried = (outputs: Output[]): Endpoint[] =>
@@ -106,8 +114,8 @@ describe('associations', () => {
     assert.deepEqual(heard.slice(2), ['down 2 replaced', 'down 1 lost']);
   });
 
-  test('of which there are two with one daemon lose the older one, by the daemon with the lower key', () => {
-    const { associations, outputs, used } = setUp();
+  test('of which there are two with one daemon lose the older one, by the daemon with the lower key, for secure tunnels', () => {
+    const { associations, outputs, used, secured } = setUp();
     for (const [key, older, newer] of [
       ['tail', 1, 2],
       ['root', 3, 4],
@@ -123,6 +131,9 @@ describe('associations', () => {
     associations.timer(at(SURPLUS_MS - 1));
     assert.deepEqual(outputs, []);
     associations.timer(at(SURPLUS_MS));
+    assert.deepEqual(outputs, [], 'plain tunnels do well with either');
+    secured.add('tail').add('root');
+    associations.timer(at(2 * SURPLUS_MS));
     // 'root' has the lower key, and does it at its end.
     assert.deepEqual(outputs, [{ kind: 'association.close', association: 1 }]);
   });

@@ -176,6 +176,21 @@ describe('a tunnel is', () => {
     }
   });
 
+  test('agreed on although a release crosses the con_req that would make it plain', () => {
+    const network = networkOf(14, [{ groups: ['a'] }, { groups: ['a'] }]);
+    const [a, b] = network.peers as [Peer, Peer];
+    network.add(a, b);
+    network.add(b, a);
+    network.run(1000);
+    assert.deepEqual(bothStates(network), ['secure: groups: a', 'secure: groups: a']);
+    network.lateMs = (message) => (message.t === 'con_resp' ? 150 : 0);
+    network.certify(a, ['b']);
+    network.run(20);
+    network.release(b, a);
+    network.run(5000);
+    assert.deepEqual(bothStates(network), ['plain: no common group', 'plain: no common group']);
+  });
+
   test('agreed on anew under a certificate with other groups, by whichever end holds it', () => {
     for (const holder of [0, 1]) {
       const network = networkOf(6, [{ groups: ['a'] }, { groups: ['b'] }]);

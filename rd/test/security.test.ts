@@ -112,6 +112,12 @@ describe('a list of secure peers', () => {
     assert.ok(!list.has(['no address']));
   });
 
+  test('may be written in the mapped form', () => {
+    const mapped = new SecurePeers(['::ffff:192.0.2.7', '::ffff:198.51.100.0/120', '::/0']);
+    for (const address of ['192.0.2.7', '198.51.100.255', '2001:db8::1']) assert.ok(mapped.has([address]), address);
+    assert.ok(!mapped.has(['203.0.113.1']));
+  });
+
   test('tells whether it could name a node of a pool', () => {
     const pool = (text: string): Cidr => parseCidr(text) as Cidr;
     assert.ok(list.mayHave(pool('10.77.0.0/16')));
