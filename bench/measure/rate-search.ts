@@ -41,7 +41,8 @@ export function lossOf({ sent, received }: Trial): number {
 }
 
 const passes = (trial: Trial): boolean => lossOf(trial) <= LOSS_MAX;
-const keptPace = (trial: Trial): boolean => trial.sent >= trial.rate * trial.seconds * PACE_MIN;
+/** The last packet may have been due just after the end. */
+const keptPace = (trial: Trial): boolean => trial.sent + 1 >= trial.rate * trial.seconds * PACE_MIN;
 
 /**
  * Widens from the start rate by growing steps until one bound passes and the other fails, halves the interval (on a
