@@ -85,11 +85,12 @@ export type TunnelShape = { readonly out: LinkShape | null; readonly in: LinkSha
 
 /**
  * Where a packet goes. `ring`: look the destination up on the identifier circle (its low 64 bits for IPv6, SHA-256 of
- * address and VI for IPv4). `local`: to the TAP. `unreachable`: answered with an ICMP error.
+ * address and VI for IPv4). `local`: to the TAP; in a range, TCP connections that this node does not know go on by
+ * `former`, the tunnel to the node whose the range was before. `unreachable`: answered with an ICMP error.
  */
 export type NextHop =
   | { readonly kind: 'tunnel'; readonly tunnel: TunnelHandle }
-  | { readonly kind: 'local' }
+  | { readonly kind: 'local'; readonly former?: TunnelHandle }
   | { readonly kind: 'unreachable' };
 
 export type PrefixHop = NextHop | { readonly kind: 'ring' };

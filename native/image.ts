@@ -9,7 +9,7 @@ import type { ForwardingImage, NextHop, PrefixHop, TunnelHandle } from './api.ts
 const ROUTES_MAX = 65536;
 const ID_MAX = 2n ** 64n - 1n;
 
-/** A next hop as one number: a tunnel's handle, or one of these. */
+/** A next hop as one number: a tunnel's handle, one of these, or, for `local` with a former owner, ring - its tunnel's handle. */
 const HOP_CODES = { unreachable: 0, local: -1, ring: -2 } as const;
 
 export type FlatImage = {
@@ -22,7 +22,9 @@ export type FlatImage = {
 };
 
 function encodeHop(hop: PrefixHop): number {
-  return hop.kind === 'tunnel' ? hop.tunnel : HOP_CODES[hop.kind];
+  if (hop.kind === 'tunnel') return hop.tunnel;
+  if (hop.kind === 'local' && hop.former !== undefined) return HOP_CODES.ring - hop.former;
+  return HOP_CODES[hop.kind];
 }
 
 export function decodeHop(code: number): NextHop {

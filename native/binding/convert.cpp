@@ -177,6 +177,7 @@ Napi::Object countersToJs(Napi::Env env, const PlaneCounters& counters) {
 Hop hopFromJs(double code) {
   if (code == kHopLocal) return {HopKind::local, 0};
   if (code == kHopRing) return {HopKind::ring, 0};
+  if (code < kHopRing) return {HopKind::local, static_cast<TunnelHandle>(kHopRing - code)};
   if (code > 0) return {HopKind::tunnel, static_cast<TunnelHandle>(code)};
   return {HopKind::unreachable, 0};
 }

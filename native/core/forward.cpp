@@ -205,18 +205,21 @@ Hop Forwarder::pinFlow(const Passage& passage, Hop hop) {
     return hop;
   }
   const bool reset = (ip.tcpFlags & kTcpRst) != 0;
-  if (local) {
-    if (reset) {
-      pinned_.forget(key);
-    } else {
-      pinned_.remember(key, passage.now);
-    }
-    return hop;
+  const bool known = pinned_.refresh(key, passage.now);
+  if (known && reset) pinned_.forget(key);
+  if (local && !known) {
+    if (mayGoOnAtFormer(passage, hop)) return {HopKind::tunnel, hop.tunnel};
+    if (!reset) pinned_.remember(key, passage.now);
   }
-  if (!pinned_.refresh(key, passage.now)) return hop;
-  if (reset) pinned_.forget(key);
+  if (local || !known) return hop;
   laneOf(passage.node).packetsPinned.add();
   return {HopKind::local, 0};
+}
+
+bool Forwarder::mayGoOnAtFormer(const Passage& passage, const Hop& hop) {
+  // What comes from there is not known there either.
+  const bool back = passage.arrival != nullptr && passage.arrival->handle == hop.tunnel;
+  return hop.tunnel != 0 && !back && passage.tables.tunnels.find(hop.tunnel) != nullptr;
 }
 
 void Forwarder::deliver(const Passage& passage, bool ring) {

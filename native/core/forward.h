@@ -111,8 +111,10 @@ class Forwarder {
   [[nodiscard]] static DropReason checkSource(const Node& node, const ForwardingImage& image, const Tunnel& arrival,
                                               const InnerPacket& ip);
   [[nodiscard]] Resolved resolve(const Node& node, const ForwardingImage& image, const Address& destination, bool v6);
-  // Keeps a TCP connection to a key address where it was begun.
+  // Keeps a TCP connection to a key address where it was begun: here, or at the node whose the range was before.
   [[nodiscard]] Hop pinFlow(const Passage& passage, Hop hop);
+  // Whether a packet of a connection that is not known here can be handed to the former owner of the range.
+  [[nodiscard]] static bool mayGoOnAtFormer(const Passage& passage, const Hop& hop);
   void deliver(const Passage& passage, bool ring);
   void sendThrough(const Passage& passage, const Hop& hop);
   void sendSegments(const Passage& passage, const Tunnel& tunnel, bool fits);

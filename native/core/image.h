@@ -21,6 +21,7 @@ enum class HopKind : uint8_t { missing, tunnel, local, unreachable, ring };
 
 struct Hop {
   HopKind kind = HopKind::missing;
+  // Of `tunnel`: where it leads. Of `local` on the circle: the tunnel to the node whose the range was before, or 0.
   TunnelHandle tunnel = 0;
 
   friend bool operator==(const Hop&, const Hop&) = default;

@@ -1,5 +1,6 @@
 // TCP connections to key addresses that were served here: they stay here when the key's range moves to another node, so
-// that a leaving node can finish them while new ones already go to its successor. One thread's.
+// that a leaving node can finish them while new ones already go to its successor. The new owner knows by it which ones are
+// its own. One thread's.
 #pragma once
 
 #include <array>

@@ -42,6 +42,39 @@ TEST_CASE("a TCP connection to a key stays here when the range moves; a new one 
   }
 }
 
+TEST_CASE("a TCP connection that is not known here goes on at the node whose the range was before") {
+  ForwardWorld world;
+  // Begun here while the range was ours alone.
+  world.fromPeer(v6Tcp(60, kTcpSyn, 5001));
+  CHECK(world.sink.delivered.size() == 1);
+  world.publish({HopKind::local, world.tunnelB}, {HopKind::tunnel, world.tunnelA}, {HopKind::tunnel, world.tunnelB});
+  world.fromPeer(v6Tcp(60, kTcpAck));
+  REQUIRE(world.sink.sent.size() == 1);
+  CHECK(world.sink.sent[0].to == kPeerB);
+  CHECK(world.sink.delivered.size() == 1);
+
+  SUBCASE("a new one, one begun here, and another protocol do not") {
+    world.fromPeer(v6Tcp(60, kTcpSyn));
+    world.fromPeer(v6Tcp(60, kTcpAck));
+    world.fromPeer(v6Tcp(60, kTcpAck, 5001));
+    world.fromPeer(v6Udp(120, 60));
+    CHECK(world.sink.delivered.size() == 5);
+    CHECK(world.sink.sent.size() == 1);
+  }
+  SUBCASE("unless it comes from there") {
+    world.fromPeer(v6Tcp(60, kTcpAck), kPeerB, macOf(2));
+    CHECK(world.sink.delivered.size() == 2);
+    world.fromPeer(v6Tcp(60, kTcpAck));
+    CHECK(world.sink.delivered.size() == 3);
+  }
+  SUBCASE("until the tunnel is gone") {
+    REQUIRE(world.tables.tunnels.remove(world.tunnelB));
+    world.fromPeer(v6Tcp(60, kTcpAck));
+    CHECK(world.sink.delivered.size() == 2);
+  }
+  CHECK(world.droppedInAll() == 0);
+}
+
 TEST_CASE("the table of pinned flows is bounded and forgets the oldest of a set") {
   PinnedFlows flows{7};
   const auto key = [](uint32_t i) {

@@ -2,6 +2,7 @@
 import type { Id } from '../../overlay/id.ts';
 import type { RdRoute } from '../../overlay/messages/p2pd-rd.ts';
 import type { Hop, Image, LinkAddresses } from './io.ts';
+import type { Former } from './routes.ts';
 
 export type ImageSource = {
   readonly id: Id;
@@ -10,6 +11,8 @@ export type ImageSource = {
   /** The VI's node prefix and node pool: looked up on the circle. */
   readonly prefixes: readonly string[];
   readonly routes: readonly RdRoute[];
+  /** Whose our own range was before, in its order. */
+  readonly formers: readonly Former[];
   /** Tunnels that carry packets. */
   readonly tunnels: readonly ImageTunnel[];
 };
@@ -27,7 +30,8 @@ export type ImageTunnel = {
  * Own and link addresses go by exact entries, and so do the stable addresses of peers, which are nobody else's; all else
  * of the VI goes by its place on the circle. A range whose
  * tunnel is missing is unreachable rather than a reason to refuse: tunnels die at any time. Link addresses of others
- * match nothing, and are unreachable too.
+ * match nothing, and are unreachable too. Connections that were begun at the node whose a range was before us go on there,
+ * as long as there is a tunnel to it.
  */
 export function compileImage(source: ImageSource): Image {
   const local: Hop = { kind: 'local' };
@@ -37,8 +41,10 @@ export function compileImage(source: ImageSource): Image {
   };
   add(source, local);
   const peers = new Set<Id>();
+  const upPeers = new Set<Id>();
   for (const tunnel of source.tunnels) {
     peers.add(tunnel.peer);
+    if (tunnel.isUp) upPeers.add(tunnel.peer);
     const hop: Hop = { kind: 'tunnel', peer: tunnel.peer };
     const { link, stable } = tunnel;
     if (link === null || tunnel.isUp) add(stable, hop);
@@ -46,14 +52,19 @@ export function compileImage(source: ImageSource): Image {
     add(link.remote, hop);
     add(link.local, local);
   }
-  const hopTo = (to: Id): Hop => {
-    if (to === source.id) return local;
-    return peers.has(to) ? { kind: 'tunnel', peer: to } : { kind: 'unreachable' };
+  const rangesOf = ({ until, to }: RdRoute): Image['ranges'] => {
+    if (to !== source.id)
+      return [{ until, hop: peers.has(to) ? { kind: 'tunnel', peer: to } : { kind: 'unreachable' } }];
+    if (source.formers.at(-1)?.until !== until) return [{ until, hop: local }];
+    return source.formers.map((former) => {
+      const hasTunnel = former.owner !== undefined && upPeers.has(former.owner);
+      return { until: former.until, hop: hasTunnel ? { kind: 'local', former: former.owner } : local };
+    });
   };
   return {
     exact: [...exact].map(([address, hop]) => ({ address, hop })),
     prefixes: source.routes.length > 0 ? source.prefixes : [],
-    ranges: source.routes.map((route) => ({ until: route.until, hop: hopTo(route.to) })),
+    ranges: source.routes.flatMap(rangesOf).sort((a, b) => (a.until < b.until ? -1 : 1)),
   };
 }
 
@@ -75,5 +86,6 @@ export function sameImage(a: Image | undefined, b: Image): boolean {
 }
 
 function sameHop(a: Hop, b: Hop): boolean {
-  return a.kind === 'tunnel' ? b.kind === 'tunnel' && a.peer === b.peer : a.kind === b.kind;
+  if (a.kind === 'tunnel') return b.kind === 'tunnel' && a.peer === b.peer;
+  return a.kind === b.kind && (a.kind !== 'local' || b.kind !== 'local' || a.former === b.former);
 }

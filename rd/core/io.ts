@@ -134,7 +134,8 @@ export type LinkAddresses = {
 
 export type Hop =
   | { readonly kind: 'tunnel'; readonly peer: Id }
-  | { readonly kind: 'local' }
+  /** `former`: of a range, the node whose it was before, if there is a tunnel to it. */
+  | { readonly kind: 'local'; readonly former?: Id }
   | { readonly kind: 'unreachable' };
 
 /** A forwarding image in which tunnels still go by the ids of their peers. */

@@ -32,7 +32,7 @@ export class NodeCore {
   readonly #associations: Associations;
   readonly leases: Leases;
   readonly tunnels: Tunnels;
-  readonly #routes = new RouteTable();
+  readonly #routes: RouteTable;
   #setup: NodeSetup;
   #session: SessionRef | undefined;
   /** False from hello to the first commit after it. */
@@ -45,6 +45,7 @@ export class NodeCore {
   constructor(ref: NodeRef, setup: NodeSetup, associations: Associations, emit: (output: Output) => void, now: Millis) {
     this.#ref = ref;
     this.#setup = setup;
+    this.#routes = new RouteTable(setup.id);
     this.#emit = emit;
     this.#associations = associations;
     const linkPairs = linkCapacity(parseCidr(setup.vi.definition.linkPool) as Cidr);
@@ -300,7 +301,8 @@ export class NodeCore {
         : [],
     );
     const prefixes = [vi.prefix, vi.definition.ipv4Pool];
-    return compileImage({ id, ipv4, ipv6, prefixes, routes: this.#routes.routes, tunnels });
+    const { routes, formers } = this.#routes;
+    return compileImage({ id, ipv4, ipv6, prefixes, routes, formers, tunnels });
   }
 
   #view(tunnel: Tunnel): TunnelView {

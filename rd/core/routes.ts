@@ -1,21 +1,35 @@
 /** A P2P daemon's range routes: staged one by one, checked and put into effect together. */
 import { fail } from '../../overlay/errors.ts';
-import type { Id } from '../../overlay/id.ts';
+import { distance, type Id, type IdRange, inRange, toId } from '../../overlay/id.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
 import type { RdRoute } from '../../overlay/messages/p2pd-rd.ts';
 import { ROUTES_MAX, STAGED_MAX } from './limits.ts';
 
+/** Up to there our own range was another node's before; `undefined`: no other's that we know of. */
+export type Former = { readonly until: Id; readonly owner: Id | undefined };
+
 type Change = { readonly after: Id; readonly until: Id; readonly to: Id | undefined };
 
 export class RouteTable {
+  readonly #self: Id;
   /** Sorted by `until`; they tile the circle, or there are none. */
   #routes: readonly RdRoute[] = [];
+  #formers: readonly Former[] = [];
   #generation = 0;
   #staged: Change[] = [];
   #overflown = false;
 
+  constructor(self: Id) {
+    this.#self = self;
+  }
+
   get routes(): readonly RdRoute[] {
     return this.#routes;
+  }
+
+  /** The stretches of our own range, in its order: whose they were before. */
+  get formers(): readonly Former[] {
+    return this.#formers;
   }
 
   get generation(): number {
@@ -56,9 +70,31 @@ export class RouteTable {
     if (generation < this.#generation || (generation === this.#generation && !sameRoutes(routes, this.#routes))) {
       return fail('CONFLICT', `Generation ${generation} is in effect already, with other routes.`);
     }
+    this.#formers = this.#formersOf(routes);
     this.#routes = routes;
     this.#generation = generation;
     return ok();
+  }
+
+  #formersOf(routes: readonly RdRoute[]): Former[] {
+    const own = routes.find(({ to }) => to === this.#self);
+    if (own === undefined) return [];
+    const ends = new Set<Id>([own.until]);
+    for (const { until } of [...this.#routes, ...this.#formers]) if (inRange(own, until)) ends.add(until);
+    const formers: Former[] = [];
+    for (const until of [...ends].sort((a, b) => (offset(own, a) < offset(own, b) ? -1 : 1))) {
+      const owner = this.#ownerBefore(until, routes);
+      if (formers.at(-1)?.owner === owner) formers.pop();
+      formers.push({ until, owner });
+    }
+    return formers;
+  }
+
+  #ownerBefore(id: Id, routes: readonly RdRoute[]): Id | undefined {
+    // Before we were there, all that is ours was our successor's.
+    const before = this.#routes.find((route) => inRange(route, id)) ?? routes.find(({ after }) => after === this.#self);
+    if (before?.to !== this.#self) return before?.to;
+    return this.#formers.find(({ until }) => offset(before, id) <= offset(before, until))?.owner;
   }
 
   #stage(change: Change): void {
@@ -73,6 +109,11 @@ export function tilesCircle(routes: readonly RdRoute[]): boolean {
     const before = routes.at(index - 1) as RdRoute;
     return route.after === before.until && (routes.length === 1 || route.after !== route.until);
   });
+}
+
+/** Place of an id in a range, counted from its beginning; the whole circle's last is its `until`. */
+function offset(range: IdRange, id: Id): bigint {
+  return distance(toId(range.after + 1n), id);
 }
 
 function sameRoutes(a: readonly RdRoute[], b: readonly RdRoute[]): boolean {

@@ -162,7 +162,11 @@ export class NodePlane {
   }
 
   #nextHop(hop: Hop): NextHop {
-    if (hop.kind !== 'tunnel') return hop;
+    if (hop.kind === 'unreachable') return hop;
+    if (hop.kind === 'local') {
+      const former = hop.former === undefined ? undefined : this.#tunnels.get(hop.former)?.handle;
+      return former === undefined ? { kind: 'local' } : { kind: 'local', former };
+    }
     const tunnel = this.#tunnels.get(hop.peer)?.handle;
     return tunnel === undefined ? { kind: 'unreachable' } : { kind: 'tunnel', tunnel };
   }

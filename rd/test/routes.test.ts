@@ -23,7 +23,7 @@ function ringOf(ids: readonly bigint[]): RdRoute[] {
 const ids = fc.uniqueArray(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), { minLength: 1, maxLength: 20 });
 
 function staged(routes: readonly RdRoute[]): RouteTable {
-  const table = new RouteTable();
+  const table = new RouteTable(id(0));
   for (const item of routes) table.add(item);
   return table;
 }
@@ -92,13 +92,90 @@ describe('committing routes', () => {
   });
 
   test('stops at its limits', () => {
-    const many = new RouteTable();
+    const many = new RouteTable(id(0));
     for (let n = 0; n <= ROUTES_MAX; n++) many.add(route(n, n + 1, 0));
     const refused = many.commit(1, ROUTES_MAX + 1);
     assert.ok(!refused.ok && refused.code === 'LIMIT_REACHED');
     for (let n = 0; n <= STAGED_MAX; n++) many.add(route(0, 0, 0));
     const overflown = many.commit(1, 1);
     assert.ok(!overflown.ok && overflown.code === 'LIMIT_REACHED');
+  });
+});
+
+describe('the former owners of our range', () => {
+  const self = id(100);
+  const commit = (table: RouteTable, generation: number, routes: readonly RdRoute[]): void => {
+    for (const { after, until } of table.routes) table.delete(after, until);
+    for (const item of routes) table.add(item);
+    assert.ok(table.commit(generation, routes.length).ok);
+  };
+
+  test('who joins takes its range from its successor', () => {
+    const table = new RouteTable(self);
+    commit(table, 1, [route(100, 150, 150), route(150, 50, 50), route(50, 100, 100)]);
+    assert.deepEqual(table.formers, [{ until: self, owner: id(150) }]);
+  });
+
+  test('a predecessor that leaves has had its own range, not ours', () => {
+    const table = new RouteTable(self);
+    commit(table, 1, [route(100, 100, 100)]);
+    assert.deepEqual(table.formers, [{ until: self, owner: undefined }], 'a ring of one was nobody else’s before');
+    commit(table, 2, [route(100, 60, 60), route(60, 80, 80), route(80, 100, 100)]);
+    commit(table, 3, [route(100, 60, 60), route(60, 100, 100)]);
+    assert.deepEqual(table.formers, [
+      { until: id(80), owner: id(80) },
+      { until: self, owner: undefined },
+    ]);
+    commit(table, 4, [route(100, 70, 70), route(70, 100, 100)]);
+    assert.equal(table.formers[0]?.owner, id(80), 'what remains of it');
+    commit(table, 5, [route(100, 90, 90), route(90, 100, 90)]);
+    assert.deepEqual(table.formers, [], 'nothing is ours');
+  });
+
+  test('agree with a history kept for each id', () => {
+    const place = fc.integer({ min: 0, max: 40 });
+    // The ids of the others after each change; ours is 20.
+    const history = fc.array(fc.uniqueArray(place, { maxLength: 6 }), { minLength: 1, maxLength: 12 });
+    fc.assert(
+      fc.property(history, (memberships) => {
+        const table = new RouteTable(id(20));
+        const formers = new Map<Id, Id | undefined>();
+        const probes = Array.from({ length: 45 }, (_, n) => id(n));
+        let before: readonly RdRoute[] = [];
+        for (const [index, others] of memberships.entries()) {
+          const routes = ringOf([...new Set([20, ...others])].map(BigInt));
+          const successor = routes.find(({ after }) => after === id(20))?.to;
+          for (const probe of probes) {
+            const owner = before.length === 0 ? successor : before.find((item) => inRange(item, probe))?.to;
+            if (owner !== id(20)) formers.set(probe, owner);
+            else if (before.length === 0) formers.set(probe, undefined);
+          }
+          commit(table, index + 1, routes);
+          const image = compileImage({
+            id: id(20),
+            ipv4: '10.77.0.5',
+            ipv6: 'fd00:1::5',
+            prefixes: [],
+            routes: table.routes,
+            formers: table.formers,
+            tunnels: Array.from({ length: 41 }, (_, n) => ({
+              peer: id(n),
+              link: null,
+              stable: { ipv4: `10.77.1.${n}`, ipv6: `fd00:1::${n}` },
+              isUp: true,
+            })),
+          });
+          for (const probe of probes) {
+            const { hop } = image.ranges.find(({ until }) => probe <= until) ?? image.ranges[0] ?? assert.fail();
+            const expected = routes.find((item) => inRange(item, probe))?.to;
+            if (expected !== id(20)) assert.deepEqual(hop, { kind: 'tunnel', peer: expected });
+            else assert.equal(hop.kind === 'local' ? hop.former : hop, formers.get(probe));
+          }
+          before = routes;
+        }
+      }),
+      { numRuns: 2000 },
+    );
   });
 });
 
@@ -111,7 +188,12 @@ describe('the forwarding image', () => {
   const self = { id: id(5), ipv4: '10.77.0.5', ipv6: 'fd00:1::5', prefixes: ['fd00:1::/64', '10.77.0.0/16'] };
 
   test('before the first commit has exact entries only', () => {
-    const image = compileImage({ ...self, routes: [], tunnels: [{ peer: id(9), link, stable, isUp: true }] });
+    const image = compileImage({
+      ...self,
+      routes: [],
+      formers: [],
+      tunnels: [{ peer: id(9), link, stable, isUp: true }],
+    });
     assert.deepEqual(image.prefixes, []);
     assert.deepEqual(image.ranges, []);
     const hops = new Map(image.exact.map((entry) => [entry.address, entry.hop.kind]));
@@ -122,26 +204,36 @@ describe('the forwarding image', () => {
   });
 
   test('finds a peer whose association is lost by its place on the ring', () => {
-    const image = compileImage({ ...self, routes: [], tunnels: [{ peer: id(9), link, stable, isUp: false }] });
+    const image = compileImage({
+      ...self,
+      routes: [],
+      formers: [],
+      tunnels: [{ peer: id(9), link, stable, isUp: false }],
+    });
     const addresses = new Set(image.exact.map((entry) => entry.address));
     assert.ok(addresses.has('fd00::11') && !addresses.has('10.77.0.9'));
   });
 
   test('has every address once, whatever the tunnels claim', () => {
     const tunnel = { peer: id(9), link, stable, isUp: true };
-    const image = compileImage({ ...self, routes: [], tunnels: [tunnel, { ...tunnel, peer: id(10) }] });
+    const image = compileImage({ ...self, routes: [], formers: [], tunnels: [tunnel, { ...tunnel, peer: id(10) }] });
     const addresses = image.exact.map((entry) => entry.address);
     assert.equal(new Set(addresses).size, addresses.length);
   });
 
   test('names a peer by its stable addresses where links are unnumbered', () => {
-    const image = compileImage({ ...self, routes: [], tunnels: [{ peer: id(9), link: null, stable, isUp: true }] });
+    const image = compileImage({
+      ...self,
+      routes: [],
+      formers: [],
+      tunnels: [{ peer: id(9), link: null, stable, isUp: true }],
+    });
     assert.ok(image.exact.some((entry) => entry.address === stable.ipv4 && entry.hop.kind === 'tunnel'));
   });
 
   test('has a range without its tunnel unreachable, and the others as they are', () => {
     const routes = [route(9, 5, 5), route(5, 7, 7), route(7, 9, 9)];
-    const image = compileImage({ ...self, routes, tunnels: [{ peer: id(9), link, stable, isUp: true }] });
+    const image = compileImage({ ...self, routes, formers: [], tunnels: [{ peer: id(9), link, stable, isUp: true }] });
     assert.deepEqual(
       image.ranges.map(({ until, hop }) => [until, hop.kind]),
       [
@@ -150,9 +242,15 @@ describe('the forwarding image', () => {
         [9n, 'tunnel'],
       ],
     );
-    const again = compileImage({ ...self, routes, tunnels: [{ peer: id(9), link, stable, isUp: true }] });
+    const again = compileImage({ ...self, routes, formers: [], tunnels: [{ peer: id(9), link, stable, isUp: true }] });
     assert.ok(sameImage(image, again));
-    assert.equal(sameImage(image, compileImage({ ...self, routes, tunnels: [] })), false);
+    assert.equal(sameImage(image, compileImage({ ...self, routes, formers: [], tunnels: [] })), false);
     assert.equal(sameImage(undefined, again), false);
+    const formers = [{ until: id(5), owner: id(9) }];
+    const inherited = compileImage({ ...self, routes, formers, tunnels: [{ peer: id(9), link, stable, isUp: true }] });
+    assert.deepEqual(inherited.ranges[0], { until: 5n, hop: { kind: 'local', former: 9n } });
+    assert.equal(sameImage(image, inherited), false);
+    const lost = compileImage({ ...self, routes, formers, tunnels: [{ peer: id(9), link, stable, isUp: false }] });
+    assert.deepEqual(lost.ranges[0]?.hop, { kind: 'local' });
   });
 });
