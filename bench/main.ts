@@ -21,10 +21,21 @@ import { tunnel } from './tunnel.ts';
 const BENCHMARKS: readonly Benchmark[] = [tunnel, forwarding, receive, soak, qos, ring, idle];
 const RESULTS = fileURLToPath(new URL('../docs/results/', import.meta.url));
 
+const USAGE = `npm run bench -- NAME [options], as root
+
+${BENCHMARKS.map(({ name, about }) => `  ${name.padEnd(10)} ${about}`).join('\n')}
+
+  --json FILE    every sample, as JSON
+  --results      a table and a chart into docs/results
+  --rounds N     measured in turn so often; the figures are medians
+  --seconds N    length of one measurement
+  --minutes N    of a soak
+  --only A,B     these variants or measurements only
+
+Example: npm run bench -- tunnel --only veth,vxlan,plain --rounds 3 --json out.json`;
+
 function wrongUse(message: string): never {
-  console.error(message);
-  for (const { name, about } of BENCHMARKS) console.error(`  ${name.padEnd(10)} ${about}`);
-  console.error('Options: --json FILE, --results, --rounds N, --seconds N, --minutes N, --only NAME,NAME');
+  console.error(`${message}\n\n${USAGE}`);
   process.exit(2);
 }
 
@@ -52,17 +63,30 @@ function writeReport(name: string, { markdown, svg }: NonNullable<BenchmarkResul
   if (svg !== undefined) writeFileSync(`${RESULTS}${name}.svg`, svg);
 }
 
-const { values, positionals } = parseArgs({
-  options: {
-    json: { type: 'string' },
-    results: { type: 'boolean', default: false },
-    rounds: { type: 'string' },
-    seconds: { type: 'string' },
-    minutes: { type: 'string' },
-    only: { type: 'string', default: '' },
-  },
-  allowPositionals: true,
-});
+function readArguments() {
+  try {
+    return parseArgs({
+      options: {
+        help: { type: 'boolean', default: false },
+        json: { type: 'string' },
+        results: { type: 'boolean', default: false },
+        rounds: { type: 'string' },
+        seconds: { type: 'string' },
+        minutes: { type: 'string' },
+        only: { type: 'string', default: '' },
+      },
+      allowPositionals: true,
+    });
+  } catch (error) {
+    return wrongUse((error as Error).message);
+  }
+}
+
+const { values, positionals } = readArguments();
+if (values.help) {
+  console.log(USAGE);
+  process.exit(0);
+}
 const benchmark =
   BENCHMARKS.find(({ name }) => name === positionals[0]) ??
   wrongUse('Give the name of a benchmark, for example: npm run bench -- tunnel');

@@ -46,13 +46,16 @@ export type TunnelResult = BenchmarkResult & {
 };
 
 function sourcesOf(lab: Lab, a: Host, b: Host): readonly VariantSource[] {
-  // One pair of resource daemons for all of our variants; started by the first that is wanted.
-  let product: Promise<Product> | undefined;
+  // A pair of resource daemons for each: two daemons have one association, and thereby one cipher for all their VIs.
+  let first: Promise<Product> | undefined;
   const our = (name: string, cipher: (typeof CIPHERS)[number] | null): VariantSource => ({
     name,
     async setUp() {
-      product ??= Product.start(lab, [a, b]);
-      return ours(await product, { name, cipher, device: DEVICE });
+      const hosts = [a, b] as const;
+      const product = await (first === undefined
+        ? (first = Product.start(lab, hosts))
+        : first.then((one) => one.beside(lab, hosts)));
+      return ours(product, { name, cipher, device: DEVICE });
     },
   });
   return [
