@@ -80,9 +80,11 @@ void AssociationMachine::handleProven(AssociationId id, Millis now) {
   const auto found = impl_->associations.find(id);
   if (found == impl_->associations.end() || !found->second->up()) return;
   Association& association = *found->second;
+  // It may have been told of the keys before these, and come late.
+  if (association.channel->unproven()) return;
   // The peer talks inside the session, so it has our last flight.
   association.session->forgetFlight();
-  if (association.nextSending == nullptr || association.channel->unproven()) return;
+  if (association.nextSending == nullptr) return;
   impl_->startSending(association, std::exchange(association.nextSending, nullptr), now);
   association.rekeys++;
   impl_->schedule(association, now);

@@ -138,6 +138,24 @@ TEST_CASE("rekey: an attempt that the client gives up leaves the old keys at wor
   CHECK(downs(world, a).empty());
 }
 
+TEST_CASE("rekey: what was told of the former keys does not stand for the new ones") {
+  World world = shortLivedPair(39);
+  REQUIRE(world.machine(a).associate(b, vi, world.now));
+  world.run(1000);
+  // The server's last flight is lost once, and its reader's word about the former keys comes late.
+  int lost = 0;
+  world.tap = [&](const Endpoint& from, Transmit& transmit) {
+    const bool last = from == b && transmit.datagram[0] == contentChangeCipherSpec;
+    if (!last || lost++ > 0) return true;
+    world.machine(b).handleProven(idOf(world, b), world.now);
+    return false;
+  };
+  world.run(rekeyEvery);
+  CHECK(lost == 2);
+  CHECK(stateOf(world, a).rekeys == 1);
+  CHECK(stateOf(world, b).rekeys == 1);
+}
+
 TEST_CASE("rekey: keys that cannot be changed are not used for longer than they may, and then nothing is sent") {
   AssociationSettings settings;
   settings.keyLifeMax = 60'000;
