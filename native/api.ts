@@ -159,7 +159,10 @@ export type AssociationDownReason =
   | 'peer-silent'
   /** No handshake within the limit. */
   | 'handshake-timeout'
-  /** Wrong certificate, wrong version, no credential, protocol error. */
+  /**
+   * Wrong certificate, wrong version, no credential, protocol error. Where the peer says so, which others can do in its
+   * name, the handshake is given 2 s more to succeed nevertheless.
+   */
   | 'handshake-refused'
   /** A newer association with the same endpoint took its place. */
   | 'replaced'

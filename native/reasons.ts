@@ -178,6 +178,10 @@ export const DROP_REASONS = {
     number: 44,
     text: 'The kernel handed over a packet whose offload header contradicts it.',
   },
+  dtlsAlertUnencrypted: {
+    number: 45,
+    text: 'An unencrypted DTLS alert, which anyone can send, was not believed: it ends no handshake.',
+  },
 } as const;
 
 export type DropReason = keyof typeof DROP_REASONS;

@@ -81,7 +81,8 @@ void AssociationMachine::handleDatagram(const Endpoint& from, std::span<const ui
     impl_->drops.badRecord++;
     return;
   }
-  if (association.up()) impl_->repeatFlight(association, now);
+  if (holdsPlainAlert(datagram)) impl_->handlePlainAlert(association, now);
+  else if (association.up()) impl_->repeatFlight(association, now);
   else impl_->advance(association, datagram, now);
 }
 

@@ -45,6 +45,7 @@ struct CredentialSettings {
 struct AssociationSettings {
   Millis keepAlive = 500;
   Millis silence = 2000;
+  // After an unencrypted alert, which may be forged, a handshake has at most 2 s left.
   Millis handshakeTimeout = 5000;
   // Associations, half-open ones included; a further one is refused and counted.
   size_t associationsMax = 4096;
@@ -105,6 +106,7 @@ struct AssociationDrops {
   uint64_t notDtls = 0;
   uint64_t unknownPeer = 0;       // a record that belongs to no association and is no ClientHello
   uint64_t badRecord = 0;         // failed to decrypt, malformed, replayed
+  uint64_t plainAlert = 0;        // an unencrypted alert; OpenSSL is not told
   uint64_t badContent = 0;        // first byte inside the record is none of ours
   uint64_t tableFull = 0;
   // A ClientHello for a VI that is not here. The one that is answered, with an alert, and only once its cookie is good.

@@ -86,6 +86,14 @@ bool isWhole(std::span<const uint8_t> dtls, size_t encryptedBytesMin) {
   return true;
 }
 
+bool holdsPlainAlert(std::span<const uint8_t> dtls) {
+  for (size_t bytes = recordBytes(dtls); bytes != 0; bytes = recordBytes(dtls)) {
+    if (epochOf(dtls) == 0 && contentTypeOf(dtls) == contentAlert) return true;
+    dtls = dtls.subspan(bytes);
+  }
+  return false;
+}
+
 bool isClientHello(std::span<const uint8_t> dtls) {
   return contentTypeOf(dtls) == contentHandshake && epochOf(dtls) == 0 && dtls.size() > recordHeaderBytes &&
          dtls[recordHeaderBytes] == messageClientHello;

@@ -29,6 +29,9 @@ struct ClientHello {
 // takes a record too short for its nonce and tag for an internal error and gives up the session, though anyone can send it.
 [[nodiscard]] bool isWhole(std::span<const uint8_t> dtls, size_t encryptedBytesMin);
 
+// Whether there is an unencrypted alert among the records of a datagram that is whole.
+[[nodiscard]] bool holdsPlainAlert(std::span<const uint8_t> dtls);
+
 // Whether the first record is unencrypted and begins with a handshake message of type ClientHello, well formed or not.
 [[nodiscard]] bool isClientHello(std::span<const uint8_t> dtls);
 // nullopt if malformed or fragmented: ours fit one datagram, and a stateless answer cannot wait for the rest.

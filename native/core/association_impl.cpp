@@ -80,7 +80,8 @@ Association* AssociationMachine::Impl::add(const Endpoint& peer, Role role, std:
 void AssociationMachine::Impl::restart(Association& association, std::unique_ptr<Session> session, Millis now) {
   association.session = std::move(session);
   association.early.clear();
-  association.startedAt = now;
+  association.handshakeEndsAt = now + settings.handshakeTimeout;
+  association.refused = false;
   association.retransmitAfter = retransmitFirst;
   association.retransmitAt = now + retransmitFirst;
   directoryChanged = true;
@@ -245,7 +246,7 @@ void AssociationMachine::Impl::advance(Association& association, std::span<const
 }
 
 Millis AssociationMachine::Impl::deadlineOf(const Association& association) const {
-  if (!association.up()) return std::min(association.startedAt + settings.handshakeTimeout, association.retransmitAt);
+  if (!association.up()) return std::min(association.handshakeEndsAt, association.retransmitAt);
   Millis at = std::min({association.liveness->deadline(), association.probe->deadline(), association.certificateEndsAt,
                         association.keysSince + settings.keyLifeMax});
   if (mayRekey(association)) at = std::min(at, std::max(association.rekeyAt, association.rekeyNotBefore));
@@ -264,7 +265,9 @@ void AssociationMachine::Impl::schedule(Association& association, Millis now) {
 
 void AssociationMachine::Impl::run(Association& association, Millis now) {
   if (association.up()) return runUp(association, now);
-  if (now >= association.startedAt + settings.handshakeTimeout) return end(association, DownReason::handshakeTimeout, now);
+  if (now >= association.handshakeEndsAt) {
+    return end(association, association.refused ? DownReason::handshakeRefused : DownReason::handshakeTimeout, now);
+  }
   if (now >= association.retransmitAt) {
     if (association.held) announce(association);
     else association.session->resendFlight();

@@ -21,6 +21,8 @@ namespace p2pxbone {
 
 inline constexpr Millis retransmitFirst = 250;
 inline constexpr Millis retransmitMax = 2000;
+// What is left to a handshake whose peer seems to have refused it.
+inline constexpr Millis refusedPatience = 2000;
 inline constexpr uint8_t contentRekeyAnnounce = 0x03;
 inline constexpr uint8_t contentRekeyHeard = 0x04;
 inline constexpr uint8_t contentVxlan = 0x08;
@@ -51,7 +53,9 @@ struct Association {
 
   // While handshaking. Whose budget it counts against stays, though the role may change when both ends begin.
   Role budget;
-  Millis startedAt = 0;
+  Millis handshakeEndsAt = 0;
+  // Somebody, perhaps the peer, has said that it is refused: the reason to give when its time is over.
+  bool refused = false;
   Millis retransmitAt = 0;
   Millis retransmitAfter = retransmitFirst;
   std::vector<std::vector<uint8_t>> early;
@@ -152,6 +156,7 @@ struct AssociationMachine::Impl {
   void handleHello(const Endpoint& from, std::span<const uint8_t> datagram, Millis now);
   void accept(const Endpoint& from, const ClientHello& hello, std::span<const uint8_t> datagram, Millis now);
   void advance(Association& association, std::span<const uint8_t> datagram, Millis now);
+  void handlePlainAlert(Association& association, Millis now);
   void repeatFlight(Association& association, Millis now);
   void handleUnpublished(Association& association, std::span<const uint8_t> datagram, Millis now);
   void openUnpublished(Association& association, std::span<const uint8_t> datagram, Millis now);

@@ -1,4 +1,5 @@
 // What the association machine does with what has been sent to an association that is up, or soon will be.
+#include <algorithm>
 #include <array>
 #include <utility>
 #include <vector>
@@ -13,6 +14,17 @@ namespace {
 constexpr Millis repeatFlightMin = 100;
 
 }  // namespace
+
+// DTLS 1.2 refuses in the clear, so that anyone can do it in the peer's name. The handshake goes on; if it was the peer,
+// nothing will come of it.
+void AssociationMachine::Impl::handlePlainAlert(Association& association, Millis now) {
+  drops.plainAlert++;
+  // Nobody waits to hear why a change of keys fails.
+  if (association.up() || association.renews) return;
+  association.refused = true;
+  association.handshakeEndsAt = std::min(association.handshakeEndsAt, now + refusedPatience);
+  schedule(association, now);
+}
 
 // Handshake records beside an association that is up: a peer that repeats its last flight has not seen ours.
 void AssociationMachine::Impl::repeatFlight(Association& association, Millis now) {

@@ -97,10 +97,12 @@ enum class DropReason : uint8_t {
   receiveOverflow = 43,
   // The kernel handed over a packet whose offload header contradicts it.
   offloadMalformed = 44,
+  // An unencrypted DTLS alert, which anyone can send, was not believed: it ends no handshake.
+  dtlsAlertUnencrypted = 45,
 };
 
 // One past the largest number; the size of an array indexed by reason.
-inline constexpr size_t kDropReasonCount = 45;
+inline constexpr size_t kDropReasonCount = 46;
 
 inline constexpr std::array<const char*, kDropReasonCount> kDropReasonNames{
     "none",
@@ -148,6 +150,7 @@ inline constexpr std::array<const char*, kDropReasonCount> kDropReasonNames{
     "shaperLost",
     "receiveOverflow",
     "offloadMalformed",
+    "dtlsAlertUnencrypted",
 };
 
 }  // namespace p2pxbone

@@ -198,6 +198,7 @@ void ControlLoop::countMachineDrops() {
   carry(DropReason::dtlsMalformed, now.notDtls, counted_.notDtls);
   carry(DropReason::dtlsPeerUnknown, now.unknownPeer, counted_.unknownPeer);
   carry(DropReason::dtlsRecordBad, now.badRecord, counted_.badRecord);
+  carry(DropReason::dtlsAlertUnencrypted, now.plainAlert, counted_.plainAlert);
   carry(DropReason::dtlsContentUnknown, now.badContent, counted_.badContent);
   carry(DropReason::dtlsTableFull, now.tableFull, counted_.tableFull);
   carry(DropReason::dtlsServerNameUnknown, now.unknownServerName, counted_.unknownServerName);

@@ -16,7 +16,7 @@ World withCredentials(const CredentialSettings& ofA, const CredentialSettings& o
   REQUIRE_FALSE(world.add(a).setCredential(ofA));
   REQUIRE_FALSE(world.add(b).setCredential(ofB));
   REQUIRE(world.machine(a).associate(b, vi, world.now));
-  world.run(1000);
+  world.run(3000);
   return world;
 }
 

@@ -98,7 +98,7 @@ TEST_CASE("certificates of another issuer and expired ones are refused") {
     REQUIRE_FALSE(world.add(a).setCredential(credentialOf(vi, foreign.certificate, foreign.privateKey, authority().pem())));
     addEquipped(world, b);
     REQUIRE(world.machine(a).associate(b, vi, world.now));
-    world.run(1000);
+    world.run(3000);
     CHECK(downs(world, a) == std::vector{DownReason::handshakeRefused});
     CHECK(world.node(b).events.empty());
     CHECK(world.machine(b).states(world.now).empty());
@@ -108,7 +108,7 @@ TEST_CASE("certificates of another issuer and expired ones are refused") {
     addEquipped(world, a);
     REQUIRE_FALSE(world.add(b).setCredential(credentialOf(vi, foreign.certificate, foreign.privateKey, authority().pem())));
     REQUIRE(world.machine(a).associate(b, vi, world.now));
-    world.run(1000);
+    world.run(3000);
     CHECK(downs(world, a) == std::vector{DownReason::handshakeRefused});
     CHECK(world.machine(b).states(world.now).empty());
   }
@@ -117,7 +117,7 @@ TEST_CASE("certificates of another issuer and expired ones are refused") {
     REQUIRE_FALSE(world.add(a).setCredential(credentialOf(vi, expired.certificate, expired.privateKey, authority().pem())));
     addEquipped(world, b);
     REQUIRE(world.machine(a).associate(b, vi, world.now));
-    world.run(1000);
+    world.run(3000);
     CHECK(downs(world, a) == std::vector{DownReason::handshakeRefused});
     CHECK(world.machine(b).states(world.now).empty());
   }
@@ -129,10 +129,53 @@ TEST_CASE("an unknown server name is refused and counted") {
   addEquipped(world, b);
   CHECK_FALSE(world.machine(a).associate(b, vi, world.now));
   REQUIRE(world.machine(a).associate(b, "vi-red.example", world.now));
-  world.run(1000);
+  world.run(3000);
   CHECK(downs(world, a) == std::vector{DownReason::handshakeRefused});
-  CHECK(world.machine(b).drops().unknownServerName == 1);
+  // Once for each copy of the ClientHello.
+  CHECK(world.machine(b).drops().unknownServerName == 4);
+  CHECK(world.machine(a).drops().plainAlert == 4);
   CHECK(world.machine(b).states(world.now).empty());
+}
+
+std::vector<uint8_t> forgedAlert(uint8_t number, uint8_t level, uint8_t description) {
+  return {contentAlert, dtlsMajor, dtls12Minor, 0, 0, 0, 0, 0, 0, 0, number, 0, 2, level, description};
+}
+
+TEST_CASE("unencrypted alerts, which anyone can send, end no handshake") {
+  World world = pair(9, {.delayMin = 20, .delayMax = 20});
+  REQUIRE(world.machine(a).associate(b, vi, world.now));
+  for (uint8_t i = 0; i < 100; i++) {
+    // handshake_failure, bad_certificate, close_notify; alone, and before and behind another record.
+    for (const auto& [level, description] : {std::pair(2, 40), std::pair(2, 42), std::pair(1, 0)}) {
+      auto alert = forgedAlert(i, static_cast<uint8_t>(level), static_cast<uint8_t>(description));
+      const std::vector<uint8_t> harmless{contentChangeCipherSpec, dtlsMajor, dtls12Minor, 0, 0, 0, 0, 0, 0, 0, i, 0, 1, 1};
+      if (i % 3 == 1) alert.insert(alert.end(), harmless.begin(), harmless.end());
+      if (i % 3 == 2) alert.insert(alert.begin(), harmless.begin(), harmless.end());
+      world.inject(b, a, alert, i);
+      world.inject(a, b, alert, i);
+    }
+  }
+  world.run(1000);
+  checkJoined(world);
+  CHECK(downs(world, a).empty());
+  CHECK(ups(world, b) == 1);
+  CHECK(world.machine(a).drops().plainAlert == 300);
+}
+
+TEST_CASE("who seems to have refused is not waited for long, and the refusal is told") {
+  World world = pair(9);
+  world.tap = [](const Endpoint& from, Transmit&) { return from == a; };
+  REQUIRE(world.machine(a).associate(b, vi, world.now));
+  world.inject(b, a, forgedAlert(1, 2, 42), 500);
+  world.run(500 + 1999);
+  CHECK(downs(world, a).empty());
+  world.run(1);
+  CHECK(downs(world, a) == std::vector{DownReason::handshakeRefused});
+  // Not longer than a handshake may last anyway.
+  REQUIRE(world.machine(a).associate(b, vi, world.now));
+  world.inject(b, a, forgedAlert(1, 2, 42), 4500);
+  world.run(5000);
+  CHECK(downs(world, a).size() == 2);
 }
 
 TEST_CASE("the server name chooses the credential") {

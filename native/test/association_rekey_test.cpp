@@ -156,6 +156,24 @@ TEST_CASE("rekey: what was told of the former keys does not stand for the new on
   CHECK(stateOf(world, b).rekeys == 1);
 }
 
+TEST_CASE("rekey: unencrypted alerts do not keep keys from being changed") {
+  World world = shortLivedPair(40, {.delayMin = 20, .delayMax = 20});
+  REQUIRE(world.machine(a).associate(b, vi, world.now));
+  world.run(1000);
+  // Five of them in the time that a flight takes, to both ends, all the time.
+  const Millis until = rekeyEvery;
+  for (Millis at = 0; at < until; at += 4) {
+    const auto number = static_cast<uint8_t>(at / 4);
+    const std::vector<uint8_t> refusal{contentAlert, dtlsMajor, dtls12Minor, 0, 0, 0, 0, 0, 0, 0, number, 0, 2, 2, 40};
+    world.inject(b, a, refusal, at);
+    world.inject(a, b, refusal, at);
+  }
+  world.run(until);
+  CHECK(stateOf(world, a).rekeys == 1);
+  CHECK(stateOf(world, b).rekeys == 1);
+  CHECK(downs(world, a).empty());
+}
+
 TEST_CASE("rekey: keys that cannot be changed are not used for longer than they may, and then nothing is sent") {
   AssociationSettings settings;
   settings.keyLifeMax = 60'000;
