@@ -11,12 +11,12 @@ CredentialSettings settingsOf(const PemIdentity& own, const std::vector<Cipher>&
   return settings;
 }
 
-World withCredentials(const CredentialSettings& ofA, const CredentialSettings& ofB) {
+World withCredentials(const CredentialSettings& ofA, const CredentialSettings& ofB, Millis duration = 1000) {
   World world(80);
   REQUIRE_FALSE(world.add(a).setCredential(ofA));
   REQUIRE_FALSE(world.add(b).setCredential(ofB));
   REQUIRE(world.machine(a).associate(b, vi, world.now));
-  world.run(3000);
+  world.run(duration);
   return world;
 }
 
@@ -45,12 +45,12 @@ TEST_CASE("credential: who is on the revocation list is refused, in either role,
     CAPTURE(secondsLeft);
     const std::string crl = authority().revocationList({revoked}, secondsLeft);
     {
-      World world = withCredentials(settingsOf(revoked), settingsOf(identity(), allCiphers, crl));
+      World world = withCredentials(settingsOf(revoked), settingsOf(identity(), allCiphers, crl), 3000);
       CHECK(downs(world, a) == std::vector{DownReason::handshakeRefused});
       CHECK(world.machine(b).states(world.now).empty());
     }
     {
-      World world = withCredentials(settingsOf(identity(), allCiphers, crl), settingsOf(revoked));
+      World world = withCredentials(settingsOf(identity(), allCiphers, crl), settingsOf(revoked), 3000);
       CHECK(downs(world, a) == std::vector{DownReason::handshakeRefused});
       CHECK(ups(world, b) == 0);
     }
