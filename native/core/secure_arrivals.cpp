@@ -8,6 +8,8 @@ namespace p2pxbone {
 
 void SecureArrivals::handle(const ChannelDirectory& directory, const Endpoint& from, std::span<uint8_t> datagram,
                             Millis now, ArrivalSink& sink) {
+  // Nobody needs larger ones, and what strangers send may have to wait for the control side.
+  if (datagram.size() > recordDatagramBytesMax) return sink.drop(DropReason::dtlsMalformed);
   const ChannelDirectory::Entry* entry = directory.find(from);
   SecureChannel* channel = entry == nullptr ? findMoved(directory, from, now) : entry->channel.get();
   const size_t datagramBytes = datagram.size();

@@ -224,6 +224,29 @@ TEST_CASE("what comes from no peer, or is no DTLS, is counted and never answered
   CHECK(machine.states(world.now).empty());
 }
 
+TEST_CASE("the reader keeps from the control side what is larger than a record can be") {
+  World world = pair(57);
+  AssociationMachine& machine = world.machine(b);
+  REQUIRE(machine.associate(ipv4(9), vi, world.now));
+  world.run(1);
+  std::vector<uint8_t> datagram(recordDatagramBytesMax);
+  // The first records of a handshake, and of a peer whose handshake is about to end.
+  for (const auto& [type, epoch] : {std::pair(contentHandshake, uint8_t{0}), std::pair(contentApplicationData, uint8_t{1})}) {
+    const std::vector<uint8_t> header{type, dtlsMajor, dtls12Minor, 0, epoch, 0, 0, 0, 0, 0, 0, 1, 0};
+    std::copy(header.begin(), header.end(), datagram.begin());
+    const auto seen = [&] { return machine.drops().badRecord + machine.drops().notDtls; };
+    const uint64_t dropped = world.inner(b).dropped(DropReason::dtlsMalformed);
+    const uint64_t before = seen();
+    datagram.push_back(0);
+    world.receive(b, ipv4(9), datagram);
+    CHECK(world.inner(b).dropped(DropReason::dtlsMalformed) == dropped + 1);
+    CHECK(seen() == before);
+    datagram.pop_back();
+    world.receive(b, ipv4(9), datagram);
+    CHECK(seen() == before + 1);
+  }
+}
+
 TEST_CASE("full tables refuse and count") {
   World world(52);
   AssociationSettings small;
