@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 
 namespace p2pxbone {
@@ -25,9 +26,21 @@ struct Endpoint {
   [[nodiscard]] size_t outerHeaderBytes() const { return (isIpv4Mapped() ? 20U : 40U) + 8U; }
 };
 
+// For tables that strangers fill: who does not know the key cannot choose endpoints that meet in one place.
+[[nodiscard]] inline uint64_t keyedHash(const Endpoint& endpoint, uint64_t key) {
+  // Finalizer of SplitMix64, a permutation in which every input bit changes every output bit.
+  const auto mix = [](uint64_t word) {
+    word = (word ^ (word >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    word = (word ^ (word >> 27)) * 0x94d049bb133111ebULL;
+    return word ^ (word >> 31);
+  };
+  std::array<uint64_t, 2> ip;
+  std::memcpy(ip.data(), endpoint.ip.data(), sizeof ip);
+  return mix(mix(mix(ip[0] ^ mix(key)) ^ ip[1]) ^ endpoint.port);
+}
+
 struct EndpointHash {
-  // FNV-1a over address and port: endpoints come from configuration and from authenticated peers, and tables keyed by
-  // what strangers send are bounded, so a keyed hash is not needed.
+  // FNV-1a over address and port, for tables of authenticated peers and of a few others.
   [[nodiscard]] size_t operator()(const Endpoint& endpoint) const {
     uint64_t hash = 14695981039346656037ULL;
     const auto mix = [&hash](uint8_t byte) { hash = (hash ^ byte) * 1099511628211ULL; };

@@ -12,13 +12,12 @@ Endpoint hostOf(const Endpoint& peer) {
 
 HandshakeLimiter::HandshakeLimiter(Rate answers, Rate handshakes, uint64_t seed)
     : fresh_{{}, false, 0, {answers.perSecond, answers.burst}, {handshakes.perSecond, handshakes.burst}},
-      seed_(seed | 1),
+      seed_(seed),
       entries_(kSets * kWays, fresh_) {}
 
 HandshakeLimiter::Entry& HandshakeLimiter::entryOf(const Endpoint& peer, Millis now) {
   const Endpoint host = hostOf(peer);
-  const uint64_t mixed = (EndpointHash{}(host) ^ seed_) * (seed_ * 0x9e3779b97f4a7c15ULL | 1);
-  const std::span set{&entries_[(mixed >> 32) % kSets * kWays], kWays};
+  const std::span set{&entries_[keyedHash(host, seed_) % kSets * kWays], kWays};
   Entry* chosen = set.data();
   for (Entry& entry : set) {
     if (entry.used && entry.host == host) {

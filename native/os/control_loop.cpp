@@ -12,7 +12,11 @@
 namespace p2pxbone {
 
 ControlLoop::ControlLoop(const AssociationSettings& settings, const Surroundings& around)
-    : around_(around), machine_(settings), directory_(std::make_shared<ChannelDirectory>()), channels_(directory_.get()) {
+    : around_(around),
+      machine_(settings),
+      shakingHands_(around.seed),
+      directory_(std::make_shared<ChannelDirectory>()),
+      channels_(directory_.get()) {
   if (!wakeup_.valid()) throw std::system_error{EMFILE, std::generic_category()};
   thread_ = startThread("p2px-control", [this] { loop(); });
 }
@@ -26,8 +30,9 @@ bool ControlLoop::push(std::deque<Arrival>& queue, size_t max, Arrival&& arrival
   return true;
 }
 
-bool ControlLoop::offerHandshake(const Endpoint& from, std::span<const uint8_t> datagram) {
-  return push(handshakes_, kHandshakesMax, {Arrival::Kind::handshake, from, {}, {datagram.begin(), datagram.end()}});
+bool ControlLoop::offerHandshake(const Endpoint& from, const std::optional<HostAddress>& to,
+                                 std::span<const uint8_t> datagram) {
+  return push(handshakes_, kHandshakesMax, {Arrival::Kind::handshake, from, {}, {datagram.begin(), datagram.end()}, to});
 }
 
 bool ControlLoop::offerRecord(const ControlRecord& record, const Endpoint& from, std::span<const uint8_t> content) {
@@ -44,12 +49,13 @@ bool ControlLoop::offerProven(AssociationId association) {
 
 // The lock makes the reader's second look and the control thread's publication one after the other: a record is either
 // queued before the channel is published, and opened by the control thread, or finds the channel.
-ControlLoop::Early ControlLoop::offerEarly(const Endpoint& from, std::span<const uint8_t> datagram) {
+ControlLoop::Early ControlLoop::offerEarly(const Endpoint& from, const std::optional<HostAddress>& to,
+                                           std::span<const uint8_t> datagram) {
   const std::lock_guard lock{mutex_};
   const ChannelDirectory::Entry* const entry = channels().find(from);
   if (entry == nullptr || entry->channel != nullptr) return Early::opened;
   if (handshakes_.size() >= kHandshakesMax) return Early::full;
-  handshakes_.push_back({Arrival::Kind::early, from, {}, {datagram.begin(), datagram.end()}});
+  handshakes_.push_back({Arrival::Kind::early, from, {}, {datagram.begin(), datagram.end()}, to});
   earlyWaiting_++;
   return Early::queued;
 }
@@ -85,9 +91,7 @@ void ControlLoop::loop() {
     const std::optional<Millis> deadline = machine_.deadline();
     const Millis now = monotonicNow();
     if (deadline && *deadline <= now) machine_.tick(now);
-    publishChannels();
-    transmitAll();
-    publishEvents();
+    carryOut();
     countMachineDrops();
     if (stopping) return;
     if (handledAll) sleep();
@@ -115,6 +119,7 @@ bool ControlLoop::handleArrivals() {
 
 void ControlLoop::handle(const Arrival& arrival) {
   const Millis now = monotonicNow();
+  if (arrival.to) shakingHands_.heard(arrival.from, *arrival.to, now);
   switch (arrival.kind) {
     case Arrival::Kind::handshake:
     case Arrival::Kind::early: return machine_.handleDatagram(arrival.from, arrival.bytes, now);
@@ -122,6 +127,12 @@ void ControlLoop::handle(const Arrival& arrival) {
     case Arrival::Kind::moved: return machine_.handleMoved(arrival.record.association, arrival.from, now);
     case Arrival::Kind::proven: return machine_.handleProven(arrival.record.association, now);
   }
+}
+
+void ControlLoop::carryOut() {
+  publishChannels();
+  publishEvents();
+  transmitAll();
 }
 
 // The reader takes over the new channels' records. What it has passed here because it did not know them is handled first.
@@ -164,9 +175,8 @@ void ControlLoop::runCommands() {
   }
   if (commands.empty()) return;
   for (const Command* command : commands) (*command->run)(machine_, monotonicNow());
-  publishChannels();
   // What the commands asked to be sent leaves before their caller goes on.
-  transmitAll();
+  carryOut();
   const std::lock_guard lock{mutex_};
   for (Command* command : commands) command->done = true;
   commandDone_.notify_all();
@@ -179,13 +189,21 @@ void ControlLoop::transmitAll() {
       drops_.add(DropReason::sendFailed);
       continue;
     }
-    const int error = sendOne(*underlay, transmit->peer, transmit->datagram);
+    const bool shakesHands = isOfHandshake(transmit->datagram);
+    const auto source = shakesHands ? shakingHands_.find(transmit->peer, monotonicNow()) : std::nullopt;
+    const int error = sendOne(*underlay, transmit->peer, transmit->datagram, source);
     if (error != 0) drops_.add(dropReasonOfSend(error));
   }
 }
 
 void ControlLoop::publishEvents() {
+  UnderlaySocket* const underlay = around_.underlay.load();
   while (std::optional<AssociationEvent> event = machine_.pollEvent()) {
+    if (event->kind == AssociationEvent::Kind::up && underlay != nullptr) {
+      // The end of the handshake has shown who that is.
+      const Millis now = monotonicNow();
+      if (const auto local = shakingHands_.find(event->peer, now)) underlay->heard(event->peer, *local, now);
+    }
     if (!around_.events.push(std::move(*event))) drops_.add(DropReason::eventQueueFull);
   }
 }

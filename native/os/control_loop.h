@@ -15,6 +15,7 @@
 #include "os/emitter.h"
 #include "os/event_queue.h"
 #include "os/fd.h"
+#include "os/reply_sources.h"
 #include "os/shaper_loop.h"
 
 namespace p2pxbone {
@@ -25,6 +26,7 @@ class ControlLoop {
     const UnderlaySlot& underlay;
     EpochDomain& epochs;
     EventQueue& events;
+    uint64_t seed;
   };
   // Waiting for the thread; more are dropped. Anyone can fill the first, only peers the second.
   static constexpr size_t kHandshakesMax = 1024;
@@ -39,12 +41,15 @@ class ControlLoop {
   ControlLoop& operator=(const ControlLoop&) = delete;
 
   // Underlay's reader. All are false if the queue is full. wake() at the batch's end. See ArrivalSink for what they are.
-  [[nodiscard]] bool offerHandshake(const Endpoint& from, std::span<const uint8_t> datagram);
+  // `to`: see DatagramSlot.
+  [[nodiscard]] bool offerHandshake(const Endpoint& from, const std::optional<HostAddress>& to,
+                                    std::span<const uint8_t> datagram);
   [[nodiscard]] bool offerRecord(const ControlRecord& record, const Endpoint& from, std::span<const uint8_t> content);
   [[nodiscard]] bool offerMoved(AssociationId association, const Endpoint& to);
   [[nodiscard]] bool offerProven(AssociationId association);
   enum class Early : uint8_t { queued, full, opened };
-  [[nodiscard]] Early offerEarly(const Endpoint& from, std::span<const uint8_t> datagram);
+  [[nodiscard]] Early offerEarly(const Endpoint& from, const std::optional<HostAddress>& to,
+                                 std::span<const uint8_t> datagram);
   void wake() { wakeup_.signal(); }
   // Inside a batch.
   [[nodiscard]] const ChannelDirectory& channels() const { return *channels_.load(); }
@@ -63,6 +68,7 @@ class ControlLoop {
     Endpoint from;
     ControlRecord record;  // only the association of moved and proven
     std::vector<uint8_t> bytes;
+    std::optional<HostAddress> to = std::nullopt;
   };
   struct Command {
     const std::function<void(AssociationMachine&, Millis)>* run;
@@ -76,14 +82,19 @@ class ControlLoop {
   // False if more are waiting.
   [[nodiscard]] bool handleArrivals();
   void handle(const Arrival& arrival);
+  // What the machine asks for.
+  void carryOut();
   void publishChannels();
-  void transmitAll();
   void publishEvents();
+  void transmitAll();
   void countMachineDrops();
 
   const Surroundings around_;
   AssociationMachine machine_;  // the control thread's
   AssociationDrops counted_;    // likewise: what has been added to drops_ already
+  // Likewise: by which address of ours those reach us who shake hands. Apart from what the socket knows of peers, since
+  // strangers fill it; noted when their datagrams are handled, so that no flood comes between it and the answer.
+  ReplySources shakingHands_;
   std::shared_ptr<const ChannelDirectory> directory_;  // likewise: what channels_ points to
   ChannelDirectorySlot channels_;
   DropCounters drops_;

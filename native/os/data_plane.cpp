@@ -23,7 +23,7 @@ DataPlane::DataPlane(Platform& platform, const PlaneSettings& settings)
   publishDirectory();
   shaper_ = std::make_unique<ShaperLoop>(ShaperLoop::Surroundings{underlaySlot_, directorySlot_, epochs_, seed_});
   control_ = std::make_unique<ControlLoop>(
-      settings.association, ControlLoop::Surroundings{underlaySlot_, epochs_, events_});
+      settings.association, ControlLoop::Surroundings{underlaySlot_, epochs_, events_, seed_});
 }
 
 DataPlane::~DataPlane() {
@@ -35,7 +35,7 @@ DataPlane::~DataPlane() {
 
 Outcome<Endpoint> DataPlane::bind(const Endpoint& local) {
   if (underlay_ != nullptr) return Failure{PlaneError::alreadyBound, 0, {}};
-  UnderlayOutcome outcome = platform_.openUnderlay(local);
+  UnderlayOutcome outcome = platform_.openUnderlay(local, seed_);
   if (const int* error = std::get_if<int>(&outcome)) return Failure{PlaneError::system, *error, {}};
   underlay_ = std::move(std::get<std::unique_ptr<UnderlaySocket>>(outcome));
   underlaySlot_.store(underlay_.get());

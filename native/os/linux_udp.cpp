@@ -12,6 +12,7 @@
 #include "os/fd.h"
 #include "os/notice.h"
 #include "os/platform.h"
+#include "os/reply_sources.h"
 #include "os/thread.h"
 #include "os/udp_message.h"
 
@@ -38,12 +39,12 @@ bool isWildcard(const Endpoint& local) {
 
 class LinuxUdp final : public UnderlaySocket {
  public:
-  LinuxUdp(UniqueFd fd, bool v4Socket, Endpoint local, bool segmentation)
+  LinuxUdp(UniqueFd fd, bool v4Socket, Endpoint local, bool segmentation, uint64_t seed)
       : fd_(std::move(fd)),
         v4Socket_(v4Socket),
         local_(local),
         segmentation_(segmentation),
-        sources_(isWildcard(local) ? std::make_unique<ReplySources>() : nullptr) {}
+        sources_(isWildcard(local) ? std::make_unique<ReplySources>(seed) : nullptr) {}
 
   Endpoint local() const override { return local_; }
   bool wait() override { return waitReadable(fd_.get(), stop_); }
@@ -66,9 +67,12 @@ class LinuxUdp final : public UnderlaySocket {
         ::recvmmsg(fd_.get(), inbox.messages.data(), static_cast<unsigned>(wanted), MSG_DONTWAIT, nullptr);
     inbox.filled = count <= 0 ? 0 : static_cast<size_t>(count);
     if (inbox.filled == 0) return 0;
-    const Millis now = monotonicNow();
-    for (size_t i = 0; i < inbox.filled; ++i) note(slots[i], inbox.messages[i], inbox.from[i], now);
+    for (size_t i = 0; i < inbox.filled; ++i) note(slots[i], inbox.messages[i], inbox.from[i]);
     return inbox.filled;
+  }
+
+  void heard(const Endpoint& peer, const HostAddress& local, Millis now) override {
+    if (sources_ != nullptr) sources_->heard(peer, local, now);
   }
 
   void send(std::span<MessageOut> messages, SendPatience patience) override {
@@ -103,7 +107,7 @@ class LinuxUdp final : public UnderlaySocket {
     std::array<ControlRoom, kCallMax> controls;
   };
 
-  void note(DatagramSlot& slot, mmsghdr& message, const SocketAddress& from, Millis now) {
+  void note(DatagramSlot& slot, mmsghdr& message, const SocketAddress& from) {
     slot.truncated = (message.msg_hdr.msg_flags & MSG_TRUNC) != 0;
     slot.from = decodeAddress(from);
     slot.run = DatagramRun::single(slot.room.first(message.msg_len));
@@ -111,7 +115,7 @@ class LinuxUdp final : public UnderlaySocket {
     if (control.segmentBytes != 0) slot.run.segmentBytes = control.segmentBytes;
     // The kernel counts with 32 bits.
     if (control.overflows) overflows_ += static_cast<uint32_t>(*control.overflows - static_cast<uint32_t>(overflows_));
-    if (sources_ != nullptr && control.local) sources_->heard(slot.from, *control.local, now);
+    slot.to = control.local;
   }
 
   // Everything that one sendmmsg refers to.
@@ -134,8 +138,12 @@ class LinuxUdp final : public UnderlaySocket {
     header.msg_namelen = encodeAddress(message.to, v4Socket_, call.to[at]);
     header.msg_iov = call.vectors[at].data();
     header.msg_iovlen = message.pieces.size();
-    const auto source = sources_ == nullptr ? std::nullopt : sources_->find(message.to, now);
-    writeControl(header, call.controls[at], source, message.datagrams > 1 ? message.segmentBytes : 0);
+    writeControl(header, call.controls[at], sourceOf(message, now), message.datagrams > 1 ? message.segmentBytes : 0);
+  }
+
+  [[nodiscard]] std::optional<HostAddress> sourceOf(const MessageOut& message, Millis now) const {
+    if (sources_ == nullptr) return std::nullopt;
+    return message.source ? message.source : sources_->find(message.to, now);
   }
 
   void sendSome(std::span<MessageOut> messages, int& waitMs) {
@@ -186,7 +194,7 @@ class LinuxUdp final : public UnderlaySocket {
         header.msg_namelen = encodeAddress(message.to, v4Socket_, to);
         header.msg_iov = &vector;
         header.msg_iovlen = 1;
-        writeControl(header, control, sources_ == nullptr ? std::nullopt : sources_->find(message.to, now), 0);
+        writeControl(header, control, sourceOf(message, now), 0);
         while (::sendmsg(fd_.get(), &header, MSG_DONTWAIT) < 0) {
           const int error = errno;
           if (mayRetry(message.to, header, error, waitMs)) continue;
@@ -294,7 +302,7 @@ int forbidFragments(int fd, bool v4Socket) {
   return 0;
 }
 
-UnderlayOutcome openSocket(const Endpoint& local, bool v4Socket) {
+UnderlayOutcome openSocket(const Endpoint& local, bool v4Socket, uint64_t seed) {
   UniqueFd fd{::socket(v4Socket ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
   if (!fd.valid()) return errno;
   constexpr int no = 0;
@@ -311,23 +319,23 @@ UnderlayOutcome openSocket(const Endpoint& local, bool v4Socket) {
   if (::bind(fd.get(), &address.any, length) < 0) return errno;
   socklen_t boundLength = sizeof address;
   if (::getsockname(fd.get(), &address.any, &boundLength) < 0) return errno;
-  auto socket = std::make_unique<LinuxUdp>(std::move(fd), v4Socket, decodeAddress(address), segmentation);
+  auto socket = std::make_unique<LinuxUdp>(std::move(fd), v4Socket, decodeAddress(address), segmentation, seed);
   if (!socket->valid()) return EMFILE;
   return socket;
 }
 
 }  // namespace
 
-UnderlayOutcome LinuxPlatform::openUnderlay(const Endpoint& local) {
-  if (local.isIpv4Mapped()) return openSocket(local, true);
-  UnderlayOutcome outcome = openSocket(local, false);
+UnderlayOutcome LinuxPlatform::openUnderlay(const Endpoint& local, uint64_t seed) {
+  if (local.isIpv4Mapped()) return openSocket(local, true, seed);
+  UnderlayOutcome outcome = openSocket(local, false, seed);
   const int* error = std::get_if<int>(&outcome);
   if (error == nullptr || *error != EAFNOSUPPORT || !isWildcard(local)) return outcome;
   // A kernel without IPv6: the wildcard then means all of IPv4.
   Endpoint v4 = local;
   v4.ip[10] = 0xff;
   v4.ip[11] = 0xff;
-  return openSocket(v4, true);
+  return openSocket(v4, true, seed);
 }
 
 }  // namespace p2pxbone

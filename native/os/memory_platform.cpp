@@ -239,7 +239,7 @@ TapOutcome MemoryPlatform::openTap(const TapOptions& options) {
   return std::make_unique<MemoryTap>(host, features_);
 }
 
-UnderlayOutcome MemoryPlatform::openUnderlay(const Endpoint& local) {
+UnderlayOutcome MemoryPlatform::openUnderlay(const Endpoint& local, uint64_t) {
   Endpoint bound = local;
   const auto mailbox = network_.open(bound);
   if (mailbox == nullptr) return EADDRINUSE;

@@ -91,7 +91,7 @@ class MemoryPlatform final : public Platform {
       : network_(network), features_(features) {}
 
   TapOutcome openTap(const TapOptions& options) override;
-  UnderlayOutcome openUnderlay(const Endpoint& local) override;
+  UnderlayOutcome openUnderlay(const Endpoint& local, uint64_t seed) override;
 
   // The kernel's side of the TAP last opened under that name; null if there was none.
   [[nodiscard]] std::shared_ptr<MemoryHost> host(const std::string& name);

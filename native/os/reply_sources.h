@@ -9,10 +9,9 @@
 
 #include "core/association.h"
 #include "core/endpoint.h"
+#include "os/underlay.h"
 
 namespace p2pxbone {
-
-using HostAddress = std::array<uint8_t, 16>;  // IPv4 in its mapped form
 
 // Any thread may call anything at any time; nothing here waits or allocates. A peer that finds its set of the table full
 // takes the place of the one that has been silent the longest; to that one, the kernel chooses the source again.
@@ -22,6 +21,9 @@ class ReplySources {
   // Longer than any keep-alive period. An address that vanished without the kernel's refusing it as source
   // (net.ipv6.ip_nonlocal_bind) is not used for ever.
   static constexpr Millis kSilenceMax = 120'000;
+
+  // `seed` keeps others from choosing endpoints that meet in a set.
+  explicit ReplySources(uint64_t seed) : seed_(seed) {}
 
   // A datagram from that peer came to that address of ours.
   void heard(const Endpoint& peer, const HostAddress& local, Millis now);
@@ -56,9 +58,10 @@ class ReplySources {
   };
   using Set = std::array<Entry, kWays>;
 
-  [[nodiscard]] const Set& setOf(const Endpoint& peer) const { return sets_[EndpointHash{}(peer) % kSets]; }
-  [[nodiscard]] Set& setOf(const Endpoint& peer) { return sets_[EndpointHash{}(peer) % kSets]; }
+  [[nodiscard]] const Set& setOf(const Endpoint& peer) const { return sets_[keyedHash(peer, seed_) % kSets]; }
+  [[nodiscard]] Set& setOf(const Endpoint& peer) { return sets_[keyedHash(peer, seed_) % kSets]; }
 
+  const uint64_t seed_;
   std::unique_ptr<Set[]> sets_ = std::make_unique<Set[]>(kSets);
 };
 

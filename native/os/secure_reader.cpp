@@ -2,10 +2,13 @@
 
 namespace p2pxbone {
 
-void SecureReader::handle(const Directory& directory, const Endpoint& from, std::span<uint8_t> datagram, Millis now) {
+bool SecureReader::handle(const Directory& directory, const DatagramSlot& slot, std::span<uint8_t> datagram, Millis now) {
   nodes_ = &directory;
+  slot_ = &slot;
   now_ = now;
-  arrivals_.handle(control_.channels(), from, datagram, now, *this);
+  opened_ = false;
+  arrivals_.handle(control_.channels(), slot.from, datagram, now, *this);
+  return opened_;
 }
 
 void SecureReader::wakeControl() {
@@ -19,19 +22,21 @@ void SecureReader::note(bool queued) {
 }
 
 void SecureReader::packet(const SecureChannel& channel, const Endpoint& from, std::span<uint8_t> packet) {
+  opened_ = true;
   forwarder_.fromTunnel(*nodes_, from, packet, now_, &channel);
 }
 
 void SecureReader::record(const ControlRecord& record, const Endpoint& from, std::span<const uint8_t> content) {
+  opened_ = true;
   note(control_.offerRecord(record, from, content));
 }
 
 void SecureReader::handshake(const Endpoint& from, std::span<const uint8_t> datagram) {
-  note(control_.offerHandshake(from, datagram));
+  note(control_.offerHandshake(from, slot_->to, datagram));
 }
 
 bool SecureReader::early(const Endpoint& from, std::span<const uint8_t> datagram) {
-  const ControlLoop::Early outcome = control_.offerEarly(from, datagram);
+  const ControlLoop::Early outcome = control_.offerEarly(from, slot_->to, datagram);
   if (outcome == ControlLoop::Early::opened) return false;
   note(outcome == ControlLoop::Early::queued);
   return true;

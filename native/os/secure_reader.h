@@ -12,8 +12,9 @@ class SecureReader final : private ArrivalSink {
   SecureReader(ControlLoop& control, DropCounters& drops, Forwarder& forwarder)
       : control_(control), drops_(drops), forwarder_(forwarder) {}
 
-  // A DTLS datagram, which is opened in place and must stay until the forwarder is flushed. Inside a batch.
-  void handle(const Directory& directory, const Endpoint& from, std::span<uint8_t> datagram, Millis now);
+  // A DTLS datagram of that slot, which is opened in place and must stay until the forwarder is flushed. Inside a batch.
+  // True if a peer has sent it for certain: it holds a record that opened.
+  bool handle(const Directory& directory, const DatagramSlot& slot, std::span<uint8_t> datagram, Millis now);
   // At the batch's end.
   void wakeControl();
 
@@ -33,7 +34,9 @@ class SecureReader final : private ArrivalSink {
   Forwarder& forwarder_;
   SecureArrivals arrivals_;
   const Directory* nodes_ = nullptr;  // of the present call
+  const DatagramSlot* slot_ = nullptr;
   Millis now_ = 0;
+  bool opened_ = false;
   bool wake_ = false;
 };
 

@@ -8,8 +8,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "core/endpoint.h"
-#include "os/reply_sources.h"
+#include "os/underlay.h"
 
 namespace p2pxbone {
 

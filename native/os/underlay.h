@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <variant>
 
+#include "core/association.h"
 #include "core/datagram_run.h"
 #include "core/endpoint.h"
 
@@ -17,6 +19,9 @@ inline constexpr size_t kDatagramBytesMax = 65536;
 inline constexpr size_t kMessageDatagramsMax = 64;
 inline constexpr size_t kMessageBytesMax = 65507;
 
+// An address of this host; IPv4 in its mapped form.
+using HostAddress = std::array<uint8_t, 16>;
+
 // One slot of a batch to be received. The caller owns the memory.
 struct DatagramSlot {
   std::span<uint8_t> room;
@@ -24,6 +29,8 @@ struct DatagramSlot {
   DatagramRun run;
   bool truncated = false;
   Endpoint from;
+  // The address of ours that it was sent to, where the socket has several.
+  std::optional<HostAddress> to = std::nullopt;
 };
 
 // Datagrams to one receiver, of equal size but for the last, which may be shorter. The caller keeps all memory until send()
@@ -37,6 +44,8 @@ struct MessageOut {
   // Set by send(): how many could not be sent, and the errno of the last of them.
   size_t failed = 0;
   int error = 0;
+  // The address of ours to send from. Otherwise it is the one at which the receiver reaches us, if he has been heard.
+  std::optional<HostAddress> source = std::nullopt;
 };
 
 // What send() does where the socket's buffer is full.
@@ -56,6 +65,9 @@ class UnderlaySocket {
   [[nodiscard]] virtual size_t receive(std::span<DatagramSlot> slots) = 0;
   // One reader thread. Datagrams that found no room in the socket since it was opened, as far as receive() has heard.
   [[nodiscard]] virtual uint64_t overflows() const = 0;
+  // Any thread. A peer who has proven who he is reaches us at that address, and so is sent to from there; a socket with
+  // one address has nothing to note. Not for strangers' datagrams: those would push peers out of the table.
+  virtual void heard(const Endpoint& /*peer*/, const HostAddress& /*local*/, Millis /*now*/) {}
   // Any thread, several at once. In order; one that fails does not hold up the others. Blocks only as patience allows.
   virtual void send(std::span<MessageOut> messages, SendPatience patience) = 0;
   // Any thread. Ends the present and all later waits.
@@ -64,8 +76,9 @@ class UnderlaySocket {
 };
 
 // 0 or an errno.
-[[nodiscard]] inline int sendOne(UnderlaySocket& socket, const Endpoint& to, std::span<const uint8_t> datagram) {
-  MessageOut message{to, {&datagram, 1}, datagram.size(), 1};
+[[nodiscard]] inline int sendOne(UnderlaySocket& socket, const Endpoint& to, std::span<const uint8_t> datagram,
+                                 const std::optional<HostAddress>& source = std::nullopt) {
+  MessageOut message{to, {&datagram, 1}, datagram.size(), 1, 0, 0, source};
   socket.send({&message, 1}, SendPatience::none);
   return message.error;
 }

@@ -100,7 +100,8 @@ void UnderlayLoop::loop() {
     const EpochBatch batch{worker_};
     const Directory& directory = *around_.directory.load();
     for (const DatagramSlot& slot : received) {
-      dispatchRun(slot, directory, forwarder, secure, now);
+      const bool ofPeer = dispatchRun(slot, directory, forwarder, secure, now);
+      if (ofPeer && slot.to) underlay.heard(slot.from, *slot.to, now);
     }
     forwarder.flush();
     secure.wakeControl();
@@ -114,24 +115,29 @@ void UnderlayLoop::countOverflows(const UnderlaySocket& underlay) {
   overflows_ = lost;
 }
 
-void UnderlayLoop::dispatchRun(const DatagramSlot& slot, const Directory& directory, Forwarder& forwarder,
+bool UnderlayLoop::dispatchRun(const DatagramSlot& slot, const Directory& directory, Forwarder& forwarder,
                                SecureReader& secure, Millis now) {
   if (slot.truncated) {
     drops_.add(DropReason::datagramTruncated);
-    return;
+    return false;
   }
-  slot.run.forEach([&](std::span<uint8_t> bytes) { dispatch(slot.from, bytes, directory, forwarder, secure, now); });
+  bool ofPeer = false;
+  slot.run.forEach([&](std::span<uint8_t> bytes) {
+    if (dispatch(slot, bytes, directory, forwarder, secure, now)) ofPeer = true;
+  });
+  return ofPeer;
 }
 
-void UnderlayLoop::dispatch(const Endpoint& from, std::span<uint8_t> bytes, const Directory& directory,
+// Plain VXLAN proves nothing; its sender has an association beside it.
+bool UnderlayLoop::dispatch(const DatagramSlot& slot, std::span<uint8_t> bytes, const Directory& directory,
                             Forwarder& forwarder, SecureReader& secure, Millis now) {
   switch (classifyDatagram(bytes)) {
-    case DatagramKind::vxlan: forwarder.fromTunnel(directory, from, bytes, now); return;
-    case DatagramKind::dtls: secure.handle(directory, from, bytes, now); return;
-    case DatagramKind::stun: drops_.add(DropReason::stunUnsupported); return;
-    case DatagramKind::unknown: break;
+    case DatagramKind::vxlan: forwarder.fromTunnel(directory, slot.from, bytes, now); break;
+    case DatagramKind::dtls: return secure.handle(directory, slot, bytes, now);
+    case DatagramKind::stun: drops_.add(DropReason::stunUnsupported); break;
+    case DatagramKind::unknown: drops_.add(DropReason::protocolUnknown); break;
   }
-  drops_.add(DropReason::protocolUnknown);
+  return false;
 }
 
 }  // namespace p2pxbone

@@ -33,9 +33,10 @@ class UnderlayLoop {
  private:
   class UnderlaySink;
   void loop();
-  void dispatchRun(const DatagramSlot& slot, const Directory& directory, Forwarder& forwarder, SecureReader& secure,
+  // True if a peer has sent it for certain.
+  bool dispatchRun(const DatagramSlot& slot, const Directory& directory, Forwarder& forwarder, SecureReader& secure,
                    Millis now);
-  void dispatch(const Endpoint& from, std::span<uint8_t> bytes, const Directory& directory, Forwarder& forwarder,
+  bool dispatch(const DatagramSlot& slot, std::span<uint8_t> bytes, const Directory& directory, Forwarder& forwarder,
                 SecureReader& secure, Millis now);
   void countOverflows(const UnderlaySocket& underlay);
 

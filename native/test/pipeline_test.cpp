@@ -313,7 +313,7 @@ TEST_CASE("pipeline: a TAP that vanishes is one event, and the others go on") {
 TEST_CASE("pipeline: strangers are counted and never answered") {
   Chain chain;
   MemoryPlatform platform{chain.network};
-  UnderlayOutcome outcome = platform.openUnderlay(endpointOf(66, 0));
+  UnderlayOutcome outcome = platform.openUnderlay(endpointOf(66, 0), 1);
   UnderlaySocket& stranger = *std::get<std::unique_ptr<UnderlaySocket>>(outcome);
   const Bytes expired = vxlan(kVni, ethernet(udp(300, 999, 0, 1), macOf(1), macOf(2)));
   const Bytes otherNetwork = vxlan(kVni + 1, ethernet(udp(300, 100), macOf(1), macOf(2)));

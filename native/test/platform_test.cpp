@@ -16,6 +16,7 @@
 
 #include "os/memory_platform.h"
 #include "os/reply_sources.h"
+#include "os/thread.h"
 #include "test/packet_builder.h"
 #include "test/scoped_namespace.h"
 
@@ -146,7 +147,8 @@ TapRig openLinuxTap() {
   return rig;
 }
 
-std::vector<std::pair<Endpoint, Bytes>> receiveAll(UnderlaySocket& socket, size_t wanted) {
+// `ofPeers`: they have proven to be.
+std::vector<std::pair<Endpoint, Bytes>> receiveAll(UnderlaySocket& socket, size_t wanted, bool ofPeers = true) {
   std::vector<std::pair<Endpoint, Bytes>> received;
   std::vector<Bytes> memory(4, Bytes(kDatagramBytesMax));
   std::vector<DatagramSlot> slots(4);
@@ -155,6 +157,7 @@ std::vector<std::pair<Endpoint, Bytes>> receiveAll(UnderlaySocket& socket, size_
     const size_t count = socket.receive(slots);
     for (size_t i = 0; i < count; ++i) {
       CHECK(!slots[i].truncated);
+      if (ofPeers && slots[i].to) socket.heard(slots[i].from, *slots[i].to, monotonicNow());
       slots[i].run.forEach([&](std::span<const uint8_t> bytes) {
         received.emplace_back(slots[i].from, Bytes{bytes.begin(), bytes.end()});
       });
@@ -175,7 +178,7 @@ Endpoint loopback(bool v6Address, uint16_t port = 0) {
 }
 
 std::unique_ptr<UnderlaySocket> openSocket(Platform& platform, const Endpoint& local) {
-  UnderlayOutcome outcome = platform.openUnderlay(local);
+  UnderlayOutcome outcome = platform.openUnderlay(local, 1);
   REQUIRE(std::holds_alternative<std::unique_ptr<UnderlaySocket>>(outcome));
   return std::move(std::get<std::unique_ptr<UnderlaySocket>>(outcome));
 }
@@ -227,6 +230,13 @@ void replySourceSuite(const Endpoint& wildcard, bool v6Address) {
   const auto peer = openSocket(platform, numbered(v6Address, 1, 0));
   const uint16_t port = server->local().port;
   CHECK(sourceSeen(*server, *peer) == numbered(v6Address, 1, port));
+  // Anyone can write his sender's address upon a datagram. An answer may be asked to leave from there nevertheless.
+  const Endpoint second = numbered(v6Address, 2, port);
+  REQUIRE(sendThree(*peer, second) == 0);
+  REQUIRE(receiveAll(*server, 1, false).size() == 1);
+  CHECK(sourceSeen(*server, *peer) == numbered(v6Address, 1, port));
+  REQUIRE(sendOne(*server, peer->local(), Bytes{1}, second.ip) == 0);
+  CHECK(receiveAll(*peer, 1)[0].first == second);
   for (const uint8_t last : {uint8_t{2}, uint8_t{1}, uint8_t{2}}) {
     const Endpoint reached = numbered(v6Address, last, port);
     REQUIRE(sendThree(*peer, reached) == 0);
@@ -306,7 +316,7 @@ void underlaySuite(Platform& platform, bool v6Address) {
     stopper.join();
   }
   SUBCASE("a port can be taken once") {
-    UnderlayOutcome outcome = platform.openUnderlay(a->local());
+    UnderlayOutcome outcome = platform.openUnderlay(a->local(), 1);
     REQUIRE(std::holds_alternative<int>(outcome));
     CHECK(std::get<int>(outcome) == EADDRINUSE);
   }
@@ -357,7 +367,7 @@ TEST_CASE("underlay suite: Linux, IPv4") {
 
 TEST_CASE("underlay suite: Linux, IPv6") {
   LinuxPlatform platform;
-  if (std::holds_alternative<int>(platform.openUnderlay(loopback(true)))) return;  // a machine without IPv6
+  if (std::holds_alternative<int>(platform.openUnderlay(loopback(true), 1))) return;  // a machine without IPv6
   underlaySuite(platform, true);
 }
 

@@ -21,7 +21,7 @@ Endpoint peerOf(uint32_t number) {
 }  // namespace
 
 TEST_CASE("reply sources: the last address at which a peer was heard, until it has long been silent") {
-  ReplySources sources;
+  ReplySources sources{1};
   Endpoint otherPort = peerOf(1);
   otherPort.port = 4001;
   CHECK(!sources.find(peerOf(1), 1000));
@@ -40,7 +40,7 @@ TEST_CASE("reply sources: the last address at which a peer was heard, until it h
 }
 
 TEST_CASE("reply sources: an address that is gone is forgotten, a newer one is not") {
-  ReplySources sources;
+  ReplySources sources{1};
   sources.heard(peerOf(1), v4(192, 0, 2, 1), 1000);
   sources.forget(peerOf(2), v4(192, 0, 2, 1));
   sources.forget(peerOf(1), v4(192, 0, 2, 9));
@@ -52,7 +52,7 @@ TEST_CASE("reply sources: an address that is gone is forgotten, a newer one is n
 }
 
 TEST_CASE("reply sources: the table is bounded, and the most recent peers are in it") {
-  ReplySources sources;
+  ReplySources sources{1};
   constexpr uint32_t kMany = ReplySources::kPeersMax * 4;
   for (uint32_t i = 0; i < kMany; ++i) sources.heard(peerOf(i), v4(192, 0, 2, 1), 1000 + i);
   const auto known = [&](uint32_t begin, uint32_t end) {
@@ -65,8 +65,22 @@ TEST_CASE("reply sources: the table is bounded, and the most recent peers are in
   CHECK(sources.find(peerOf(kMany - 1), 1000 + kMany));
 }
 
+TEST_CASE("reply sources: endpoints that meet under one key are scattered under another") {
+  constexpr uint64_t kPlaces = 2048;
+  const auto placeOf = [](uint32_t number, uint64_t key) { return keyedHash(peerOf(number), key) % kPlaces; };
+  std::vector<uint32_t> together;
+  for (uint32_t i = 1; i < 200'000; ++i) {
+    if (placeOf(i, 1) == placeOf(0, 1)) together.push_back(i);
+  }
+  CHECK(together.size() > 50);
+  CHECK(together.size() < 150);
+  size_t still = 0;
+  for (const uint32_t i : together) still += placeOf(i, 2) == placeOf(0, 2) ? 1 : 0;
+  CHECK(still <= 3);
+}
+
 TEST_CASE("reply sources: readers in other threads see whole notes") {
-  ReplySources sources;
+  ReplySources sources{1};
   std::atomic<bool> stop{false};
   std::atomic<uint64_t> torn{0};
   std::atomic<uint64_t> found{0};
