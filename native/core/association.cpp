@@ -103,7 +103,7 @@ std::shared_ptr<const ChannelDirectory> AssociationMachine::takeDirectory() {
   std::vector<ChannelDirectory::Entry> entries;
   for (const auto& [peer, slot] : impl_->peers) {
     Association& association = *slot.current;
-    if (!association.up() && association.role == Role::server) continue;
+    if (!AssociationMachine::Impl::inDirectory(association)) continue;
     association.listed = association.up();
     entries.push_back({peer, association.up() ? association.channel : nullptr});
   }

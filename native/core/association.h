@@ -18,6 +18,7 @@
 
 #include "core/cipher.h"
 #include "core/endpoint.h"
+#include "core/handshake_budget.h"
 
 namespace p2pxbone {
 
@@ -49,17 +50,14 @@ struct AssociationSettings {
   Millis handshakeTimeout = 5000;
   // Associations, half-open ones included; a further one is refused and counted.
   size_t associationsMax = 4096;
-  // Unfinished handshakes that we began, and those that others began, so that strangers cannot keep us from our peers;
-  // and of the latter, those from one host: an IPv4 address or an IPv6 /64.
-  size_t handshakesOutMax = 256;
-  size_t handshakesInMax = 256;
-  size_t handshakesPerHostMax = 16;
-  // ClientHellos that one host may have answered, and handshakes that it may begin with us. Generous: a NAT, or a test
-  // bed, has many daemons behind one address, which all start when the power comes back.
-  int64_t hostAnswersPerSecond = 64;
-  int64_t hostAnswersBurst = 512;
-  int64_t hostHandshakesPerSecond = 16;
-  int64_t hostHandshakesBurst = 128;
+  // See core/handshake_budget.h.
+  size_t handshakesOutMax = kHandshakesOutMax;
+  size_t handshakesInMax = kHandshakesInMax;
+  size_t handshakesPerHostMax = kHandshakesOfHostMax;
+  int64_t hostAnswersPerSecond = kHostAnswersPerSecondMax;
+  int64_t hostAnswersBurst = kHostAnswersBurstMax;
+  int64_t hostHandshakesPerSecond = kHostHandshakesPerSecondMax;
+  int64_t hostHandshakesBurst = kHostHandshakesBurstMax;
   // Records that one key may protect. The limits of AES-GCM (RFC 9147 §4.5.3) and ChaCha20-Poly1305 lie far beyond for
   // records of our size; keys are changed at the half of this, and not used beyond it.
   uint64_t recordsMax = uint64_t{1} << 31;

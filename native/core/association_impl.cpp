@@ -66,7 +66,7 @@ Association* AssociationMachine::Impl::make(const Endpoint& peer, Role role) {
   PeerSlot& slot = peers[peer];
   (slot.current == nullptr ? slot.current : slot.pending) = &association;
   beginHandshake(association);
-  directoryChanged = true;
+  if (inDirectory(association)) directoryChanged = true;
   return &association;
 }
 
@@ -84,7 +84,6 @@ void AssociationMachine::Impl::restart(Association& association, std::unique_ptr
   association.refused = false;
   association.retransmitAfter = retransmitFirst;
   association.retransmitAt = now + retransmitFirst;
-  directoryChanged = true;
   flush(association);
   schedule(association, now);
 }
@@ -148,8 +147,8 @@ void AssociationMachine::Impl::remove(Association& association) {
   if (slot->second.pending == &association) slot->second.pending = nullptr;
   if (slot->second.current == &association) slot->second.current = std::exchange(slot->second.pending, nullptr);
   if (slot->second.current == nullptr) peers.erase(slot);
+  if (inDirectory(association)) directoryChanged = true;
   associations.erase(association.id);
-  directoryChanged = true;
 }
 
 // With nullptr those of every credential.
@@ -186,9 +185,11 @@ void AssociationMachine::Impl::handleHello(const Endpoint& from, std::span<const
   const bool weBegan = slot.current != nullptr && !slot.current->up() && slot.current->role == Role::client;
   // Both began: the larger random stays client. The peer compares the same two numbers.
   if (weBegan && slot.current->session->clientRandom() > hello->random) return;
+  // Whoever writes that peer's address on his datagrams does not keep it from changing keys.
+  const bool announced = slot.current != nullptr && slot.current->announced == hello->random;
   if (cookies.valid(from, hello->random, hello->cookie, now)) {
     accept(from, *hello, datagram, now);
-  } else if (!limiter.mayAnswer(from, now)) {
+  } else if (!announced && !limiter.mayAnswer(from, now)) {
     drops.handshakeLimited++;
   } else if (const auto cookie = cookies.make(from, hello->random, now)) {
     transmits.push_back({from, helloVerifyRequest(*hello, *cookie)});
@@ -224,6 +225,7 @@ void AssociationMachine::Impl::accept(const Endpoint& from, const ClientHello& h
     return;
   }
   if (association == nullptr) association = make(from, Role::server);
+  if (inDirectory(*association)) directoryChanged = true;
   association->role = Role::server;
   association->renews = renews;
   association->held = false;

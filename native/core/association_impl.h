@@ -126,6 +126,10 @@ struct AssociationMachine::Impl {
   [[nodiscard]] bool full(const Endpoint& peer, Role role) const;
   void beginHandshake(const Association& association);
   void finishHandshake(const Association& association);
+  // Whether the reader is to know of it: a handshake that others began is nothing to it, and must not cost it a new directory.
+  [[nodiscard]] static bool inDirectory(const Association& association) {
+    return association.up() || association.role == Role::client;
+  }
   Association* make(const Endpoint& peer, Role role);
   Association* add(const Endpoint& peer, Role role, std::unique_ptr<Session> session, Millis now);
   void restart(Association& association, std::unique_ptr<Session> session, Millis now);

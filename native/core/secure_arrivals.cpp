@@ -16,7 +16,7 @@ void SecureArrivals::handle(const ChannelDirectory& directory, const Endpoint& f
   for (size_t bytes = 0; !datagram.empty(); datagram = datagram.subspan(bytes)) {
     bytes = isDtls(datagram) ? recordBytes(datagram) : 0;
     if (bytes == 0) return sink.drop(DropReason::dtlsMalformed);
-    if (isOfHandshake(datagram)) return sink.handshake(from, datagram);
+    if (isOfHandshake(datagram)) return sink.handshake(from, entry != nullptr, datagram);
     if (channel == nullptr && entry != nullptr) {
       if (sink.early(from, datagram)) return;
       entry = sink.directory().find(from);

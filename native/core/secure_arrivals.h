@@ -24,8 +24,9 @@ class ArrivalSink {
   virtual void packet(const SecureChannel& channel, const Endpoint& from, std::span<uint8_t> packet) = 0;
   // A control message, keep-alive or alert; valid during the call.
   virtual void record(const ControlRecord& record, const Endpoint& from, std::span<const uint8_t> content) = 0;
-  // Handshake records, and all that follows them in the datagram.
-  virtual void handshake(const Endpoint& from, std::span<const uint8_t> datagram) = 0;
+  // Handshake records, and all that follows them in the datagram. `known`: there is an association with that endpoint, or a
+  // handshake that we began.
+  virtual void handshake(const Endpoint& from, bool known, std::span<const uint8_t> datagram) = 0;
   // A record from an endpoint with which we are shaking hands: it has overtaken the end, which the control side may be
   // digesting. True if that side has taken it, false if the channel is open by now and a look at the directory finds it.
   [[nodiscard]] virtual bool early(const Endpoint& from, std::span<const uint8_t> datagram) = 0;

@@ -161,7 +161,9 @@ class Run final : private ArrivalSink {
     hold(record.type == contentApplicationData && (record.association == 1 || record.association == 2));
     came(content, 0x80);
   }
-  void handshake(const Endpoint&, std::span<const uint8_t> datagram) override { hold(isDtls(datagram) && isOfHandshake(datagram)); }
+  void handshake(const Endpoint& from, bool known, std::span<const uint8_t> datagram) override {
+    hold(isDtls(datagram) && isOfHandshake(datagram) && known == (directory_->find(from) != nullptr));
+  }
   bool early(const Endpoint& from, std::span<const uint8_t> datagram) override {
     hold(from == endpoints_[2] && isDtls(datagram));
     return script_.byte() % 2 == 0;

@@ -23,28 +23,29 @@ ControlLoop::ControlLoop(const AssociationSettings& settings, const Surroundings
 
 ControlLoop::~ControlLoop() { stop(); }
 
-bool ControlLoop::push(std::deque<Arrival>& queue, size_t max, Arrival&& arrival) {
+bool ControlLoop::push(Waiting& queue, Arrival&& arrival) {
   const std::lock_guard lock{mutex_};
-  if (queue.size() >= max) return false;
-  queue.push_back(std::move(arrival));
+  if (queue.arrivals.size() >= queue.max) return false;
+  queue.arrivals.push_back(std::move(arrival));
   return true;
 }
 
-bool ControlLoop::offerHandshake(const Endpoint& from, const std::optional<HostAddress>& to,
+bool ControlLoop::offerHandshake(const Endpoint& from, bool known, const std::optional<HostAddress>& to,
                                  std::span<const uint8_t> datagram) {
-  return push(handshakes_, kHandshakesMax, {Arrival::Kind::handshake, from, {}, {datagram.begin(), datagram.end()}, to});
+  Waiting& queue = known ? peerHandshakes_ : strangerHandshakes_;
+  return push(queue, {Arrival::Kind::handshake, from, {}, {datagram.begin(), datagram.end()}, to});
 }
 
 bool ControlLoop::offerRecord(const ControlRecord& record, const Endpoint& from, std::span<const uint8_t> content) {
-  return push(records_, kRecordsMax, {Arrival::Kind::record, from, record, {content.begin(), content.end()}});
+  return push(records_, {Arrival::Kind::record, from, record, {content.begin(), content.end()}});
 }
 
 bool ControlLoop::offerMoved(AssociationId association, const Endpoint& to) {
-  return push(records_, kRecordsMax, {Arrival::Kind::moved, to, {association, 0, 0}, {}});
+  return push(records_, {Arrival::Kind::moved, to, {association, 0, 0}, {}});
 }
 
 bool ControlLoop::offerProven(AssociationId association) {
-  return push(records_, kRecordsMax, {Arrival::Kind::proven, {}, {association, 0, 0}, {}});
+  return push(records_, {Arrival::Kind::proven, {}, {association, 0, 0}, {}});
 }
 
 // The lock makes the reader's second look and the control thread's publication one after the other: a record is either
@@ -54,8 +55,8 @@ ControlLoop::Early ControlLoop::offerEarly(const Endpoint& from, const std::opti
   const std::lock_guard lock{mutex_};
   const ChannelDirectory::Entry* const entry = channels().find(from);
   if (entry == nullptr || entry->channel != nullptr) return Early::opened;
-  if (handshakes_.size() >= kHandshakesMax) return Early::full;
-  handshakes_.push_back({Arrival::Kind::early, from, {}, {datagram.begin(), datagram.end()}, to});
+  if (peerHandshakes_.arrivals.size() >= peerHandshakes_.max) return Early::full;
+  peerHandshakes_.arrivals.push_back({Arrival::Kind::early, from, {}, {datagram.begin(), datagram.end()}, to});
   earlyWaiting_++;
   return Early::queued;
 }
@@ -87,7 +88,7 @@ void ControlLoop::loop() {
       const std::lock_guard lock{mutex_};
       stopping = stopping_;
     }
-    const bool handledAll = handleArrivals();
+    const bool handledAll = handleArrivals({&records_, &peerHandshakes_, &strangerHandshakes_});
     const std::optional<Millis> deadline = machine_.deadline();
     const Millis now = monotonicNow();
     if (deadline && *deadline <= now) machine_.tick(now);
@@ -98,20 +99,20 @@ void ControlLoop::loop() {
   }
 }
 
-bool ControlLoop::handleArrivals() {
+bool ControlLoop::handleArrivals(std::initializer_list<Waiting*> queues) {
   std::vector<Arrival> turn;
   bool handledAll = true;
   {
     const std::lock_guard lock{mutex_};
-    // What peers say first, then what anyone may say.
-    for (auto* queue : {&records_, &handshakes_}) {
-      for (size_t i = 0; i < kDatagramsPerTurn && !queue->empty(); i++) {
-        if (queue->front().kind == Arrival::Kind::early) earlyWaiting_--;
-        turn.push_back(std::move(queue->front()));
-        queue->pop_front();
+    for (Waiting* const queue : queues) {
+      std::deque<Arrival>& arrivals = queue->arrivals;
+      for (size_t i = 0; i < queue->turnMax && !arrivals.empty(); i++) {
+        if (arrivals.front().kind == Arrival::Kind::early) earlyWaiting_--;
+        turn.push_back(std::move(arrivals.front()));
+        arrivals.pop_front();
       }
+      handledAll = handledAll && arrivals.empty();
     }
-    handledAll = records_.empty() && handshakes_.empty();
   }
   for (const Arrival& arrival : turn) handle(arrival);
   return handledAll;
@@ -140,7 +141,7 @@ void ControlLoop::publishChannels() {
   for (std::shared_ptr<const ChannelDirectory> next; (next = machine_.takeDirectory()) != nullptr;) {
     bool published = false;
     // By then the queue, as long as it may be, has been handled once: whoever fills it faster is no peer.
-    size_t roundsLeft = kHandshakesMax / kDatagramsPerTurn;
+    size_t roundsLeft = kPeerHandshakesWaitingMax / kPeerHandshakesTurnMax;
     while (!published) {
       {
         const std::lock_guard lock{mutex_};
@@ -150,7 +151,7 @@ void ControlLoop::publishChannels() {
           published = true;
         }
       }
-      if (!published) (void)handleArrivals();
+      if (!published) handleArrivals({&peerHandshakes_});
     }
     around_.epochs.retire(std::exchange(directory_, std::move(next)));
   }

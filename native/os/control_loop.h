@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <initializer_list>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -28,12 +29,6 @@ class ControlLoop {
     EventQueue& events;
     uint64_t seed;
   };
-  // Waiting for the thread; more are dropped. Anyone can fill the first, only peers the second.
-  static constexpr size_t kHandshakesMax = 1024;
-  static constexpr size_t kRecordsMax = 4096;
-  // Handled before commands and timers get their turn again: a handshake message may cost a millisecond.
-  static constexpr size_t kDatagramsPerTurn = 16;
-
   // Throws std::system_error if the system has no thread or descriptor left.
   ControlLoop(const AssociationSettings& settings, const Surroundings& around);
   ~ControlLoop();
@@ -42,7 +37,7 @@ class ControlLoop {
 
   // Underlay's reader. All are false if the queue is full. wake() at the batch's end. See ArrivalSink for what they are.
   // `to`: see DatagramSlot.
-  [[nodiscard]] bool offerHandshake(const Endpoint& from, const std::optional<HostAddress>& to,
+  [[nodiscard]] bool offerHandshake(const Endpoint& from, bool known, const std::optional<HostAddress>& to,
                                     std::span<const uint8_t> datagram);
   [[nodiscard]] bool offerRecord(const ControlRecord& record, const Endpoint& from, std::span<const uint8_t> content);
   [[nodiscard]] bool offerMoved(AssociationId association, const Endpoint& to);
@@ -70,6 +65,12 @@ class ControlLoop {
     std::vector<uint8_t> bytes;
     std::optional<HostAddress> to = std::nullopt;
   };
+  // A queue of core/handshake_budget.h.
+  struct Waiting {
+    const size_t max;
+    const size_t turnMax;
+    std::deque<Arrival> arrivals{};
+  };
   struct Command {
     const std::function<void(AssociationMachine&, Millis)>* run;
     bool done = false;
@@ -78,9 +79,9 @@ class ControlLoop {
   void loop();
   void sleep();
   void runCommands();
-  [[nodiscard]] bool push(std::deque<Arrival>& queue, size_t max, Arrival&& arrival);
-  // False if more are waiting.
-  [[nodiscard]] bool handleArrivals();
+  [[nodiscard]] bool push(Waiting& queue, Arrival&& arrival);
+  // A turn of these queues, in this order. False if more are waiting.
+  bool handleArrivals(std::initializer_list<Waiting*> queues);
   void handle(const Arrival& arrival);
   // What the machine asks for.
   void carryOut();
@@ -102,9 +103,10 @@ class ControlLoop {
 
   std::mutex mutex_;  // guards all below
   std::condition_variable commandDone_;
-  std::deque<Arrival> handshakes_;
-  std::deque<Arrival> records_;
-  size_t earlyWaiting_ = 0;  // among handshakes_
+  Waiting records_{kRecordsWaitingMax, kRecordsTurnMax};
+  Waiting peerHandshakes_{kPeerHandshakesWaitingMax, kPeerHandshakesTurnMax};
+  Waiting strangerHandshakes_{kStrangerHandshakesWaitingMax, kStrangerHandshakesTurnMax};
+  size_t earlyWaiting_ = 0;  // among peerHandshakes_
   std::vector<Command*> commands_;
   bool stopping_ = false;
 

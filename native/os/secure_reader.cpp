@@ -31,8 +31,8 @@ void SecureReader::record(const ControlRecord& record, const Endpoint& from, std
   note(control_.offerRecord(record, from, content));
 }
 
-void SecureReader::handshake(const Endpoint& from, std::span<const uint8_t> datagram) {
-  note(control_.offerHandshake(from, slot_->to, datagram));
+void SecureReader::handshake(const Endpoint& from, bool known, std::span<const uint8_t> datagram) {
+  note(control_.offerHandshake(from, known, slot_->to, datagram));
 }
 
 bool SecureReader::early(const Endpoint& from, std::span<const uint8_t> datagram) {

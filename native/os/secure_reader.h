@@ -21,7 +21,7 @@ class SecureReader final : private ArrivalSink {
  private:
   void packet(const SecureChannel& channel, const Endpoint& from, std::span<uint8_t> packet) override;
   void record(const ControlRecord& record, const Endpoint& from, std::span<const uint8_t> content) override;
-  void handshake(const Endpoint& from, std::span<const uint8_t> datagram) override;
+  void handshake(const Endpoint& from, bool known, std::span<const uint8_t> datagram) override;
   bool early(const Endpoint& from, std::span<const uint8_t> datagram) override;
   const ChannelDirectory& directory() override { return control_.channels(); }
   void moved(AssociationId association, const Endpoint& to) override;

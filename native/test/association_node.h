@@ -60,7 +60,9 @@ class AssociationNode final : private ArrivalSink {
   void record(const ControlRecord& record, const Endpoint&, std::span<const uint8_t> content) override {
     machine.handleRecord(record, content, now_);
   }
-  void handshake(const Endpoint& from, std::span<const uint8_t> datagram) override { machine.handleDatagram(from, datagram, now_); }
+  void handshake(const Endpoint& from, bool, std::span<const uint8_t> datagram) override {
+    machine.handleDatagram(from, datagram, now_);
+  }
   bool early(const Endpoint& from, std::span<const uint8_t> datagram) override {
     machine.handleDatagram(from, datagram, now_);
     return true;

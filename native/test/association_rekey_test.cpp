@@ -174,6 +174,25 @@ TEST_CASE("rekey: unencrypted alerts do not keep keys from being changed") {
   CHECK(downs(world, a).empty());
 }
 
+TEST_CASE("rekey: who writes a peer's address upon handshakes does not keep it from changing keys") {
+  World world = shortLivedPair(41);
+  REQUIRE(world.machine(a).associate(b, vi, world.now));
+  world.run(1000);
+  AssociationMachine forger({});
+  equip(forger);
+  REQUIRE(forger.associate(b, vi, world.now));
+  const auto hello = forger.pollTransmit()->datagram;
+  Endpoint sameHost = a;
+  sameHost.port = 9;
+  for (Millis at = 0; at < rekeyEvery; at += 10) {
+    for (int i = 0; i < 5; i++) world.inject(sameHost, b, hello, at);
+  }
+  world.run(rekeyEvery);
+  CHECK(world.machine(b).drops().handshakeLimited > 5000);
+  CHECK(stateOf(world, a).rekeys == 1);
+  CHECK(stateOf(world, b).rekeys == 1);
+}
+
 TEST_CASE("rekey: keys that cannot be changed are not used for longer than they may, and then nothing is sent") {
   AssociationSettings settings;
   settings.keyLifeMax = 60'000;

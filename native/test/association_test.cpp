@@ -349,6 +349,23 @@ TEST_CASE("strangers' handshakes do not keep us from beginning ours, nor ours ot
   CHECK(strangers.knock(ipv4(64)));
 }
 
+TEST_CASE("strangers' handshakes do not make the reader a new directory") {
+  World world = pair(58);
+  join(world);
+  AssociationMachine& machine = world.machine(b);
+  CHECK(machine.takeDirectory() == nullptr);
+  Strangers strangers(world);
+  for (uint8_t host = 60; host < 63; host++) CHECK(strangers.knock(ipv4(host)));
+  CHECK(machine.takeDirectory() == nullptr);
+  // Nor does their end.
+  machine.tick(world.now + 6000);
+  CHECK(machine.states(world.now).size() <= 1);
+  REQUIRE(machine.associate(ipv4(70), vi, world.now));
+  const auto directory = machine.takeDirectory();
+  REQUIRE(directory != nullptr);
+  CHECK(directory->find(ipv4(70)) != nullptr);
+}
+
 TEST_CASE("a handshake that changes sides stays in the budget in which it began") {
   AssociationSettings few;
   few.handshakesInMax = 1;
