@@ -164,7 +164,7 @@ export type AssociationDownReason =
    * name, the handshake is given 2 s more to succeed nevertheless.
    */
   | 'handshake-refused'
-  /** A newer association with the same endpoint took its place. */
+  /** A newer one with the same endpoint took its place, or there were too many with the same certificate's key. */
   | 'replaced'
   /** The peer's certificate ran out, or the keys did and could not be changed. */
   | 'expired';

@@ -50,6 +50,9 @@ struct AssociationSettings {
   Millis handshakeTimeout = 5000;
   // Associations, half-open ones included; a further one is refused and counted.
   size_t associationsMax = 4096;
+  // Of those that are up, with one peer as its certificate's key tells it; with a further one, the one that has been silent
+  // for longest ends, as replaced. A peer has one, and for a while some more when it has moved or started anew.
+  size_t associationsPerPeerMax = 8;
   // See core/handshake_budget.h.
   size_t handshakesOutMax = kHandshakesOutMax;
   size_t handshakesInMax = kHandshakesInMax;

@@ -112,7 +112,22 @@ Association& AssociationMachine::Impl::establish(Association& association, Milli
   directoryChanged = true;
   tellMtu(association);
   keepAlive(association, now);
+  endSurplus(association, now);
   return association;
+}
+
+void AssociationMachine::Impl::endSurplus(const Association& established, Millis now) {
+  const auto heardAt = [](const Association& each) {
+    return std::max(each.liveness->receivedAt(), each.channel->heardAt());
+  };
+  size_t others = 0;
+  Association* quietest = nullptr;
+  for (const auto& [id, each] : associations) {
+    if (each.get() == &established || !each->up() || each->peerPublicKey != established.peerPublicKey) continue;
+    others++;
+    if (quietest == nullptr || heardAt(*each) < heardAt(*quietest)) quietest = each.get();
+  }
+  if (others >= settings.associationsPerPeerMax) end(*quietest, DownReason::replaced, now);
 }
 
 void AssociationMachine::Impl::end(Association& association, DownReason reason, Millis now) {

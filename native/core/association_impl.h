@@ -135,6 +135,8 @@ struct AssociationMachine::Impl {
   void restart(Association& association, std::unique_ptr<Session> session, Millis now);
   // The handshake is done. Gives the association that now has its keys.
   Association& establish(Association& association, Millis now);
+  // A member has so much of the table and no more, however often it shakes hands.
+  void endSurplus(const Association& established, Millis now);
   void receiveEarly(Association& association, Millis now);
   void end(Association& association, DownReason reason, Millis now);
   void remove(Association& association);

@@ -24,6 +24,7 @@ class Liveness {
 
   // An authenticated record arrived.
   void received(Millis at) { receivedAt_ = std::max(receivedAt_, at); }
+  [[nodiscard]] Millis receivedAt() const { return receivedAt_; }
   [[nodiscard]] bool silent(Millis now) const { return now >= receivedAt_ + silence_; }
   [[nodiscard]] bool askDue(Millis now) const { return now >= askAt(); }
   [[nodiscard]] Millis deadline() const { return std::min(receivedAt_ + silence_, askAt()); }

@@ -94,6 +94,7 @@ class Run {
   static AssociationSettings settings() {
     AssociationSettings settings;
     settings.associationsMax = 3;
+    settings.associationsPerPeerMax = 2;
     settings.handshakesInMax = 2;
     settings.handshakesOutMax = 2;
     settings.seed = 1;

@@ -115,6 +115,7 @@ TEST_CASE("roaming: an endpoint with an association of its own is not taken over
 TEST_CASE("roaming: the one who moved is found among many") {
   World world(65);
   AssociationSettings settings;
+  settings.associationsPerPeerMax = 200;  // all of them have one certificate
   settings.keepAlive = 5000;
   settings.silence = 20'000;
   addEquipped(world, b, settings);

@@ -296,6 +296,42 @@ class Strangers {
   World& world_;
 };
 
+TEST_CASE("one member cannot fill the table, and what it has too much of is what has been silent for longest") {
+  World world(59);
+  AssociationSettings settings;
+  settings.associationsMax = 40;
+  settings.associationsPerPeerMax = 4;
+  settings.silence = 60'000;
+  addEquipped(world, b, settings);
+  const PemIdentity other = authority().issue("other");
+  REQUIRE_FALSE(world.add(a, settings).setCredential(credentialOf(vi, other.certificate, other.privateKey, authority().pem())));
+  REQUIRE(world.machine(a).associate(b, vi, world.now));
+  world.run(1000);
+  const AssociationId quietest = world.machine(b).states(world.now)[0].association;
+  // The first of the greedy one's goes on talking, the others fall silent.
+  const auto greedy = [](uint16_t number) { return ipv4(9, static_cast<uint16_t>(100 + number)); };
+  world.tap = [&](const Endpoint& from, Transmit& transmit) {
+    return from != a && (from.port <= 100 || from == b || isOfHandshake(transmit.datagram));
+  };
+  for (uint16_t i = 0; i < 60; i++) {
+    addEquipped(world, greedy(i), settings);
+    REQUIRE(world.machine(greedy(i)).associate(b, vi, world.now));
+    world.run(300);
+  }
+  CHECK(world.machine(b).drops().tableFull == 0);
+  const auto states = world.machine(b).states(world.now);
+  CHECK(states.size() == 5);
+  const auto has = [&](const Endpoint& peer) {
+    return std::any_of(states.begin(), states.end(), [&](const auto& state) { return state.peer == peer; });
+  };
+  CHECK(has(greedy(0)));
+  for (uint16_t i = 1; i < 57; i++) CHECK_FALSE(has(greedy(i)));
+  for (uint16_t i = 57; i < 60; i++) CHECK(has(greedy(i)));
+  // Another member, who has been silent for longer than any of them, is not touched.
+  CHECK(std::any_of(states.begin(), states.end(), [&](const auto& state) { return state.association == quietest; }));
+  CHECK(downs(world, b) == std::vector<DownReason>(56, DownReason::replaced));
+}
+
 TEST_CASE("one host cannot have all handshakes, whatever its ports") {
   World world = pair(55);
   Strangers strangers(world);
@@ -391,6 +427,7 @@ TEST_CASE("a thousand associations on one machine") {
   World world(53);
   AssociationSettings settings;
   settings.handshakesInMax = 2000;
+  settings.associationsPerPeerMax = 2000;  // all of them have one certificate
   settings.keepAlive = 2000;
   settings.silence = 8000;
   addEquipped(world, b, settings);
