@@ -24,8 +24,8 @@ using AeadNonce = std::span<const uint8_t, aeadNonceBytes>;
 using AeadTag = std::span<uint8_t, aeadTagBytes>;
 using AeadExpectedTag = std::span<const uint8_t, aeadTagBytes>;
 
-// One key. Any number of threads may use it at the same time. No call allocates once a thread has used the cipher in that
-// direction. Input and output are of the same length and either the same memory or disjoint.
+// One key. Any number of threads may use it at the same time. No call allocates once a thread has used the key in that
+// direction. Nothing of the key is left in memory when it goes; by then no thread may be using it. Input and output are of the same length and either the same memory or disjoint.
 class Aead {
  public:
   virtual ~Aead() = default;

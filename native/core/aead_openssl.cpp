@@ -1,11 +1,13 @@
-// OpenSSL's contexts may not be shared between threads, and making one for each record would allocate. So every thread
-// keeps a few of each kind and remembers whose key each holds.
+// OpenSSL's contexts may not be shared between threads, and making one for each record would allocate. So a key has one for
+// every thread and direction that has used it, and they go with the key: nothing of it stays behind with threads, which may
+// not work again for long.
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include <algorithm>
 #include <atomic>
 #include <stdexcept>
+#include <utility>
 
 #include "core/aead.h"
 #include "core/credential_handle.h"
@@ -13,9 +15,8 @@
 namespace p2pxbone {
 namespace {
 
-// More associations than this that are busy at the same time share contexts and set their keys anew now and then.
-constexpr size_t contextsPerKind = 64;
-constexpr size_t ciphers = 3;
+// Keys whose contexts a thread finds at once; with more that are busy at the same time it looks for some now and then.
+constexpr size_t rememberedKeys = 64;
 
 using CipherPtr = std::unique_ptr<EVP_CIPHER, OpensslDelete<EVP_CIPHER_free>>;
 using CipherContextPtr = std::unique_ptr<EVP_CIPHER_CTX, OpensslDelete<EVP_CIPHER_CTX_free>>;
@@ -33,19 +34,34 @@ const EVP_CIPHER* fetched(Cipher cipher) {
   return chacha20.get();
 }
 
+// Of keys and of threads; never 0, and none is given twice.
+uint64_t nextSerial() {
+  static std::atomic<uint64_t> last{0};
+  return last.fetch_add(1) + 1;
+}
+
+// One thread's, for one direction of one key.
 struct Context {
+  uint64_t thread;
+  bool sealing;
   CipherContextPtr handle;
-  uint64_t serial = 0;  // of the key it holds; 0: none
+  const Context* next;
 };
 
-struct ThreadContexts {
-  // By cipher, and by direction: sealing, opening.
-  std::array<std::array<std::array<Context, contextsPerKind>, 2>, ciphers> of;
+struct Remembered {
+  uint64_t key = 0;
+  EVP_CIPHER_CTX* handle = nullptr;  // gone with the key, whose serial number then comes no more
 };
 
-ThreadContexts& threadContexts() {
-  thread_local const std::unique_ptr<ThreadContexts> contexts = std::make_unique<ThreadContexts>();
-  return *contexts;
+struct ThreadMemory {
+  const uint64_t thread = nextSerial();
+  // By direction: sealing, opening.
+  std::array<std::array<Remembered, rememberedKeys>, 2> of;
+};
+
+ThreadMemory& threadMemory() {
+  thread_local const std::unique_ptr<ThreadMemory> memory = std::make_unique<ThreadMemory>();
+  return *memory;
 }
 
 class OpensslAead final : public Aead {
@@ -54,7 +70,11 @@ class OpensslAead final : public Aead {
     std::copy_n(key.begin(), aeadKeyBytes(cipher), key_.begin());
     if (fetched(cipher) == nullptr) throw std::runtime_error("OpenSSL lacks a cipher of DTLS 1.2.");
   }
-  ~OpensslAead() override { OPENSSL_cleanse(key_.data(), key_.size()); }
+  // OpenSSL wipes a context that is freed.
+  ~OpensslAead() override {
+    for (const Context* each = contexts_.load(); each != nullptr;) delete std::exchange(each, each->next);
+    OPENSSL_cleanse(key_.data(), key_.size());
+  }
   OpensslAead(const OpensslAead&) = delete;
   OpensslAead& operator=(const OpensslAead&) = delete;
 
@@ -79,38 +99,44 @@ class OpensslAead final : public Aead {
   }
 
  private:
-  static uint64_t nextSerial() {
-    static std::atomic<uint64_t> last{0};
-    return last.fetch_add(1) + 1;
-  }
-
   static bool update(EVP_CIPHER_CTX* context, uint8_t* out, std::span<const uint8_t> in) {
     int length = 0;
     return in.empty() || EVP_CipherUpdate(context, out, &length, in.data(), static_cast<int>(in.size())) == 1;
   }
 
   EVP_CIPHER_CTX* begin(AeadNonce nonce, bool sealing) const {
-    auto& ofKind = threadContexts().of[static_cast<size_t>(cipher_)][sealing ? 0 : 1];
-    Context& context = ofKind[serial_ % contextsPerKind];
-    const EVP_CIPHER* cipher = nullptr;
-    const uint8_t* key = nullptr;
-    if (!context.handle) {
-      context.handle.reset(EVP_CIPHER_CTX_new());
-      cipher = fetched(cipher_);
+    ThreadMemory& memory = threadMemory();
+    Remembered& remembered = memory.of[sealing ? 0 : 1][serial_ % rememberedKeys];
+    if (remembered.key != serial_) {
+      EVP_CIPHER_CTX* const handle = contextOf(memory.thread, sealing);
+      if (handle == nullptr) return nullptr;
+      remembered = {serial_, handle};
     }
-    if (context.serial != serial_) key = key_.data();
-    context.serial = 0;
-    if (!context.handle || EVP_CipherInit_ex(context.handle.get(), cipher, nullptr, key, nonce.data(), sealing ? 1 : 0) != 1) {
-      context.handle.reset();
+    const bool ready = EVP_CipherInit_ex(remembered.handle, nullptr, nullptr, nullptr, nonce.data(), sealing ? 1 : 0) == 1;
+    return ready ? remembered.handle : nullptr;
+  }
+
+  // Only the thread itself adds one of its own, so that looking and adding need not be one step. Null if OpenSSL is out of
+  // memory.
+  EVP_CIPHER_CTX* contextOf(uint64_t thread, bool sealing) const {
+    const Context* const first = contexts_.load(std::memory_order_acquire);
+    for (const Context* each = first; each != nullptr; each = each->next) {
+      if (each->thread == thread && each->sealing == sealing) return each->handle.get();
+    }
+    CipherContextPtr handle(EVP_CIPHER_CTX_new());
+    if (!handle || EVP_CipherInit_ex(handle.get(), fetched(cipher_), nullptr, key_.data(), nullptr, sealing ? 1 : 0) != 1) {
       return nullptr;
     }
-    context.serial = serial_;
-    return context.handle.get();
+    auto* const added = new Context{thread, sealing, std::move(handle), first};
+    while (!contexts_.compare_exchange_weak(added->next, added, std::memory_order_acq_rel)) {
+    }
+    return added->handle.get();
   }
 
   const Cipher cipher_;
   const uint64_t serial_;
   std::array<uint8_t, aeadKeyBytesMax> key_{};
+  mutable std::atomic<const Context*> contexts_{nullptr};
 };
 
 }  // namespace

@@ -2,8 +2,15 @@
 
 #include <doctest/doctest.h>
 
+#include <openssl/crypto.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
+#include <fstream>
+#include <future>
 #include <random>
 #include <string>
 #include <thread>
@@ -148,6 +155,79 @@ TEST_CASE("aead: more keys than a thread keeps contexts for, from several thread
   }
   for (auto& thread : threads) thread.join();
   CHECK(wrong.load() == 0);
+}
+
+// How often bytes stand in this process's writable memory. They are given inverted, so as not to be found here.
+size_t copiesInMemory(std::span<const uint8_t> inverted) {
+  constexpr size_t windowBytes = size_t{1} << 20;
+  // Larger ones are the sanitizers' own.
+  constexpr size_t mappingBytesMax = size_t{256} << 20;
+  auto* const window = static_cast<uint8_t*>(
+      ::mmap(nullptr, windowBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  REQUIRE(window != MAP_FAILED);
+  size_t found = 0;
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    uintptr_t at = 0;
+    uintptr_t end = 0;
+    std::array<char, 5> access{};
+    REQUIRE(std::sscanf(line.c_str(), "%lx-%lx %4s", &at, &end, access.data()) == 3);
+    const auto own = reinterpret_cast<uintptr_t>(window);
+    if (access[1] != 'w' || end - at > mappingBytesMax || (own >= at && own < end)) continue;
+    // Windows overlap, so that nothing is missed between two.
+    for (; at + inverted.size() <= end; at += windowBytes - inverted.size()) {
+      const iovec local{window, windowBytes};
+      const iovec remote{reinterpret_cast<void*>(at), std::min<size_t>(windowBytes, end - at)};
+      const ssize_t bytes = ::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0);
+      if (bytes <= 0) break;
+      const std::span<const uint8_t> content(window, static_cast<size_t>(bytes));
+      const auto isKey = [](uint8_t here, uint8_t there) { return here == static_cast<uint8_t>(~there); };
+      for (auto next = content.begin();;) {
+        next = std::search(next, content.end(), inverted.begin(), inverted.end(), isKey);
+        if (next == content.end()) break;
+        found++;
+        ++next;
+      }
+    }
+  }
+  ::munmap(window, windowBytes);
+  return found;
+}
+
+TEST_CASE("aead: nothing of a key is left in memory when it goes, also of threads that have used it and sleep") {
+  for (const Cipher cipher : ciphers) {
+    CAPTURE(static_cast<int>(cipher));
+    std::mt19937 random(static_cast<uint32_t>(cipher) + 7);
+    Bytes key(aeadKeyBytes(cipher));
+    for (auto& byte : key) byte = static_cast<uint8_t>(random());
+    // The first words are those that ciphers keep as they are.
+    Bytes inverted(key.begin(), key.begin() + 16);
+    for (auto& byte : inverted) byte = static_cast<uint8_t>(~byte);
+    auto aead = makeOpensslAead(cipher, key);
+    OPENSSL_cleanse(key.data(), key.size());
+    std::array<std::promise<void>, 2> used;
+    std::promise<void> end;
+    const std::shared_future<void> over = end.get_future().share();
+    std::vector<std::thread> threads;
+    for (auto& each : used) {
+      threads.emplace_back([&, over] {
+        const Bytes nonce(aeadNonceBytes);
+        Bytes text(100);
+        std::array<uint8_t, aeadTagBytes> tag;
+        const auto nonceBytes = std::span<const uint8_t>(nonce).first<aeadNonceBytes>();
+        CHECK(aead->seal(nonceBytes, {}, text, text.data(), tag));
+        CHECK(aead->open(nonceBytes, {}, text, text.data(), tag));
+        each.set_value();
+        over.wait();
+      });
+    }
+    for (auto& each : used) each.get_future().wait();
+    CHECK(copiesInMemory(inverted) >= 1 + 2 * 2);
+    aead.reset();
+    CHECK(copiesInMemory(inverted) == 0);
+    end.set_value();
+    for (std::thread& thread : threads) thread.join();
+  }
 }
 
 }  // namespace
