@@ -169,7 +169,10 @@ export type AssociationDownReason =
   /** The peer's certificate ran out, or the keys did and could not be changed. */
   | 'expired';
 
-/** Inner IP packets, and their bytes without the Ethernet header. */
+/**
+ * Inner IP packets, and their bytes without the Ethernet header. Out are those that have left; what was dropped instead,
+ * for want of keys or because the base network refused it, is counted under its reason alone.
+ */
 export type TunnelCounters = {
   readonly tunnel: TunnelHandle;
   readonly packetsOut: bigint;

@@ -13,6 +13,8 @@ namespace p2pxbone {
 class Counter {
  public:
   void add(uint64_t amount = 1) { value_.store(get() + amount, std::memory_order_relaxed); }
+  // Of what has been added.
+  void takeBack(uint64_t amount) { value_.store(get() - amount, std::memory_order_relaxed); }
   [[nodiscard]] uint64_t get() const { return value_.load(std::memory_order_relaxed); }
 
  private:

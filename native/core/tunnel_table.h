@@ -18,10 +18,11 @@ namespace p2pxbone {
 inline constexpr size_t kTunnelsPerNodeMax = 4096;
 
 // Which thread does the work: each has its own counters and limits, so none is shared between writers.
-enum class Lane : uint8_t { underlay, tap, control, writer, shaper };
-inline constexpr size_t kLanes = 5;
+enum class Lane : uint8_t { underlay, tap, writer, shaper };
+inline constexpr size_t kLanes = 4;
 
-// Inner IP packets, and their bytes without the Ethernet header.
+// Inner IP packets, and their bytes without the Ethernet header. Those are counted as out that are handed over to leave;
+// whoever cannot send them takes them back and counts them as dropped, so that none is both.
 struct alignas(64) TunnelLane {
   Counter packetsOut;
   Counter bytesOut;

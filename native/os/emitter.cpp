@@ -25,15 +25,17 @@ DropReason dropReasonOfSend(int error) {
 }
 
 void Emitter::toTunnel(const Tunnel& tunnel, ConstDatagramRun run) {
-  if (tunnel.channel == nullptr) return gather(tunnel.peer, run);
-  gatherSealed(tunnel.peer, *tunnel.channel, run);
+  TunnelLane& counted = tunnel.stats->lanes[static_cast<size_t>(lane_)];
+  if (tunnel.channel == nullptr) return gather({&counted, kEncapsulationBytes, tunnel.peer}, run);
+  gatherSealed(tunnel.peer, counted, *tunnel.channel, run);
 }
 
-void Emitter::gatherSealed(const Endpoint& to, const SecureChannel& channel, ConstDatagramRun run) {
+void Emitter::gatherSealed(const Endpoint& to, TunnelLane& counted, const SecureChannel& channel, ConstDatagramRun run) {
   if (!sealed_) sealed_ = std::make_unique_for_overwrite<uint8_t[]>(kSealedBytes);
   ConstDatagramRun records;  // sealed one after another, to be gathered together
+  Origin origin{&counted, kEncapsulationBytes, to};
   const auto gatherRecords = [&] {
-    if (!records.bytes.empty()) gather(to, records);
+    if (!records.bytes.empty()) gather(origin, records);
     records = {};
   };
   run.forEach([&](std::span<const uint8_t> datagram) {
@@ -45,13 +47,16 @@ void Emitter::gatherSealed(const Endpoint& to, const SecureChannel& channel, Con
     }
     uint8_t* const record = sealed_.get() + sealedUsed_;
     const size_t bytes = RecordSealer::seal(channel, datagram, {record, room});
-    if (bytes == 0) return drops_.add(DropReason::keysMissing);
+    if (bytes == 0) return drop(DropReason::keysMissing, {&counted, kEncapsulationBytes, to}, 1, datagram.size());
     sealedUsed_ += bytes;
     // New keys may be of a cipher whose records have another size.
+    const size_t overheadBytes = kEncapsulationBytes + bytes - datagram.size();
     const bool continues = !records.bytes.empty() && bytes <= records.segmentBytes &&
+                           overheadBytes == origin.overheadBytes &&
                            records.bytes.size() % records.segmentBytes == 0;
     if (!continues) {
       gatherRecords();
+      origin.overheadBytes = overheadBytes;
       records = ConstDatagramRun::single({record, bytes});
     } else {
       records.bytes = {records.bytes.data(), records.bytes.size() + bytes};
@@ -60,13 +65,13 @@ void Emitter::gatherSealed(const Endpoint& to, const SecureChannel& channel, Con
   gatherRecords();
 }
 
-void Emitter::gather(const Endpoint& to, ConstDatagramRun run) {
+void Emitter::gather(const Origin& origin, ConstDatagramRun run) {
   const size_t datagramBytes = std::min(run.segmentBytes, run.bytes.size());
   std::span<const uint8_t> rest = run.bytes;
   size_t left = run.count();
   while (left > 0) {
-    Message* const open = openMessage(to, datagramBytes);
-    Message& message = open != nullptr ? *open : beginMessage(to, datagramBytes);
+    Message* const open = openMessage(origin, datagramBytes);
+    Message& message = open != nullptr ? *open : beginMessage(origin, datagramBytes);
     const size_t byBytes = (kMessageBytesMax - message.bytes) / message.segmentBytes;
     // A first datagram is taken whatever its size; the socket then says that it is too big.
     size_t count = std::max<size_t>(std::min({left, kMessageDatagramsMax - message.datagrams, byBytes}), 1);
@@ -88,10 +93,10 @@ void Emitter::gather(const Endpoint& to, ConstDatagramRun run) {
   }
 }
 
-Emitter::Message* Emitter::openMessage(const Endpoint& to, size_t datagramBytes) {
+Emitter::Message* Emitter::openMessage(const Origin& origin, size_t datagramBytes) {
   for (size_t i = messageCount_; i > 0; --i) {
     Message& message = messages_[i - 1];
-    if (message.to != to) continue;
+    if (message.origin != origin) continue;
     const bool takes = !message.ended && message.datagrams < kMessageDatagramsMax &&
                        datagramBytes <= message.segmentBytes && datagramBytes > 0 &&
                        message.bytes + message.segmentBytes <= kMessageBytesMax;
@@ -100,10 +105,10 @@ Emitter::Message* Emitter::openMessage(const Endpoint& to, size_t datagramBytes)
   return nullptr;
 }
 
-Emitter::Message& Emitter::beginMessage(const Endpoint& to, size_t datagramBytes) {
+Emitter::Message& Emitter::beginMessage(const Origin& origin, size_t datagramBytes) {
   if (messageCount_ == kMessagesMax) send();
   Message& message = messages_[messageCount_++];
-  message.to = to;
+  message.origin = origin;
   message.segmentBytes = std::max<size_t>(datagramBytes, 1);
   message.bytes = 0;
   message.datagrams = 0;
@@ -122,18 +127,26 @@ void Emitter::send() {
   messageCount_ = 0;
   if (count == 0) return;
   std::array<MessageOut, kMessagesMax> out;
-  size_t datagrams = 0;
   for (size_t i = 0; i < count; ++i) {
     const Message& message = messages_[i];
-    out[i] = {message.to, std::span{message.pieces}.first(message.pieceCount), message.segmentBytes, message.datagrams};
-    datagrams += message.datagrams;
+    const auto pieces = std::span{message.pieces}.first(message.pieceCount);
+    out[i] = {message.origin.to, pieces, message.segmentBytes, message.datagrams};
   }
+  const std::span<MessageOut> messages = std::span{out}.first(count);
   UnderlaySocket* const underlay = underlay_.load();
-  if (underlay == nullptr) return drops_.add(DropReason::sendFailed, datagrams);
-  underlay->send(std::span{out}.first(count), patience_);
-  for (const MessageOut& message : std::span{out}.first(count)) {
-    if (message.failed != 0) drops_.add(dropReasonOfSend(message.error), message.failed);
+  if (underlay != nullptr) underlay->send(messages, patience_);
+  for (size_t i = 0; i < count; ++i) {
+    const MessageOut& message = messages[i];
+    const Origin& origin = messages_[i].origin;
+    if (underlay == nullptr) drop(DropReason::sendFailed, origin, message.datagrams, bytesOf(message));
+    else if (message.failed != 0) drop(dropReasonOfSend(message.error), origin, message.failed, message.failedBytes);
   }
+}
+
+void Emitter::drop(DropReason reason, const Origin& origin, size_t datagrams, size_t bytes) {
+  origin.counted->packetsOut.takeBack(datagrams);
+  origin.counted->bytesOut.takeBack(bytes - datagrams * origin.overheadBytes);
+  drops_.add(reason, datagrams);
 }
 
 }  // namespace p2pxbone

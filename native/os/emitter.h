@@ -14,14 +14,15 @@ using UnderlaySlot = std::atomic<UnderlaySocket*>;
 
 [[nodiscard]] DropReason dropReasonOfSend(int error);
 
-// Datagrams to one peer that have the same size become one message, as long as no datagram of another size comes between
-// them: order towards a peer is kept, order among peers is not.
+// Datagrams of one tunnel that have the same size become one message, as long as no datagram of another size comes between
+// them: a tunnel's order is kept, order among tunnels is not. What cannot be sent is taken back from the tunnel's counters.
 class Emitter : public Sink {
  public:
   static constexpr size_t kMessagesMax = 64;
 
-  Emitter(const UnderlaySlot& underlay, DropCounters& drops, SendPatience patience)
-      : underlay_(underlay), drops_(drops), patience_(patience) {}
+  // `lane`: of the forwarder whose packets these are.
+  Emitter(const UnderlaySlot& underlay, DropCounters& drops, Lane lane, SendPatience patience)
+      : underlay_(underlay), drops_(drops), lane_(lane), patience_(patience) {}
 
   void toTunnel(const Tunnel& tunnel, ConstDatagramRun run) final;
   void flush() override;
@@ -30,8 +31,16 @@ class Emitter : public Sink {
   [[nodiscard]] DropCounters& drops() { return drops_; }
 
  private:
-  struct Message {
+  // Of whose packets a message's datagrams are made.
+  struct Origin {
+    TunnelLane* counted = nullptr;
+    size_t overheadBytes = 0;  // by which each is larger than its inner packet
     Endpoint to;
+
+    friend bool operator==(const Origin&, const Origin&) = default;
+  };
+  struct Message {
+    Origin origin;
     size_t segmentBytes = 0;
     size_t bytes = 0;
     size_t datagrams = 0;
@@ -40,16 +49,19 @@ class Emitter : public Sink {
     std::array<std::span<const uint8_t>, kMessageDatagramsMax> pieces;
   };
 
-  void gather(const Endpoint& to, ConstDatagramRun run);
+  void gather(const Origin& origin, ConstDatagramRun run);
   // Likewise, each datagram inside a record of the channel; dropped if that has no keys.
-  void gatherSealed(const Endpoint& to, const SecureChannel& channel, ConstDatagramRun run);
-  // The latest message to that peer, if it takes datagrams of that size.
-  [[nodiscard]] Message* openMessage(const Endpoint& to, size_t datagramBytes);
-  [[nodiscard]] Message& beginMessage(const Endpoint& to, size_t datagramBytes);
+  void gatherSealed(const Endpoint& to, TunnelLane& counted, const SecureChannel& channel, ConstDatagramRun run);
+  // The latest message of that origin, if it takes datagrams of that size.
+  [[nodiscard]] Message* openMessage(const Origin& origin, size_t datagramBytes);
+  [[nodiscard]] Message& beginMessage(const Origin& origin, size_t datagramBytes);
   void send();
+  // `bytes`: of the datagrams.
+  void drop(DropReason reason, const Origin& origin, size_t datagrams, size_t bytes);
 
   const UnderlaySlot& underlay_;
   DropCounters& drops_;
+  const Lane lane_;
   const SendPatience patience_;
   std::array<Message, kMessagesMax> messages_;
   size_t messageCount_ = 0;

@@ -169,6 +169,7 @@ class LinuxUdp final : public UnderlaySocket {
         continue;
       } else {
         next.failed = next.datagrams;
+        next.failedBytes = bytesOf(next);
         next.error = error;
       }
       ++at;
@@ -199,6 +200,7 @@ class LinuxUdp final : public UnderlaySocket {
           const int error = errno;
           if (mayRetry(message.to, header, error, waitMs)) continue;
           ++message.failed;
+          message.failedBytes += datagram.size();
           message.error = error;
           break;
         }

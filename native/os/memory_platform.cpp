@@ -154,6 +154,7 @@ class MemoryUnderlay final : public UnderlaySocket {
           const int error = network_.deliver(local_, message.to, datagram);
           if (error == 0) return;
           ++message.failed;
+          message.failedBytes += datagram.size();
           message.error = error;
         });
       }

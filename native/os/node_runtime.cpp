@@ -93,7 +93,7 @@ void NodeRuntime::readLoop() {
   for (size_t i = 0; i < kTapBatch; ++i) {
     slots[i].room = {memory.get() + i * slotBytes + kTapHeadroomBytes, kFrameBytesMax};
   }
-  TapSink sink{underlay_, readerDrops_, SendPatience::brief};
+  TapSink sink{underlay_, readerDrops_, Lane::tap, SendPatience::brief};
   Forwarder forwarder{Lane::tap, seed_, readerDrops_, sink};
   forwarder.useShaper(*inlet_);
   YieldOnce yieldOnce;

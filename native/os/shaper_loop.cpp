@@ -142,7 +142,7 @@ void ShaperLoop::loop() {
   // By default the kernel may wake a thread 50 microseconds late, to save power.
   ::prctl(PR_SET_TIMERSLACK, 1UL);
   Shaper shaper{around_.seed};
-  ShaperSink sink{around_.underlay, drops_, SendPatience::none};
+  ShaperSink sink{around_.underlay, drops_, Lane::shaper, SendPatience::none};
   Forwarder forwarder{Lane::shaper, around_.seed, drops_, sink};
   forwarder.useShaper(*own_);
   while (!stopping_.load()) {

@@ -41,8 +41,9 @@ struct MessageOut {
   std::span<const std::span<const uint8_t>> pieces;
   size_t segmentBytes = 0;
   size_t datagrams = 0;
-  // Set by send(): how many could not be sent, and the errno of the last of them.
+  // Set by send(): how many could not be sent, their bytes, and the errno of the last of them.
   size_t failed = 0;
+  size_t failedBytes = 0;
   int error = 0;
   // The address of ours to send from. Otherwise it is the one at which the receiver reaches us, if he has been heard.
   std::optional<HostAddress> source = std::nullopt;
@@ -75,10 +76,16 @@ class UnderlaySocket {
   [[nodiscard]] virtual bool stopped() const = 0;
 };
 
+[[nodiscard]] inline size_t bytesOf(const MessageOut& message) {
+  size_t bytes = 0;
+  for (const std::span<const uint8_t> piece : message.pieces) bytes += piece.size();
+  return bytes;
+}
+
 // 0 or an errno.
 [[nodiscard]] inline int sendOne(UnderlaySocket& socket, const Endpoint& to, std::span<const uint8_t> datagram,
                                  const std::optional<HostAddress>& source = std::nullopt) {
-  MessageOut message{to, {&datagram, 1}, datagram.size(), 1, 0, 0, source};
+  MessageOut message{to, {&datagram, 1}, datagram.size(), 1, 0, 0, 0, source};
   socket.send({&message, 1}, SendPatience::none);
   return message.error;
 }

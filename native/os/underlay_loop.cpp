@@ -26,7 +26,7 @@ size_t nextBatch(std::span<const DatagramSlot> received) {
 class UnderlayLoop::UnderlaySink final : public Emitter, private TapFrameSink {
  public:
   UnderlaySink(const UnderlaySlot& underlay, DropCounters& dropCounters)
-      : Emitter(underlay, dropCounters, SendPatience::none) {
+      : Emitter(underlay, dropCounters, Lane::underlay, SendPatience::none) {
     toFlush_.reserve(kUnderlayBatch);
   }
 

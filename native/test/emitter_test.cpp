@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <map>
 #include <random>
 
 #include "test/packet_builder.h"
@@ -40,6 +41,7 @@ class RecordingSocket final : public UnderlaySocket {
       shapes.push_back({message.pieces.size(), datagrams});
       if (fails) {
         message.failed = datagrams;
+        message.failedBytes = bytes;
         message.error = EMSGSIZE;
       }
     }
@@ -59,9 +61,14 @@ class TestEmitter final : public Emitter {
 };
 
 struct World {
+  // As a forwarder does, by the one tunnel to that peer.
   void emit(const Endpoint& to, std::span<const uint8_t> bytes, size_t segmentBytes) {
-    Tunnel tunnel;
+    Tunnel& tunnel = tunnels[to.ip[15]];
     tunnel.peer = to;
+    if (tunnel.stats == nullptr) tunnel.stats = std::make_shared<TunnelStats>();
+    const size_t count = ConstDatagramRun{bytes, segmentBytes}.count();
+    lane(to).packetsOut.add(count);
+    lane(to).bytesOut.add(bytes.size() - count * kEncapsulationBytes);
     emitter.toTunnel(tunnel, {bytes, segmentBytes});
     ConstDatagramRun{bytes, segmentBytes}.forEach(
         [&](std::span<const uint8_t> datagram) { expected.emplace_back(to, Bytes{datagram.begin(), datagram.end()}); });
@@ -74,10 +81,13 @@ struct World {
     return some;
   }
 
+  TunnelLane& lane(const Endpoint& to) { return tunnels[to.ip[15]].stats->lanes[static_cast<size_t>(Lane::tap)]; }
+
+  std::map<uint8_t, Tunnel> tunnels;
   RecordingSocket socket;
   UnderlaySlot slot{&socket};
   DropCounters drops;
-  TestEmitter emitter{slot, drops, SendPatience::none};
+  TestEmitter emitter{slot, drops, Lane::tap, SendPatience::none};
   std::vector<std::pair<Endpoint, Bytes>> expected;
 };
 
@@ -148,4 +158,38 @@ TEST_CASE("emitter: what fails is counted in datagrams, also where there is no s
   world.drops.addTo(totals);
   CHECK(totals[static_cast<size_t>(DropReason::sendTooBig)] == 10);
   CHECK(totals[static_cast<size_t>(DropReason::sendFailed)] == 10);
+}
+
+TEST_CASE("emitter: a packet is sent or dropped, never both, also where two tunnels lead to one peer") {
+  World world;
+  const Bytes memory(10'000, 1);
+  const size_t inner = 1000 - kEncapsulationBytes;
+  world.emit(endpointOf(1), memory, 1000);
+  world.emitter.flush();
+  CHECK(world.lane(endpointOf(1)).packetsOut.get() == 10);
+  CHECK(world.lane(endpointOf(1)).bytesOut.get() == 10 * inner);
+
+  // To the peer of the first tunnel, by the second.
+  Tunnel& second = world.tunnels[2];
+  second.peer = endpointOf(1);
+  second.stats = std::make_shared<TunnelStats>();
+  world.socket.fails = true;
+  world.emit(endpointOf(1), std::span{memory}.first(2500), 1000);
+  world.lane(endpointOf(2)).packetsOut.add(1);
+  world.lane(endpointOf(2)).bytesOut.add(inner);
+  world.emitter.toTunnel(second, {std::span{memory}.first(1000), 1000});
+  world.emitter.flush();
+  // A secure tunnel without keys.
+  second.channel = std::make_shared<const SecureChannel>(1);
+  world.lane(endpointOf(2)).packetsOut.add(3);
+  world.lane(endpointOf(2)).bytesOut.add(2100 - 3 * kEncapsulationBytes);
+  world.emitter.toTunnel(second, {std::span{memory}.first(2100), 1000});
+  CHECK(world.lane(endpointOf(1)).packetsOut.get() == 10);
+  CHECK(world.lane(endpointOf(1)).bytesOut.get() == 10 * inner);
+  CHECK(world.lane(endpointOf(2)).packetsOut.get() == 0);
+  CHECK(world.lane(endpointOf(2)).bytesOut.get() == 0);
+  std::array<uint64_t, kDropReasonCount> totals{};
+  world.drops.addTo(totals);
+  CHECK(totals[static_cast<size_t>(DropReason::sendTooBig)] == 4);
+  CHECK(totals[static_cast<size_t>(DropReason::keysMissing)] == 3);
 }

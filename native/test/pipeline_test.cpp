@@ -341,6 +341,8 @@ TEST_CASE("pipeline: what the base network refuses is counted by cause") {
   chain.network.limitPayload(1000);
   chain.one.send(udp(100, 200, 0, 64, 1200));
   CHECK(chain.one.droppedWithin(DropReason::sendTooBig, 1) == 1);
+  CHECK(chain.one.plane.counters().tunnels[0].packetsOut == 0);
+  CHECK(chain.one.plane.counters().tunnels[0].bytesOut == 0);
   const TunnelHandle tunnel = chain.one.plane.counters().tunnels[0].tunnel;
   REQUIRE(chain.one.plane.updateTunnel(tunnel, endpointOf(99), std::nullopt).error == PlaneError::none);
   chain.one.send(udp(100, 200));
