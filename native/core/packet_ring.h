@@ -21,6 +21,10 @@ class PacketRing {
   [[nodiscard]] bool push(std::span<const uint8_t> packet) { return push({&packet, 1}); }
   // Producer, after a run of pushes: wakes the consumer if it sleeps.
   void wake();
+  // Producer. A run may be larger than the ring: from here on its end is too late to wake the consumer.
+  [[nodiscard]] bool isFilling() const {
+    return written_.load(std::memory_order_relaxed) - read_.load(std::memory_order_relaxed) > kBytes / 4;
+  }
 
   // Consumer. The oldest packet, valid until pop(); empty if there is none.
   [[nodiscard]] std::span<const uint8_t> front();

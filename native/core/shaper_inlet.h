@@ -22,7 +22,8 @@ class ShaperInlet {
   virtual ~ShaperInlet() = default;
   // Copies a whole VXLAN packet; false if there is no room.
   [[nodiscard]] virtual bool offer(const ShapedLink& link, std::span<const uint8_t> packet) = 0;
-  // At a batch's end: has what was offered looked at.
+  // At a batch's end: has what was offered looked at. Its time counts from the offer, so that this delays nothing by more
+  // than the batch lasts.
   virtual void wake() = 0;
 };
 

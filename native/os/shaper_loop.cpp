@@ -58,7 +58,9 @@ class ShaperLoop::Inlet final : public ShaperInlet {
     const Note note{nanosNow(), link};
     offered_ = true;
     const std::array<std::span<const uint8_t>, 2> pieces{{{reinterpret_cast<const uint8_t*>(&note), sizeof note}, packet}};
-    return ring_.push(pieces);
+    const bool taken = ring_.push(pieces);
+    if (ring_.isFilling()) loop_.wake();
+    return taken;
   }
   void wake() override {
     if (!offered_) return;

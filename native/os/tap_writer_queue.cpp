@@ -26,7 +26,9 @@ class QueueTapWriter final : public TapWriter {
     std::array<std::span<const uint8_t>, Coalescer::kPacketsMax + 1> pieces;
     pieces[0] = {reinterpret_cast<const uint8_t*>(&label), sizeof label};
     std::copy(frame.pieces.begin(), frame.pieces.end(), pieces.begin() + 1);
-    return ring_.push(std::span{pieces}.first(frame.pieces.size() + 1));
+    const bool taken = ring_.push(std::span{pieces}.first(frame.pieces.size() + 1));
+    if (ring_.isFilling()) ring_.wake();
+    return taken;
   }
 
   void flush() override { ring_.wake(); }
