@@ -37,14 +37,15 @@ Outcome<Endpoint> DataPlane::bind(const Endpoint& local) {
   if (underlay_ != nullptr) return Failure{PlaneError::alreadyBound, 0, {}};
   UnderlayOutcome outcome = platform_.openUnderlay(local, seed_);
   if (const int* error = std::get_if<int>(&outcome)) return Failure{PlaneError::system, *error, {}};
-  underlay_ = std::move(std::get<std::unique_ptr<UnderlaySocket>>(outcome));
+  auto socket = std::move(std::get<std::unique_ptr<UnderlaySocket>>(outcome));
+  auto loop = std::make_unique<UnderlayLoop>(
+      UnderlayLoop::Surroundings{*socket, underlaySlot_, directorySlot_, epochs_, *control_, *shaper_, seed_});
+  if (const int error = loop->start(); error != 0) return Failure{PlaneError::system, error, {}};
+  // Only what works is seen by other threads.
+  underlay_ = std::move(socket);
+  underlayLoop_ = std::move(loop);
   underlaySlot_.store(underlay_.get());
-  try {
-    underlayLoop_ = std::make_unique<UnderlayLoop>(
-        UnderlayLoop::Surroundings{underlaySlot_, directorySlot_, epochs_, *control_, *shaper_, seed_});
-  } catch (const std::system_error& error) {
-    return Failure{PlaneError::system, error.code().value(), {}};
-  }
+  underlaySlot_.notify_all();
   return underlay_->local();
 }
 

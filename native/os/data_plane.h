@@ -95,6 +95,7 @@ class DataPlane {
 
   [[nodiscard]] EventQueue& events() { return events_; }
 
+  // Once; one that has failed has changed nothing.
   [[nodiscard]] Outcome<Endpoint> bind(const Endpoint& local);
   [[nodiscard]] Failure setCredential(const CredentialSettings& settings);
   void removeCredential(const std::string& serverName);

@@ -1,5 +1,7 @@
 #include "os/underlay_loop.h"
 
+#include <system_error>
+
 #include "core/demux.h"
 #include "os/node_runtime.h"
 #include "os/thread.h"
@@ -63,19 +65,27 @@ class UnderlayLoop::UnderlaySink final : public Emitter, private TapFrameSink {
 };
 
 UnderlayLoop::UnderlayLoop(const Surroundings& around)
-    : around_(around), inlet_(around.shaper.openInlet()), worker_(around.epochs.addWorker()) {
-  thread_ = startThread("p2px-underlay", [this] { loop(); });
+    : around_(around), inlet_(around.shaper.openInlet()), worker_(around.epochs.addWorker()) {}
+
+int UnderlayLoop::start() {
+  try {
+    thread_ = startThread("p2px-underlay", [this] { loop(); });
+    return 0;
+  } catch (const std::system_error& error) {
+    return error.code().value();
+  }
 }
 
 UnderlayLoop::~UnderlayLoop() {
-  around_.underlay.load()->stop();
-  thread_.join();
+  around_.socket.stop();
+  if (thread_.joinable()) thread_.join();
   around_.shaper.closeInlet(inlet_);
   around_.epochs.removeWorker(worker_);
 }
 
 void UnderlayLoop::loop() {
-  UnderlaySocket& underlay = *around_.underlay.load();
+  around_.underlay.wait(nullptr);
+  UnderlaySocket& underlay = around_.socket;
   // Not zeroed: only pages that packets reach are ever touched.
   const auto memory = std::make_unique_for_overwrite<uint8_t[]>(kDatagramBytesMax * kUnderlayBatch);
   std::array<DatagramSlot, kUnderlayBatch> slots;

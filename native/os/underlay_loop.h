@@ -13,6 +13,7 @@ using DirectorySlot = std::atomic<const Directory*>;
 class UnderlayLoop {
  public:
   struct Surroundings {
+    UnderlaySocket& socket;
     const UnderlaySlot& underlay;
     const DirectorySlot& directory;
     EpochDomain& epochs;
@@ -21,12 +22,16 @@ class UnderlayLoop {
     uint64_t seed;
   };
 
-  // The slot holds a socket already, which outlives this. The thread starts at once.
+  // The socket outlives this. Nothing is received before start().
   explicit UnderlayLoop(const Surroundings& around);
   // Stops the socket's waits and joins.
   ~UnderlayLoop();
   UnderlayLoop(const UnderlayLoop&) = delete;
   UnderlayLoop& operator=(const UnderlayLoop&) = delete;
+
+  // Once. The thread waits until the slot has the socket, by which answers leave. 0, or an errno if the system has no thread
+  // left.
+  [[nodiscard]] int start();
 
   void addDropsTo(std::array<uint64_t, kDropReasonCount>& totals) const { drops_.addTo(totals); }
 
