@@ -140,27 +140,33 @@ export class NodeCore {
       const refusal = { t: 'con_refused', ...answer, code: introduction } as const;
       return this.#emit({ kind: 'control.send', association, message: refusal });
     }
-    this.tunnels.conReq(message, association, introduction.contact, introduction.far, now);
+    this.tunnels.dialogue.conReq(message, association, introduction.contact, introduction.far, now);
     this.#emit({ kind: 'peer', node: this.#ref, record: introduction.far.record });
   }
 
   conResp(message: ConResp, association: AssociationRef, check: CertificateCheck | undefined, now: Millis): void {
     const introduction = this.#introduce(message, association, check, now);
     if (typeof introduction === 'string') {
-      return this.tunnels.answeredByStranger(message.from.node, message.request, introduction, association, now);
+      return this.tunnels.dialogue.answeredByStranger(
+        message.from.node,
+        message.request,
+        introduction,
+        association,
+        now,
+      );
     }
-    this.tunnels.conResp(message, association, introduction.contact, introduction.far, now);
+    this.tunnels.dialogue.conResp(message, association, introduction.contact, introduction.far, now);
     this.#emit({ kind: 'peer', node: this.#ref, record: introduction.far.record });
   }
 
   control(message: Exclude<RdMessage, ConReq | ConResp>, association: AssociationRef, now: Millis): void {
     switch (message.t) {
       case 'con_refused':
-        return this.tunnels.refused(message.from, message.request, message.code, association, now);
+        return this.tunnels.dialogue.refused(message.from, message.request, message.code, association, now);
       case 'release':
-        return this.tunnels.peerReleased(message, association, now);
+        return this.tunnels.dialogue.peerReleased(message, association, now);
       case 'released':
-        return this.tunnels.released(message, association, now);
+        return this.tunnels.dialogue.released(message, association, now);
     }
   }
 

@@ -1,0 +1,38 @@
+/** The tunnels of one virtual node, by the peer at the other end: at most one to each, and no more than the VI allows. */
+import type { Id } from '../../overlay/id.ts';
+import type { Millis } from '../../overlay/lib/clock.ts';
+import type { ContactInfo } from './contact.ts';
+import { createTunnel, type Tunnel } from './tunnel.ts';
+
+export class TunnelTable {
+  readonly #tunnels = new Map<Id, Tunnel>();
+  readonly #max: () => number;
+
+  constructor(max: () => number) {
+    this.#max = max;
+  }
+
+  all(): IterableIterator<Tunnel> {
+    return this.#tunnels.values();
+  }
+
+  get(peer: Id): Tunnel | undefined {
+    return this.#tunnels.get(peer);
+  }
+
+  has(tunnel: Tunnel): boolean {
+    return this.#tunnels.get(tunnel.peer) === tunnel;
+  }
+
+  /** A new one to a peer that has none; undefined where the table is full. */
+  make(peer: Id, contact: ContactInfo, now: Millis): Tunnel | undefined {
+    if (this.#tunnels.size >= this.#max()) return undefined;
+    const tunnel = createTunnel(peer, contact, now);
+    this.#tunnels.set(peer, tunnel);
+    return tunnel;
+  }
+
+  remove(tunnel: Tunnel): void {
+    this.#tunnels.delete(tunnel.peer);
+  }
+}
