@@ -18,7 +18,7 @@ import { type DataLock, lockData } from './data-lock.ts';
 import { ownEndpoints, ownFamilies, parseEndpoint, selfEndpoint } from './endpoints.ts';
 import { Engine } from './engine.ts';
 import { DataDirectory } from './files.ts';
-import type { Host } from './hosted-node.ts';
+import type { Host } from './host.ts';
 import { loadIdentity, type RdIdentity } from './identity.ts';
 import { checkPrivileges, Kernel } from './kernel.ts';
 import { Members } from './members.ts';

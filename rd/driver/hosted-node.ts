@@ -1,8 +1,6 @@
 /** A virtual node on this base node, from its interface to its P2P daemon: brought up, kept, taken down. */
 import { X509Certificate } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DataPlane } from '../../native/index.ts';
-import { macOfNode } from '../../overlay/addresses.ts';
 import { fail } from '../../overlay/errors.ts';
 import { type Id, parseId } from '../../overlay/id.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
@@ -10,28 +8,26 @@ import type { Log } from '../../overlay/lib/log.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
 import type { RevocationStatus } from '../../overlay/messages/control.ts';
 import type { RingReportMessage, ToP2pd } from '../../overlay/messages/p2pd-rd.ts';
-import { LEASE_MS } from '../../overlay/om-api.ts';
-import type { RdConfig } from '../../overlay/rd-config.ts';
-import { type Endpoint, encodeContact } from '../core/contact.ts';
-import type { NodeRef, NodeSetup } from '../core/io.ts';
+import type { NodeRef } from '../core/io.ts';
 import { LEASE_BLOCK } from '../core/limits.ts';
-import { SecurePeers } from '../core/secure-peers.ts';
 import { inBackground } from './background.ts';
 import { claimsOf } from './certificates.ts';
-import type { Credentials } from './credentials.ts';
-import type { Engine, NodeActions, NodeOutput } from './engine.ts';
-import type { DataDirectory, Membership } from './files.ts';
-import { pemToDer, type RdIdentity } from './identity.ts';
-import type { Attachment, Kernel } from './kernel.ts';
+import type { NodeActions, NodeOutput } from './engine.ts';
+import type { Membership } from './files.ts';
+import type { Host } from './host.ts';
+import { pemToDer } from './identity.ts';
+import type { Attachment } from './kernel.ts';
 import { Lookups } from './lookups.ts';
-import { birthName } from './names.ts';
-import { NodePlane } from './node-plane.ts';
+import { NodeDuties } from './node-duties.ts';
+import { NodeInterface } from './node-interface.ts';
+import type { NodePlane } from './node-plane.ts';
+import { contactOf, nodeSetup } from './node-setup.ts';
 import { OmLink } from './om-link.ts';
 import { P2pdProcess } from './p2pd-process.ts';
-import { recordsOf } from './records.ts';
-import type { Revocations } from './revocations.ts';
+import { Readiness } from './readiness.ts';
 import { RingWatch } from './ring-watch.ts';
 import { SavedMembership } from './saved-membership.ts';
+import { SavedRevocations } from './saved-revocations.ts';
 import { TunnelShapes } from './tunnel-shapes.ts';
 
 /** How long a P2P daemon has to hand over when its node leaves the ring. */
@@ -39,34 +35,12 @@ const LEAVE_MS = 5000;
 /** Time for the last control messages to go out, milliseconds. */
 const GOODBYE_MS = 20;
 const PID_FILE = 'p2pd.pid';
-/** Wait before an interface is made anew; doubled with each failure. */
-const REPAIR_MS = 1000;
-const REPAIR_MS_MAX = 60_000;
-/** Messages of a P2P daemon that wait for the interface. */
-const AWAITING_MAX = 64;
 
 /**
  * Why a node is taken down. `stop`: it is to come back. `leave`: it leaves the VI. `removed`: the overlay manager has
  * removed it from the VI.
  */
 export type Farewell = 'stop' | 'leave' | 'removed';
-
-/** What the nodes of a base node share. */
-export type Host = {
-  readonly config: RdConfig;
-  readonly data: DataDirectory;
-  readonly identity: RdIdentity;
-  readonly kernel: Kernel;
-  readonly credentials: Credentials;
-  readonly revocations: Revocations;
-  readonly engine: Engine;
-  readonly plane: () => DataPlane;
-  readonly endpoints: () => readonly Endpoint[];
-  readonly p2pdSocket: string;
-  /** Counts virtual nodes since the start. */
-  readonly nextRef: () => NodeRef;
-  readonly log: Log;
-};
 
 export class HostedNode implements NodeActions {
   readonly #host: Host;
@@ -77,23 +51,17 @@ export class HostedNode implements NodeActions {
   readonly p2pd: P2pdProcess;
   readonly #saved: SavedMembership;
   readonly #ring = new RingWatch();
-  #attachment: Attachment | undefined;
-  #plane: NodePlane | undefined;
+  readonly #revocations: SavedRevocations;
+  readonly #interface: NodeInterface;
   #isOpen = false;
-  #isReady = false;
-  #awaitingReady: (() => void)[] = [];
+  readonly #readiness = new Readiness();
   #isConnected = false;
   #problem: string | null = null;
-  #repairing: Promise<void> | undefined;
   #closing: Promise<Result<void>> | undefined;
   readonly #left = Promise.withResolvers<void>();
-  readonly #closed = Promise.withResolvers<void>();
   readonly #log: Log;
   readonly #lookups = new Lookups();
-  /** Number of the revocation list that is on the disk. */
-  #savedRevocations = 0;
-  /** Messages for the P2P daemon that wait until the kernel has the addresses they speak of. */
-  #outbox: (() => void)[] = [];
+  readonly #duties: NodeDuties;
 
   /** `onRemoved`: the overlay manager says that the node is in the VI no more. */
   constructor(host: Host, membership: Membership, onRemoved: () => void) {
@@ -105,15 +73,37 @@ export class HostedNode implements NodeActions {
     const incarnation = Math.max(systemClock.wall(), membership.incarnation + 1);
     this.#saved = new SavedMembership(host.data, { ...membership, incarnation }, log);
     this.#log = log;
-    this.#recallRevocations();
+    this.#revocations = new SavedRevocations(host.data, host.revocations, () => this.membership, log);
+    this.#revocations.recall();
+    this.#interface = new NodeInterface({
+      host,
+      ref: this.ref,
+      id: this.id,
+      membership: () => this.membership,
+      shapes: this.shapes,
+      onLost: () => this.#withdraw(),
+      onMadeAnew: () => this.#startOver(),
+      log,
+    });
     this.om = new OmLink({
       membership: () => this.membership,
       privateKeyPem: host.identity.privateKeyPem,
       contact: () => this.#refreshContact(),
       renewed: (certificate) => this.#renewed(certificate),
       revocationsNumber: () => host.revocations.numberOf(this.caPem),
-      revocations: (number, list) => this.#followRevocations(number, list),
+      revocations: (number, list) => this.#revocations.follow(number, list),
       removed: onRemoved,
+      log,
+    });
+    this.#duties = new NodeDuties({
+      ref: this.ref,
+      engine: host.engine,
+      interface: this.#interface,
+      om: this.om,
+      saved: this.#saved,
+      lookups: this.#lookups,
+      reported: (report) => this.#reported(report),
+      left: () => this.#left.resolve(),
       log,
     });
     this.p2pd = new P2pdProcess({
@@ -149,12 +139,13 @@ export class HostedNode implements NodeActions {
   }
 
   get plane(): NodePlane {
-    if (this.#plane === undefined) throw new Error('the node is not open');
-    return this.#plane;
+    const { plane } = this.#interface;
+    if (plane === undefined) throw new Error('the node is not open');
+    return plane;
   }
 
   get attachment(): Attachment | undefined {
-    return this.#attachment;
+    return this.#interface.attachment;
   }
 
   get report(): RingReportMessage {
@@ -172,13 +163,12 @@ export class HostedNode implements NodeActions {
 
   /** Whether it has its interface, and its P2P daemon can be served. */
   get isReady(): boolean {
-    return this.#isReady;
+    return this.#readiness.isReady;
   }
 
   /** Carries out `task` at once, or when the interface has been made. */
   whenReady(task: () => void): void {
-    if (this.#isReady) task();
-    else if (this.#awaitingReady.length < AWAITING_MAX) this.#awaitingReady.push(task);
+    this.#readiness.whenReady(task);
   }
 
   get isOnRing(): boolean {
@@ -187,7 +177,8 @@ export class HostedNode implements NodeActions {
 
   /** What stands in the way, one sentence. */
   get problem(): string | null {
-    if (this.#problem !== null) return this.#problem;
+    const problem = this.#problem ?? this.#interface.problem;
+    if (problem !== null) return problem;
     if (!this.#isConnected) return 'The P2P daemon is not connected; it is started again as often as it ends.';
     return this.#saved.problem ?? this.om.problem;
   }
@@ -197,7 +188,7 @@ export class HostedNode implements NodeActions {
     const { kernel, credentials } = this.#host;
     const { netns } = this.membership;
     this.#warnOfUselessList();
-    const placed = await this.#place();
+    const placed = await this.#interface.make();
     if (!placed.ok) {
       await kernel.releaseNamespace(netns);
       return placed;
@@ -205,7 +196,8 @@ export class HostedNode implements NodeActions {
     const credential = credentials.add(this, this.membership);
     if (!credential.ok) {
       credentials.remove(this);
-      await this.#unplace();
+      await this.#interface.end();
+      await this.#interface.remove();
       await kernel.releaseNamespace(netns);
       return credential;
     }
@@ -240,14 +232,14 @@ export class HostedNode implements NodeActions {
       await Promise.race([this.#left.promise, sleep(LEAVE_MS, undefined, { ref: false })]);
     }
     this.#isOpen = false;
-    this.#closed.resolve();
     this.#ring.end();
+    const ended = this.#interface.end();
     await this.p2pd.stop();
-    await this.#repairing?.catch(() => undefined);
+    await ended;
     const pairs = engine.pairs(this.ref);
-    engine.remove(this.ref);
+    this.#withdraw();
     await sleep(GOODBYE_MS);
-    await this.#unplace();
+    await this.#interface.remove();
     await kernel.releaseNamespace(this.membership.netns);
     credentials.remove(this);
     this.#saved.close();
@@ -277,13 +269,12 @@ export class HostedNode implements NodeActions {
 
   /** Carries out `task` once the kernel has all addresses of tunnels that are up. */
   whenSettled(task: () => void): void {
-    if (this.#plane?.isSettling === true) this.#outbox.push(task);
-    else task();
+    this.#interface.whenSettled(task);
   }
 
   /** The shape of the tunnel to that peer has changed; there need be none. */
   reshape(peer: Id): void {
-    this.#plane?.reshape(peer);
+    this.#interface.plane?.reshape(peer);
   }
 
   connected(): void {
@@ -304,32 +295,7 @@ export class HostedNode implements NodeActions {
   }
 
   act(output: NodeOutput): void {
-    switch (output.kind) {
-      case 'tunnel.unset':
-        return this.#plane?.unset(output.peer);
-      case 'publish':
-        return this.#plane?.publish(output.image);
-      case 'leases.request':
-        return inBackground(this.#lease(output.request, output.count), this.#log);
-      case 'leases.keep':
-        return inBackground(this.#keepLeases(output.pairs), this.#log);
-      case 'leases.changed':
-        return this.#saved.change({ pairs: [...output.pairs], leasedUntil: systemClock.wall() + output.msLeft });
-      case 'bootstrap.get':
-        return inBackground(this.#bootstrap(), this.#log);
-      case 'measure': {
-        const rttMs = this.#host.engine.rttMs(output.association);
-        return this.send({ t: 'measured', request: output.request, rttMs });
-      }
-      case 'ring':
-        return this.#reported(output.report);
-      case 'lookup.answer':
-        return this.#lookups.answered(output.answer);
-      case 'left':
-        return this.#left.resolve();
-      case 'peer':
-        return this.#saved.remember(output.record);
-    }
+    this.#duties.act(output);
   }
 
   #warnOfUselessList(): void {
@@ -338,124 +304,30 @@ export class HostedNode implements NodeActions {
     this.#log.warn('securePeers has no effect in this VI: its policy is that no tunnel is secure');
   }
 
-  /** The data plane's interface: made here, in its namespace, named and configured by the kernel part. */
-  async #place(): Promise<Result<void>> {
-    const { kernel, plane, engine, log } = this.#host;
-    const { vi, ipv4, ipv6, netns } = this.membership;
-    const prepared = await kernel.prepareNamespace(netns);
-    if (!prepared.ok) return prepared;
-    const { mtu, ipv4Pool } = vi.definition;
-    const tapName = birthName(process.pid, this.ref);
-    const mac = macOfNode(this.id);
-    const sources = { prefixes: [vi.prefix, ipv4Pool], linkPrefixes: [vi.linkPrefix, vi.definition.linkPool] };
-    const opened = plane().openNode({ tapName, mtu, id: this.id, viId: vi.id, vni: vi.vni, mac, ipv4, ipv6, sources });
-    if (!opened.ok) return opened;
-    const network = { name: vi.name, vni: vi.vni, prefix: vi.prefix, ipv4Pool };
-    const attached = await kernel.attach({ birthName: tapName, netns, vi: network, mtu, ipv4, ipv6 });
-    if (!attached.ok) {
-      plane().closeNode(opened.value);
-      return attached;
-    }
-    this.#attachment = attached.value;
-    this.#plane = new NodePlane({
-      plane: plane(),
-      handle: opened.value,
-      attachment: attached.value,
-      shapes: this.shapes,
-      log,
-      onBroken: (peer) => engine.input({ kind: 'tunnel.broken', node: this.ref, peer }),
-      onSettled: () => {
-        const tasks = this.#outbox;
-        this.#outbox = [];
-        for (const task of tasks) task();
-      },
-      onFailed: (errno) => this.#failed(errno),
-    });
-    return ok();
+  /** Into the core, with an interface. */
+  #enter(): void {
+    const { engine } = this.#host;
+    engine.add(this.ref, this);
+    engine.input({ kind: 'node.open', node: this.ref, setup: nodeSetup(this.id, this.membership, this.#host) });
+    this.#readiness.begin();
   }
 
-  /** The namespace stays. */
-  async #unplace(): Promise<void> {
-    const [plane, attachment] = [this.#plane, this.#attachment];
-    this.#isReady = false;
-    this.#plane = undefined;
-    this.#attachment = undefined;
-    if (plane !== undefined) {
-      plane.close();
-      this.#host.plane().closeNode(plane.handle);
-    }
-    if (attachment !== undefined) await this.#host.kernel.detach(attachment);
-  }
-
-  #failed(errno: number): void {
-    if (!this.#isOpen || this.#repairing !== undefined) return;
-    this.#problem = `The interface was removed or broken (error ${errno}); it is being made anew.`;
-    this.#log.error({ errno }, 'the interface is gone; making it anew');
-    const repairing = this.#repair().finally(() => {
-      this.#repairing = undefined;
-    });
-    this.#repairing = repairing;
-    inBackground(repairing, this.#log);
-  }
-
-  /** Everything is made anew, and the P2P daemon starts over. What is half made when the node closes goes with it. */
-  async #repair(): Promise<void> {
-    const unplaced = this.#unplace();
+  /** Out of the core. */
+  #withdraw(): void {
+    this.#readiness.end();
     this.#host.engine.remove(this.ref);
-    await unplaced;
-    for (let waitMs = REPAIR_MS; ; waitMs = Math.min(waitMs * 2, REPAIR_MS_MAX)) {
-      await Promise.race([this.#closed.promise, sleep(waitMs, undefined, { ref: false })]);
-      if (!this.#isOpen) return;
-      const placed = await this.#place();
-      if (!this.#isOpen) return;
-      if (placed.ok) break;
-      this.#problem = `The interface cannot be made: ${placed.message}`;
-      this.#log.error({ problem: placed.message }, 'the interface cannot be made; trying again');
-    }
-    this.#problem = null;
+  }
+
+  /** With a new interface; to its peers and its P2P daemon it is a new life. */
+  #startOver(): void {
     this.#saved.change({ incarnation: this.membership.incarnation + 1 });
     this.#enter();
     this.#beat();
   }
 
-  /** Into the core, with an interface. */
-  #enter(): void {
-    const { engine } = this.#host;
-    engine.add(this.ref, this);
-    engine.input({ kind: 'node.open', node: this.ref, setup: this.#setup() });
-    this.#isReady = true;
-    const tasks = this.#awaitingReady;
-    this.#awaitingReady = [];
-    for (const task of tasks) task();
-  }
-
-  #setup(): NodeSetup {
-    const { vi, name, ipv4, ipv6, groups, incarnation, certificate, p2pdPort, pairs, leasedUntil } = this.membership;
-    return {
-      vi,
-      name,
-      id: this.id,
-      ipv4,
-      ipv6,
-      groups,
-      securePeers: new SecurePeers(this.#host.config.securePeers),
-      incarnation,
-      contact: this.#contact(),
-      certificate: pemToDer(certificate),
-      p2pdPort,
-      pairs,
-      leaseMsLeft: Math.max(0, leasedUntil - systemClock.wall()),
-    };
-  }
-
-  #contact(): Uint8Array {
-    const { identity, endpoints } = this.#host;
-    return encodeContact({ node: this.id, key: identity.fingerprint, endpoints: endpoints() });
-  }
-
   /** Base addresses come and go; heartbeats are the occasion to look. */
   #refreshContact(): Uint8Array {
-    const contact = this.#contact();
+    const contact = contactOf(this.id, this.#host);
     const { groups } = this.membership;
     const certificate = pemToDer(this.membership.certificate);
     this.#host.engine.input({ kind: 'node.update', node: this.ref, contact, certificate, groups });
@@ -469,54 +341,6 @@ export class HostedNode implements NodeActions {
     if (!set.ok) this.#log.error({ problem: set.message }, 'the renewed certificate cannot be used');
     this.#refreshContact();
     this.#log.info('certificate renewed');
-  }
-
-  /** The list of an earlier life holds also while the overlay manager does not answer. */
-  #recallRevocations(): void {
-    const { data, revocations } = this.#host;
-    const pem = data.revocations(this.membership);
-    const taken = pem === undefined ? ok() : revocations.take(this.caPem, pem);
-    // Another node under the same CA may have saved a newer one.
-    if (!taken.ok && taken.code !== 'CONFLICT')
-      this.#log.error(
-        { problem: taken.message },
-        'the saved revocation list cannot be used; a new one will be fetched',
-      );
-  }
-
-  #followRevocations(number: number, list: string | undefined): void {
-    const { data, revocations } = this.#host;
-    const taken = list === undefined ? ok() : revocations.take(this.caPem, list);
-    if (!taken.ok) {
-      this.#log.error({ problem: taken.message }, 'the overlay manager’s revocation list is not taken');
-      return;
-    }
-    revocations.confirm(this.caPem, number);
-    const current = revocations.numberOf(this.caPem);
-    const pem = revocations.pemOf(this.caPem);
-    if (pem === null || this.#savedRevocations === current) return;
-    const saved = data.saveRevocations(this.membership, pem);
-    if (saved.ok) this.#savedRevocations = current;
-    else this.#log.error({ problem: saved.message }, 'the revocation list cannot be saved; trying again');
-  }
-
-  async #lease(request: string, count: number): Promise<void> {
-    const leased = await this.om.lease(request, count);
-    const pairs = leased.ok ? leased.value : undefined;
-    this.#host.engine.input({ kind: 'leases', node: this.ref, request, pairs, msLeft: LEASE_MS });
-  }
-
-  async #keepLeases(pairs: readonly number[]): Promise<void> {
-    const kept = await this.om.keepLeases(pairs);
-    const still = kept.ok ? kept.value : undefined;
-    this.#host.engine.input({ kind: 'leases.kept', node: this.ref, pairs: still, msLeft: LEASE_MS });
-  }
-
-  /** By the overlay manager, or where it does not answer, by the peers of an earlier time. */
-  async #bootstrap(): Promise<void> {
-    const answer = await this.om.bootstrap();
-    if (answer.ok) return this.send({ t: 'bootstrap', ...answer.value });
-    this.send({ t: 'bootstrap', nodes: recordsOf(this.membership.peers), found: false });
   }
 
   #reported(report: RingReportMessage): void {
