@@ -2,8 +2,9 @@
  * Compiles what daemons and commands load into the compile cache, so that already the first ones start quickly and do
  * without the TypeScript stripper's 25 MB.
  */
-import { enableCompileCache, flushCompileCache } from 'node:module';
+
 import { glob } from 'node:fs/promises';
+import { enableCompileCache, flushCompileCache } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 const root = new URL('../', import.meta.url);

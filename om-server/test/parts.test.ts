@@ -12,9 +12,9 @@ import { Attempts, FAILURES_MAX, FAILURES_WINDOW_MS, SOURCES_MAX } from '../atte
 import { Authority, type ServerName } from '../ca.ts';
 import { parseEndpoint, parseOmConfig } from '../config.ts';
 import { adminToken, FILES, readLocalAccess } from '../files.ts';
-import { startOm } from '../server.ts';
 import { Presences } from '../presence.ts';
 import { Refusals } from '../refusals.ts';
+import { startOm } from '../server.ts';
 import { Database } from '../store/database.ts';
 import { LowestFree } from '../store/lowest-free.ts';
 import { Nodes } from '../store/nodes.ts';

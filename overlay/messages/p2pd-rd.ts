@@ -8,9 +8,9 @@
 import { Type } from '@sinclair/typebox';
 import { type Codec, createCodec, type MessageOf } from '../codec.ts';
 import {
-  closed,
   AddressText,
   Contact,
+  closed,
   ErrorCodeField,
   IdField,
   Incarnation,

@@ -7,7 +7,7 @@
  */
 import { Type } from '@sinclair/typebox';
 import { type Codec, createCodec, type MessageOf } from '../codec.ts';
-import { closed, Contact, ErrorCodeField, Groups, IdField, Incarnation, Port, RequestId, ViId } from '../fields.ts';
+import { Contact, closed, ErrorCodeField, Groups, IdField, Incarnation, Port, RequestId, ViId } from '../fields.ts';
 
 export const RD_RD_VERSION = 2;
 

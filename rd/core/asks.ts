@@ -23,17 +23,20 @@ export class Asks {
     this.#demands = demands;
   }
 
+  /** In place of one of before. What asks for a tunnel for the first time is given up at the same time as that. */
   start(tunnel: Tunnel, kind: Ask['kind'], now: Millis): void {
     this.#last += 1;
     tunnel.confirmed = undefined;
+    const isFirst = tunnel.far === undefined && kind === 'con_req';
+    const before = tunnel.ask?.kind === kind ? tunnel.ask.giveUpAt : after(now, GIVE_UP_MS);
     tunnel.ask = {
       kind,
       request: this.#last,
       secure: this.#demands(tunnel),
-      peerRequest: this.latestOf(tunnel.peer, tunnel.contact.key),
+      peerLatest: this.latestOf(tunnel.peer, tunnel.contact.key),
       nextAt: now,
       intervalMs: RETRY_MS,
-      giveUpAt: tunnel.far === undefined && kind === 'con_req' ? after(now, GIVE_UP_MS) : NEVER,
+      giveUpAt: isFirst ? before : NEVER,
     };
     this.send(tunnel, tunnel.ask, now);
   }
@@ -45,13 +48,18 @@ export class Asks {
     if (tunnel.association !== undefined) this.#letters.ask(tunnel, ask, tunnel.association);
   }
 
+  /** The peer has introduced itself: what is asked of it is repeated until answered. */
+  heard({ ask }: Tunnel): void {
+    if (ask !== undefined) ask.giveUpAt = NEVER;
+  }
+
   /** How a peer's request relates to its latest one; a newer one becomes the latest. */
   note(peer: Id, key: string, incarnation: number, request: number, now: Millis): Order {
     return this.#seen.note(peer, key, incarnation, request, now);
   }
 
-  /** Number of the peer's latest request, 0 before the first. */
-  latestOf(peer: Id, key: string): number {
-    return this.#seen.request(peer, key);
+  /** Names the peer's latest request. */
+  latestOf(peer: Id, key: string): string {
+    return this.#seen.latest(peer, key);
   }
 }

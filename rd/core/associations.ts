@@ -1,17 +1,17 @@
 /**
  * The associations of this daemon with others, found by the key of the daemon at the other end, and shared by all
  * tunnels between the two. An association is started towards the endpoints of a contact in turn: the next one joins in
- * when the one before has not answered soon, and the first that comes up wins. Where both daemons searched and two came up,
- * the one with the lower key closes the older if there is a secure tunnel: its ends have to be bound to the same. Plain
- * tunnels do well with either.
+ * when the one before has not answered soon, and the first that comes up wins. Where both daemons searched, two may come
+ * up. Neither is closed for that, since what is up at this end may not be up at the other: the daemon that leads decides
+ * for each tunnel, and one that no tunnel uses is closed in time.
  */
 import type { ErrorCode } from '../../overlay/errors.ts';
 import { after, type Millis } from '../../overlay/lib/clock.ts';
 import { type ContactInfo, type Endpoint, formatEndpoint, sameEndpoint, usableEndpoints } from './contact.ts';
 import { type AssociationDown, type AssociationRef, type Output, type RdSetup, SELF } from './io.ts';
-import { ASSOCIATION_IDLE_MS, ATTEMPTS_MAX, GIVE_UP_MS, NEXT_ENDPOINT_MS, SURPLUS_MS } from './limits.ts';
+import { ASSOCIATION_IDLE_MS, ATTEMPTS_MAX, GIVE_UP_MS, NEXT_ENDPOINT_MS } from './limits.ts';
 
-type Up = { readonly key: string; endpoint: Endpoint; checkAt: Millis };
+type Up = { readonly key: string; readonly since: Millis; endpoint: Endpoint; checkAt: Millis };
 
 /** The search for a daemon: its endpoints tried, and those still to try. */
 type Attempt = {
@@ -33,8 +33,6 @@ export type AssociationListener = {
   /** Its endpoint is another one now. */
   moved(association: AssociationRef, now: Millis): void;
   inUse(association: AssociationRef): boolean;
-  /** A secure tunnel leads to the daemon of that key. */
-  isSecured(key: string): boolean;
 };
 
 export class Associations {
@@ -64,6 +62,16 @@ export class Associations {
 
   endpointOf(association: AssociationRef): Endpoint | undefined {
     return association === SELF ? this.#setup.self : this.#up.get(association)?.endpoint;
+  }
+
+  /** When it came up; 0 for the way to ourselves. */
+  upSince(association: AssociationRef): Millis {
+    return this.#up.get(association)?.since ?? (0 as Millis);
+  }
+
+  /** Whether this daemon decides which association a tunnel to the daemon of that key is bound to; else that one does. */
+  leads(key: string): boolean {
+    return this.#setup.key < key;
   }
 
   /** Starts looking for the daemon of a contact, if that is not going on. The listener hears of the outcome. */
@@ -98,10 +106,7 @@ export class Associations {
   }
 
   associationUp(association: AssociationRef, endpoint: Endpoint, key: string, now: Millis): void {
-    if (this.#setup.key < key) {
-      for (const older of this.#up.values()) if (older.key === key) older.checkAt = after(now, SURPLUS_MS);
-    }
-    this.#up.set(association, { key, endpoint, checkAt: after(now, ASSOCIATION_IDLE_MS) });
+    this.#up.set(association, { key, since: now, endpoint, checkAt: after(now, ASSOCIATION_IDLE_MS) });
     for (const attempt of this.#attempts.values()) {
       if (attempt.key !== key && attempt.trying.some((trial) => sameEndpoint(trial.endpoint, endpoint))) {
         this.#trialFailed(attempt, endpoint, 'PEER_MISMATCH', now);
@@ -148,10 +153,8 @@ export class Associations {
     }
     for (const [association, up] of this.#up) {
       if (up.checkAt > now) continue;
-      const isSurplus = this.#setup.key < up.key && this.find(up.key) !== association;
-      up.checkAt = after(now, isSurplus ? SURPLUS_MS : ASSOCIATION_IDLE_MS);
-      const isToEnd = isSurplus ? this.#listener.isSecured(up.key) : !this.#listener.inUse(association);
-      if (isToEnd) this.#emit({ kind: 'association.close', association });
+      up.checkAt = after(now, ASSOCIATION_IDLE_MS);
+      if (!this.#listener.inUse(association)) this.#emit({ kind: 'association.close', association });
     }
   }
 

@@ -27,12 +27,13 @@ export class Dialogue {
     const order = asks.note(from.node, contact.key, from.incarnation, request, now);
     if (order === 'older') return;
     if (order === 'earlier-life') return letters.refuse(message, 'CONFLICT', association);
-    const security = agreement.toRequest(message, { association, contact, far });
+    const known = table.get(from.node);
+    const way = this.#wayOf(known, association, far);
+    const security = agreement.toRequest(message, { association: way, contact, far });
     if (security === undefined) {
       host.complain(from.node, 'SECURITY_MISMATCH');
       return letters.refuse(message, 'SECURITY_MISMATCH', association);
     }
-    const known = table.get(from.node);
     if (known?.far !== undefined && known.far.record.incarnation > from.incarnation) {
       return letters.refuse(message, 'CONFLICT', association);
     }
@@ -54,8 +55,8 @@ export class Dialogue {
     }
     tunnel.remoteHold = true;
     tunnel.contact = contact;
-    this.#life.becomeUp(tunnel, association, far, security);
-    letters.accept(tunnel, request, association);
+    this.#life.becomeUp(tunnel, way, far, security, now);
+    letters.accept(tunnel, request, way);
     this.#life.announce(tunnel, now);
   }
 
@@ -65,26 +66,28 @@ export class Dialogue {
     if (tunnel === undefined) return;
     const known = tunnel.far?.record.incarnation ?? message.from.incarnation;
     if (known > message.from.incarnation) return;
-    const isNews = tunnel.ask?.peerRequest === asks.latestOf(tunnel.peer, contact.key);
+    const isNews = tunnel.ask?.peerLatest === asks.latestOf(tunnel.peer, contact.key);
     const wasDemanded = tunnel.ask?.secure === true;
     // What a later con_req of the peer led to stands: the answer may be older than that.
     const agreed = isNews ? undefined : tunnel.security;
-    const security = agreed ?? agreement.toAnswer(message, wasDemanded, { association, contact, far });
+    const way = (isNews ? undefined : tunnel.association) ?? this.#wayOf(tunnel, association, far);
+    const security = agreed ?? agreement.toAnswer(message, wasDemanded, { association: way, contact, far });
     if (security === undefined) {
       host.complain(tunnel.peer, 'SECURITY_MISMATCH');
       return this.#life.fail(tunnel, 'SECURITY_MISMATCH', now);
     }
     const refusal = pairs.adopt(tunnel, message.pair, now);
     if (refusal !== undefined) return this.#life.fail(tunnel, refusal, now);
-    if (known < message.from.incarnation) tunnel.remoteHold = false;
-    else if (tunnel.phase === 'lost' && isNews) tunnel.remoteHold = message.held;
+    if (isNews) tunnel.remoteHold = message.held;
+    else if (known < message.from.incarnation) tunnel.remoteHold = false;
     tunnel.ask = undefined;
     tunnel.confirmed = true;
     tunnel.contact = contact;
-    this.#life.becomeUp(tunnel, association, far, security);
+    this.#life.becomeUp(tunnel, way, far, security, now);
     // Who the peer is has come out by its answer: it may be on our list, or not be on it. And what the answer says may be
-    // newer than what we went by, for all we know.
-    const isOpen = agreement.demands(tunnel) !== wasDemanded || message.secure !== security.secure;
+    // newer than what we went by, for all we know; the peer may be bound to where it answered.
+    const isOpen =
+      agreement.demands(tunnel) !== wasDemanded || message.secure !== security.secure || way !== association;
     if (isOpen) asks.start(tunnel, 'con_req', now);
     else this.#life.announce(tunnel, now);
   }
@@ -127,7 +130,7 @@ export class Dialogue {
     const { host, asks } = this.#parts;
     const tunnel = this.#asked(message.from, 'release', message.request);
     if (tunnel === undefined || host.associations.keyOf(association) !== tunnel.contact.key) return;
-    const isNews = tunnel.ask?.peerRequest === asks.latestOf(tunnel.peer, tunnel.contact.key);
+    const isNews = tunnel.ask?.peerLatest === asks.latestOf(tunnel.peer, tunnel.contact.key);
     tunnel.ask = undefined;
     tunnel.confirmed = false;
     const { far } = tunnel;
@@ -135,11 +138,26 @@ export class Dialogue {
     if (stands && tunnel.phase !== 'up') {
       // The peer counts on it, and had told us so before.
       tunnel.remoteHold = true;
-      this.#life.becomeUp(tunnel, association, far, tunnel.security);
+      this.#life.becomeUp(tunnel, this.#wayOf(tunnel, association, far), far, tunnel.security, now);
     } else if (tunnel.phase === 'releasing') {
       return this.#life.forget(tunnel, now);
     }
     this.#life.announce(tunnel, now);
+  }
+
+  /**
+   * The association to which a tunnel is bound after a message that came by `arrived`. Both ends must be bound to the same
+   * one, for records of an association mean nothing in another. So the end that leads keeps to the one that it has, and
+   * the other follows it. A new life of the peer has none of those that were up while the former one spoke.
+   */
+  #wayOf(tunnel: Tunnel | undefined, arrived: AssociationRef, far: FarEnd): AssociationRef {
+    const { associations } = this.#parts.host;
+    const bound = tunnel?.association;
+    const key = associations.keyOf(arrived);
+    if (bound === undefined || key === undefined || associations.keyOf(bound) !== key) return arrived;
+    const isNewLife = (tunnel?.far?.record.incarnation ?? far.record.incarnation) < far.record.incarnation;
+    if (isNewLife && associations.upSince(bound) <= (tunnel?.heardAt ?? 0)) return arrived;
+    return associations.leads(key) ? bound : arrived;
   }
 
   #asked(peer: Id, kind: 'con_req' | 'release', request: number): Tunnel | undefined {

@@ -92,7 +92,13 @@ export class Lifecycle {
     else asks.send(tunnel, ask, now);
   }
 
-  becomeUp(tunnel: Tunnel, association: AssociationRef, far: FarEnd, security: Security | undefined): void {
+  becomeUp(
+    tunnel: Tunnel,
+    association: AssociationRef,
+    far: FarEnd,
+    security: Security | undefined,
+    now: Millis,
+  ): void {
     const before = tunnel.far;
     const wasUp = carriesPackets(tunnel);
     const link = this.#parts.pairs.linkOf(tunnel);
@@ -104,6 +110,8 @@ export class Lifecycle {
     tunnel.far = far;
     tunnel.link = link;
     tunnel.security = security;
+    tunnel.heardAt = now;
+    this.#parts.asks.heard(tunnel);
     if (changed || moved) this.setPlan(tunnel);
     if (!changed) return;
     this.tellUp(tunnel);
@@ -146,6 +154,9 @@ export class Lifecycle {
       tunnel.remoteHold = false;
       tunnel.confirmed = undefined;
       tunnel.ask = undefined;
+    } else if (tunnel.ask !== undefined) {
+      // What was sent may still arrive, later than what is sent by the next association.
+      this.#parts.asks.start(tunnel, tunnel.ask.kind, now);
     }
     this.rebind(tunnel, now);
   }

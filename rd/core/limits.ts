@@ -10,8 +10,6 @@ export const GIVE_UP_MS = 6000;
 export const NEXT_ENDPOINT_MS = 1200;
 /** An association that no tunnel uses is closed after this. */
 export const ASSOCIATION_IDLE_MS = 30_000;
-/** Of two associations with one daemon the older one is closed after this: time for the newer to be up at both ends. */
-export const SURPLUS_MS = 500;
 export const ATTEMPTS_MAX = 4096;
 
 /** A tunnel whose association was replaced waits so long for its peer to confirm it. */

@@ -51,7 +51,6 @@ export class RdCore {
         for (const node of nodes.values()) node.tunnels.associationMoved(association, now);
       },
       inUse: (association: AssociationRef) => this.inUse(association),
-      isSecured: (key: string) => [...nodes.values()].some((node) => node.tunnels.secureWith(key)),
     };
     this.#associations = new Associations(setup, listener, (output) => this.#emit(output));
   }

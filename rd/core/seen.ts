@@ -13,8 +13,10 @@ export type Order = 'newer' | 'same' | 'older' | 'reborn' | 'earlier-life';
 export class Seen {
   readonly #entries = new Map<string, Entry>();
 
-  request(node: Id, key: string): number {
-    return this.#entries.get(`${node}/${key}`)?.request ?? 0;
+  /** Names the latest request of a peer; another one has another name, also in another life. */
+  latest(node: Id, key: string): string {
+    const entry = this.#entries.get(`${node}/${key}`);
+    return entry === undefined ? '' : `${entry.incarnation}/${entry.request}`;
   }
 
   /** How a request relates to the latest one before it, and remembers it where it is newer. */

@@ -38,11 +38,11 @@ export type Ask = {
   /** Whether it demands security. */
   readonly secure: boolean;
   /** The peer's latest request when this was first sent: tells whether an answer's news are stale. */
-  readonly peerRequest: number;
+  readonly peerLatest: string;
   nextAt: Millis;
   intervalMs: number;
-  /** Infinity where the peer has answered before: then its association tells whether it lives. */
-  readonly giveUpAt: Millis;
+  /** Infinity once the peer has introduced itself: from then on its association tells whether it lives. */
+  giveUpAt: Millis;
 };
 
 /** The certificate by which a peer proves what it is. */
@@ -81,6 +81,8 @@ export type Tunnel = {
   contact: ContactInfo;
   far: FarEnd | undefined;
   association: AssociationRef | undefined;
+  /** When the peer last spoke of it. */
+  heardAt: Millis | undefined;
   /** Index of the link pair; null where the VI is unnumbered, undefined before there is one. */
   pair: number | null | undefined;
   /** Whether the pair is of our leases. */
@@ -106,6 +108,7 @@ export function createTunnel(peer: Id, contact: ContactInfo, now: Millis): Tunne
     contact,
     far: undefined,
     association: undefined,
+    heardAt: undefined,
     pair: undefined,
     ours: false,
     link: null,

@@ -48,13 +48,6 @@ export class Tunnels {
     return false;
   }
 
-  secureWith(key: string): boolean {
-    for (const { contact, security } of this.#table.all()) {
-      if (contact.key === key && security?.secure === true) return true;
-    }
-    return false;
-  }
-
   // What the P2P daemon asks.
 
   add(peer: Id, contactBytes: Uint8Array, role: 'neighbour' | 'answer', now: Millis): void {

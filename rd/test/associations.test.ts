@@ -5,7 +5,7 @@ import type { Millis } from '../../overlay/lib/clock.ts';
 import { Associations } from '../core/associations.ts';
 import type { ContactInfo, Endpoint } from '../core/contact.ts';
 import { type AssociationRef, type Output, SELF } from '../core/io.ts';
-import { ASSOCIATION_IDLE_MS, GIVE_UP_MS, NEXT_ENDPOINT_MS, SURPLUS_MS } from '../core/limits.ts';
+import { ASSOCIATION_IDLE_MS, GIVE_UP_MS, NEXT_ENDPOINT_MS } from '../core/limits.ts';
 
 const at = (ms: number): Millis => ms as Millis;
 const ref = (number: number): AssociationRef => number as AssociationRef;
@@ -18,12 +18,10 @@ function setUp(): {
   outputs: Output[];
   heard: string[];
   used: Set<AssociationRef>;
-  secured: Set<string>;
 } {
   const outputs: Output[] = [];
   const heard: string[] = [];
   const used = new Set<AssociationRef>();
-  const secured = new Set<string>();
   const listener = {
     up: (key: string, association: AssociationRef) => void heard.push(`up ${key} ${association}`),
     failed: (key: string, code: string) => void heard.push(`failed ${key} ${code}`),
@@ -31,11 +29,10 @@ function setUp(): {
       void heard.push(`down ${association} ${replaced ? 'replaced' : 'lost'}`),
     moved: (association: AssociationRef) => void heard.push(`moved ${association}`),
     inUse: (association: AssociationRef) => used.has(association),
-    isSecured: (key: string) => secured.has(key),
   };
   const setup = { key: 'self', self: { address: '::1', port: 4780 }, families: [4, 6] as const };
   const associations = new Associations(setup, listener, (output) => outputs.push(output));
-  return { associations, outputs, heard, used, secured };
+  return { associations, outputs, heard, used };
 }
 
 const tried = (outputs: Output[]): Endpoint[] =>
@@ -114,27 +111,15 @@ describe('associations', () => {
     assert.deepEqual(heard.slice(2), ['down 2 replaced', 'down 1 lost']);
   });
 
-  test('of which there are two with one daemon lose the older one, by the daemon with the lower key, for secure tunnels', () => {
-    const { associations, outputs, used, secured } = setUp();
-    for (const [key, older, newer] of [
-      ['tail', 1, 2],
-      ['root', 3, 4],
-    ] as const) {
-      for (const [number, endpoint] of [
-        [older, one],
-        [newer, two],
-      ] as const) {
-        associations.associationUp(ref(number), endpoint, key, at(0));
-        used.add(ref(number));
-      }
-    }
-    associations.timer(at(SURPLUS_MS - 1));
+  test('of which there are two with one daemon both stay while they are used', () => {
+    const { associations, outputs, used } = setUp();
+    associations.associationUp(ref(1), one, 'peer', at(0));
+    associations.associationUp(ref(2), two, 'peer', at(0));
+    used.add(ref(1)).add(ref(2));
+    associations.timer(at(ASSOCIATION_IDLE_MS));
     assert.deepEqual(outputs, []);
-    associations.timer(at(SURPLUS_MS));
-    assert.deepEqual(outputs, [], 'plain tunnels do well with either');
-    secured.add('tail').add('root');
-    associations.timer(at(2 * SURPLUS_MS));
-    // 'root' has the lower key, and does it at its end.
+    used.delete(ref(1));
+    associations.timer(at(2 * ASSOCIATION_IDLE_MS));
     assert.deepEqual(outputs, [{ kind: 'association.close', association: 1 }]);
   });
 

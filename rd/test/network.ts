@@ -9,9 +9,8 @@ import { P2PD_RD_VERSION, type ToP2pd, type ToRd } from '../../overlay/messages/
 import { type RdMessage, rdCodec } from '../../overlay/messages/rd-rd.ts';
 import type { CertificateClaims } from '../../overlay/om-api.ts';
 import { parseViDefinition, type SecurityPolicy, type ViConfig } from '../../overlay/vi.ts';
-import { type Endpoint, encodeContact } from '../core/contact.ts';
+import { type Endpoint, encodeContact, type Family } from '../core/contact.ts';
 import type {
-  AssociationDown,
   AssociationRef,
   CertificateCheck,
   Image,
@@ -24,6 +23,7 @@ import type {
 } from '../core/io.ts';
 import { RdCore } from '../core/rd.ts';
 import { SecurePeers } from '../core/secure-peers.ts';
+import { DataPlanes } from './data-planes.ts';
 
 export type Faults = { loss: number; duplicate: number; delayMsMax: number };
 export const QUIET: Faults = { loss: 0, duplicate: 0, delayMsMax: 5 };
@@ -62,6 +62,9 @@ export type AddressServer = { answers: boolean; next: number; owner: Map<number,
 export class Peer {
   readonly key: string;
   readonly endpoint: Endpoint;
+  readonly endpoints: readonly Endpoint[];
+  /** Of the base network, the preferred one first. */
+  families: readonly Family[] = [4, 6];
   readonly id: Id;
   setup: NodeSetup;
   readonly told: ToP2pd[] = [];
@@ -75,11 +78,14 @@ export class Peer {
   incarnation = 1;
   /** Pairs that outlive a restart. */
   saved: readonly number[] = [];
-  constructor(index: number, vi: ViConfig) {
+  /** `both`: it has an endpoint of either family. */
+  constructor(index: number, vi: ViConfig, both = false) {
     const ipv4 = poolAddress(parseCidr(vi.definition.ipv4Pool) as never, index);
     this.id = idOfNode(parseAddress(ipv4) as Uint8Array, vi.id);
     this.key = index.toString(16).padStart(32, '0');
     this.endpoint = { address: `192.0.2.${index + 1}`, port: 4780 };
+    const sixth = { address: `2001:db8::${index + 1}`, port: 4780 };
+    this.endpoints = both ? [this.endpoint, sixth] : [this.endpoint];
     this.setup = {
       vi,
       name: `node-${index}`,
@@ -89,17 +95,21 @@ export class Peer {
       groups: [],
       securePeers: new SecurePeers([]),
       incarnation: 1,
-      contact: encodeContact({ node: this.id, key: this.key, endpoints: [this.endpoint] }),
+      contact: encodeContact({ node: this.id, key: this.key, endpoints: this.endpoints }),
       certificate: certificateOf([], 64, index + 1),
       p2pdPort: 4747,
       pairs: [],
       leaseMsLeft: 0,
     };
-    this.core = new RdCore({ key: this.key, self: this.endpoint, families: [4, 6] });
+    this.core = this.newCore();
+  }
+
+  newCore(): RdCore {
+    return new RdCore({ key: this.key, self: this.endpoint, families: this.families });
   }
 }
 
-type Scheduled = { at: number; order: number; run: () => void };
+type Scheduled = { readonly at: number; readonly run: () => void };
 
 export class Network {
   readonly rng: Rng;
@@ -113,22 +123,31 @@ export class Network {
   /** Called after every input of a daemon. */
   watch: (peer: Peer) => void = () => undefined;
   now = 0 as Millis;
-  #order = 0;
-  #queue: Scheduled[] = [];
-  #nextAssociation = 1;
-  /** Association handle → the other end and its handle. */
+  /** By their time, those of one time by their order. */
+  readonly #queue: Scheduled[] = [];
   /** When certificates expire, by their serial number; others never do. */
   readonly expiries = new Map<string, number>();
   /** Serial numbers that every daemon takes for revoked. */
   readonly revoked = new Set<string>();
-  readonly #links = new Map<AssociationRef, { from: Peer; to: Peer; other: AssociationRef }>();
+  readonly planes: DataPlanes<Peer>;
+  /** What a way takes longer than others, milliseconds; Infinity: nothing comes through. */
+  wayMs: (from: Peer, to: Peer, family: Family) => number = () => 0;
+  readonly #inputs: { readonly peer: Peer; readonly input: Input }[] = [];
+  #isHandling = false;
 
-  /** Those that are up at their end. */
-  readonly #risen = new Set<AssociationRef>();
-
-  constructor(seed: number, count: number, vi: ViConfig = testVi()) {
+  /** `both`: every daemon has an endpoint of either family, and prefers one. */
+  constructor(seed: number, count: number, vi: ViConfig = testVi(), both = false) {
     this.rng = seededRng(seed);
-    this.peers = Array.from({ length: count }, (_, index) => new Peer(index, vi));
+    this.peers = Array.from({ length: count }, (_, index) => new Peer(index, vi, both));
+    this.planes = new DataPlanes<Peer>({
+      rng: this.rng,
+      daemons: () => this.peers,
+      later: (run, extraMs) => this.#later(run, extraMs),
+      loss: () => this.faults.loss,
+      wayMs: (from, to, family) => this.wayMs(from, to, family),
+      input: (peer, input) => this.input(peer, input),
+    });
+    if (both) for (const peer of this.peers) peer.families = below(this.rng, 2) === 0 ? [4, 6] : [6, 4];
     for (const peer of this.peers) this.start(peer);
   }
 
@@ -136,7 +155,7 @@ export class Network {
     peer.plans.clear();
     peer.told.length = 0;
     peer.image = undefined;
-    peer.core = new RdCore({ key: peer.key, self: peer.endpoint, families: [4, 6] });
+    peer.core = peer.newCore();
     const setup = { ...peer.setup, incarnation: peer.incarnation, pairs: peer.saved, leaseMsLeft: 3_600_000 };
     this.input(peer, { kind: 'node.open', node: NODE, setup });
     const hello = { version: P2PD_RD_VERSION, vi: setup.vi.id, node: peer.id, instance: peer.id, generation: 0 };
@@ -157,33 +176,24 @@ export class Network {
 
   /** The associations of `a` with `b` go on to another address of `b`. */
   move(a: Peer, b: Peer, endpoint: Endpoint): void {
-    for (const [association, link] of this.#links) {
-      if (link.from === a && link.to === b) this.input(a, { kind: 'association.moved', association, endpoint });
+    for (const { ref } of this.planes.between(a, b)) {
+      this.input(a, { kind: 'association.moved', association: ref, endpoint });
     }
   }
 
-  /** The daemon dies and is there again at once, knowing only its leases. Its associations are replaced at their other ends. */
-  restart(peer: Peer): void {
-    for (const [association, link] of this.#links) {
-      if (link.from === peer) {
-        this.#links.delete(association);
-        this.#links.delete(link.other);
-        this.#later(() => this.#down(link.to, link.other, 'replaced'));
-      }
-    }
+  /**
+   * The daemon dies and is there again at once, knowing only its leases. Its associations are replaced at their other ends,
+   * or fall silent.
+   */
+  restart(peer: Peer, reason: 'replaced' | 'lost' = 'replaced'): void {
+    this.planes.vanish(peer, reason);
     peer.incarnation += 1;
     this.start(peer);
   }
 
   /** Both ends lose their associations with each other, not at the same time. */
   cut(a: Peer, b: Peer): void {
-    for (const [association, link] of this.#links) {
-      if (link.from !== a || link.to !== b) continue;
-      this.#links.delete(association);
-      this.#links.delete(link.other);
-      this.#later(() => this.#down(a, association, 'lost'));
-      this.#later(() => this.#down(b, link.other, 'lost'));
-    }
+    this.planes.cut(a, b);
   }
 
   /** The peer has a new certificate with this serial number. */
@@ -212,23 +222,33 @@ export class Network {
     this.say(peer, { t: 'tunnel.release', key: to.id });
   }
 
+  /** Inputs that come while outputs are carried out wait for their turn, as in a daemon. */
   input(peer: Peer, input: Input): void {
-    peer.core.handle(input, this.now);
-    for (let output = peer.core.poll(); output !== undefined; output = peer.core.poll()) this.#do(peer, output);
-    this.watch(peer);
+    this.#inputs.push({ peer, input });
+    if (this.#isHandling) return;
+    this.#isHandling = true;
+    try {
+      for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
+        next.peer.core.handle(next.input, this.now);
+        for (let output = next.peer.core.poll(); output !== undefined; output = next.peer.core.poll()) {
+          this.#do(next.peer, output);
+        }
+        this.watch(next.peer);
+      }
+    } finally {
+      this.#isHandling = false;
+    }
   }
 
   run(ms: number): void {
     const end = this.now + ms;
     for (;;) {
-      const queued = this.#queue.reduce((least, item) => Math.min(least, item.at), Number.POSITIVE_INFINITY);
       const timers = this.peers.map((peer) => peer.core.deadline() ?? Number.POSITIVE_INFINITY);
-      const next = Math.min(queued, ...timers);
+      const next = Math.min(this.#queue[0]?.at ?? Number.POSITIVE_INFINITY, ...timers);
       if (next > end) break;
       this.now = Math.max(this.now, next) as Millis;
-      const due = this.#queue.filter((item) => item.at <= this.now).sort((a, b) => a.at - b.at || a.order - b.order);
-      this.#queue = this.#queue.filter((item) => item.at > this.now);
-      for (const item of due) item.run();
+      const later = this.#queue.findIndex((item) => item.at > this.now);
+      for (const item of this.#queue.splice(0, later < 0 ? this.#queue.length : later)) item.run();
       for (const peer of this.peers) {
         const deadline = peer.core.deadline();
         if (deadline !== undefined && deadline <= this.now) this.input(peer, { kind: 'timer' });
@@ -239,7 +259,7 @@ export class Network {
 
   /** What the daemon at the other end calls this association. */
   otherEnd(association: AssociationRef): AssociationRef | undefined {
-    return this.#links.get(association)?.other;
+    return this.planes.otherEnd(association);
   }
 
   views(peer: Peer): ReturnType<RdCore['tunnels']> {
@@ -252,7 +272,9 @@ export class Network {
 
   #later(run: () => void, extraMs = 0): void {
     const at = this.now + extraMs + 1 + below(this.rng, this.faults.delayMsMax + 1);
-    this.#queue.push({ at, order: this.#order++, run });
+    // Behind everything of the same time.
+    const index = this.#queue.findLastIndex((item) => item.at <= at) + 1;
+    this.#queue.splice(index, 0, { at, run });
   }
 
   #do(peer: Peer, output: Output): void {
@@ -260,11 +282,14 @@ export class Network {
       case 'p2pd.send':
         peer.told.push(output.message);
         return;
-      case 'associate':
-        this.#associate(peer, output.endpoint);
+      case 'associate': {
+        const { endpoint } = output;
+        const association = this.planes.associate(peer, endpoint);
+        this.input(peer, { kind: 'association.started', endpoint, association });
         return;
+      }
       case 'control.send':
-        this.#transmit(output.association, output.message);
+        this.#transmit(peer, output.association, output.message);
         return;
       case 'leases.request':
         this.#lease(peer, output.request, output.count);
@@ -288,16 +313,9 @@ export class Network {
       case 'complaint':
         peer.complaints.push(output.code);
         return;
-      case 'association.close': {
-        const { association } = output;
-        const link = this.#links.get(association);
-        if (link === undefined) return;
-        this.#links.delete(association);
-        this.#links.delete(link.other);
-        this.#later(() => this.#down(peer, association, 'closed'));
-        this.#later(() => this.#down(link.to, link.other, 'lost'));
+      case 'association.close':
+        this.planes.close(output.association);
         return;
-      }
       case 'bootstrap.get':
       case 'left':
       case 'lookup.answer':
@@ -312,53 +330,18 @@ export class Network {
     }
   }
 
-  #associate(peer: Peer, endpoint: Endpoint): void {
-    const other = this.peers.find((candidate) => candidate.endpoint.address === endpoint.address);
-    const [mine, theirs] = [this.#nextAssociation++, this.#nextAssociation++] as AssociationRef[] as [
-      AssociationRef,
-      AssociationRef,
-    ];
-    this.#later(() => this.input(peer, { kind: 'association.started', endpoint, association: mine }));
-    if (other === undefined) {
-      this.#later(() => this.#down(peer, mine, 'timeout'), 3000);
-      return;
-    }
-    this.#later(() => {
-      this.#links.set(mine, { from: peer, to: other, other: theirs });
-      this.#links.set(theirs, { from: other, to: peer, other: mine });
-      // One end has the last message of the handshake later than the other.
-      const delays = below(this.rng, 2) === 0 ? [undefined, 0] : [0, undefined];
-      this.#rise(peer, mine, endpoint, other.key, delays[0]);
-      this.#rise(other, theirs, peer.endpoint, peer.key, delays[1]);
-    }, 10);
-  }
-
-  /** Up at this end, now or later, unless it is gone by then. */
-  #rise(peer: Peer, association: AssociationRef, endpoint: Endpoint, key: string, delayMs: number | undefined): void {
-    const rise = (): void => {
-      if (!this.#links.has(association)) return;
-      this.#risen.add(association);
-      this.input(peer, { kind: 'association.up', association, endpoint, key });
-    };
-    if (delayMs === undefined) this.#later(rise);
-    else rise();
-  }
-
-  #transmit(association: AssociationRef, message: RdMessage): void {
-    const copies = fraction(this.rng) < this.faults.loss ? 0 : fraction(this.rng) < this.faults.duplicate ? 2 : 1;
+  #transmit(from: Peer, association: AssociationRef, message: RdMessage): void {
+    const copies = fraction(this.rng) < this.faults.duplicate ? 2 : 1;
     const bytes = rdCodec.encode(message);
-    for (let copy = 0; copy < copies; copy++) {
-      this.#later(() => {
-        const link = this.#links.get(association);
-        const decoded = rdCodec.decode(bytes);
-        if (link === undefined || !decoded.ok || !this.#risen.has(link.other)) return;
-        const { vi } = link.from.setup;
-        const { id, name, ipv4 } = link.from.setup;
-        const forged = this.forge(decoded.value);
-        const check = this.#check(forged, { vi: vi.id, id: formatId(id), name, ipv4 });
-        this.input(link.to, { kind: 'control', association: link.other, message: forged, check });
-      }, this.lateMs(message));
-    }
+    const { vi, id, name, ipv4 } = from.setup;
+    const deliver = (to: Peer, at: AssociationRef): void => {
+      const decoded = rdCodec.decode(bytes);
+      if (!decoded.ok) throw new Error(decoded.message);
+      const forged = this.forge(decoded.value);
+      const check = this.#check(forged, { vi: vi.id, id: formatId(id), name, ipv4 });
+      this.input(to, { kind: 'control', association: at, message: forged, check });
+    };
+    for (let copy = 0; copy < copies; copy++) this.planes.send(association, deliver, this.lateMs(message));
   }
 
   #check(message: RdMessage, claims: Omit<CertificateClaims, 'groups'>): CertificateCheck | undefined {
@@ -368,10 +351,6 @@ export class Network {
     const msLeft = (this.expiries.get(serial) ?? Number.MAX_SAFE_INTEGER) - this.now;
     if (msLeft < 0) return fail('CERTIFICATE_REFUSED');
     return ok({ ...claims, groups: groupsOf(message.from.certificate), certificate: { serial, msLeft } });
-  }
-
-  #down(peer: Peer, association: AssociationRef, reason: AssociationDown): void {
-    this.input(peer, { kind: 'association.down', association, reason });
   }
 
   #lease(peer: Peer, request: string, count: number): void {

@@ -33,6 +33,7 @@ function checkAgreement(network: Network): void {
       assert.ok(there.held || there.heldByPeer, 'nobody holds it');
       assert.equal(there.local, here.remote);
       assert.equal(a.plans.get(b.id)?.link?.local.ipv4, there.local);
+      assert.ok(there.association !== undefined && network.otherEnd(there.association) === here.association);
       assert.equal(lastAbout(a, b.id)?.t, 'tunnel.up');
     }
   }
@@ -301,7 +302,7 @@ describe('tunnels under random orders', () => {
   );
 
   const play = (seed: number, list: typeof orders extends fc.Arbitrary<infer T> ? T : never, harsh: boolean): void => {
-    const network = new Network(seed, 4);
+    const network = new Network(seed, 4, testVi(), harsh);
     network.run(50);
     network.faults = { loss: harsh ? 0.25 : 0.1, duplicate: 0.2, delayMsMax: harsh ? 400 : 80 };
     for (const { what, from, to } of list) {

@@ -2,16 +2,16 @@
  * Many P2P daemons in virtual time, with modelled resource daemons and a network that delays and loses. The same seed
  * gives the same run.
  */
-import { parseAddress, formatAddress } from '../../overlay/addresses.ts';
+import { formatAddress, parseAddress } from '../../overlay/addresses.ts';
 import type { NodeRecord } from '../../overlay/fields.ts';
-import { type Id, idOfAddress, idOfNodeText } from './ids.ts';
 import { type Millis } from '../../overlay/lib/clock.ts';
 import { below, fraction, type Rng, seededRng } from '../../overlay/lib/rng.ts';
-import { P2PD_DATAGRAM_BYTES_MAX, p2pdCodec, type P2pdMessage } from '../../overlay/messages/p2pd-p2pd.ts';
+import { P2PD_DATAGRAM_BYTES_MAX, type P2pdMessage, p2pdCodec } from '../../overlay/messages/p2pd-p2pd.ts';
 import type { ToP2pd } from '../../overlay/messages/p2pd-rd.ts';
 import { parseViDefinition, type ViConfig, type ViDefinition } from '../../overlay/vi.ts';
 import type { Endpoint, Input } from '../../p2pd/core/io.ts';
 import { Machine } from '../../p2pd/core/machine.ts';
+import { type Id, idOfAddress, idOfNodeText } from './ids.ts';
 import { type End, type Link, ModelRd, otherEnd, type World } from './model-rd.ts';
 import { Schedule } from './schedule.ts';
 
