@@ -4,6 +4,9 @@
  * when the one before has not answered soon, and the first that comes up wins. Where both daemons searched, two may come
  * up. Neither is closed for that, since what is up at this end may not be up at the other: the daemon that leads decides
  * for each tunnel, and one that no tunnel uses is closed in time.
+ *
+ * Each VI looks for itself: a daemon may refuse the certificate of one and take that of another. What comes up for one
+ * serves all.
  */
 import type { ErrorCode } from '../../overlay/errors.ts';
 import { after, type Millis } from '../../overlay/lib/clock.ts';
@@ -13,11 +16,13 @@ import { ASSOCIATION_IDLE_MS, ATTEMPTS_MAX, GIVE_UP_MS, NEXT_ENDPOINT_MS } from 
 
 type Up = { readonly key: string; readonly since: Millis; endpoint: Endpoint; checkAt: Millis };
 
-/** The search for a daemon: its endpoints tried, and those still to try. */
+/** The search of one VI for a daemon: its endpoints tried, and those still to try. */
 type Attempt = {
   readonly key: string;
-  readonly serverName: string;
-  readonly untried: Endpoint[];
+  readonly vi: string;
+  /** Endpoints of the latest contact. */
+  known: ReadonlySet<string>;
+  untried: readonly Endpoint[];
   readonly trying: { readonly endpoint: Endpoint; association: AssociationRef | undefined }[];
   nextAt: Millis;
   readonly giveUpAt: Millis;
@@ -27,7 +32,8 @@ type Attempt = {
 /** What becomes of associations, told to the tunnels. */
 export type AssociationListener = {
   up(key: string, association: AssociationRef, now: Millis): void;
-  failed(key: string, code: ErrorCode, now: Millis): void;
+  /** The search of that VI. */
+  failed(key: string, vi: string, code: ErrorCode, now: Millis): void;
   /** `replaced`: the same peer is there again or may be soon. */
   down(association: AssociationRef, key: string, replaced: boolean, now: Millis): void;
   /** Its endpoint is another one now. */
@@ -40,7 +46,7 @@ export class Associations {
   readonly #listener: AssociationListener;
   readonly #emit: (output: Output) => void;
   readonly #up = new Map<AssociationRef, Up>();
-  readonly #attempts = new Map<string, Attempt>();
+  readonly #attempts = new Set<Attempt>();
 
   constructor(setup: RdSetup, listener: AssociationListener, emit: (output: Output) => void) {
     this.#setup = setup;
@@ -74,45 +80,38 @@ export class Associations {
     return this.#setup.key < key;
   }
 
-  /** Starts looking for the daemon of a contact, if that is not going on. The listener hears of the outcome. */
-  want(contact: ContactInfo, serverName: string, now: Millis): void {
-    if (this.#attempts.has(contact.key)) return;
-    const untried = usableEndpoints(contact.endpoints, this.#setup.families);
-    if (untried.length === 0 || this.#attempts.size >= ATTEMPTS_MAX) {
-      const code = untried.length === 0 ? 'PEER_UNREACHABLE' : 'LIMIT_REACHED';
-      this.#listener.failed(contact.key, code, now);
+  /** Starts looking for the daemon of a contact; a search that goes on learns its endpoints. The outcome is told. */
+  want(contact: ContactInfo, vi: string, now: Millis): void {
+    const { key } = contact;
+    const usable = usableEndpoints(contact.endpoints, this.#setup.families);
+    const searching = [...this.#attempts].find((attempt) => attempt.key === key && attempt.vi === vi);
+    if (searching !== undefined) return this.#learn(searching, usable, now);
+    if (usable.length === 0 || this.#attempts.size >= ATTEMPTS_MAX) {
+      const code = usable.length === 0 ? 'PEER_UNREACHABLE' : 'LIMIT_REACHED';
+      this.#listener.failed(key, vi, code, now);
       return;
     }
-    const attempt: Attempt = {
-      key: contact.key,
-      serverName,
-      untried,
-      trying: [],
-      nextAt: now,
-      giveUpAt: after(now, GIVE_UP_MS),
-      code: 'PEER_UNREACHABLE',
-    };
-    this.#attempts.set(contact.key, attempt);
+    const limits = { nextAt: now, giveUpAt: after(now, GIVE_UP_MS), code: 'PEER_UNREACHABLE' } as const;
+    const attempt: Attempt = { key, vi, known: namesOf(usable), untried: usable, trying: [], ...limits };
+    this.#attempts.add(attempt);
     this.#tryNext(attempt, now);
   }
 
   started(endpoint: Endpoint, association: AssociationRef | undefined, now: Millis): void {
-    for (const attempt of this.#attempts.values()) {
+    for (const attempt of this.#attempts) {
       const trial = attempt.trying.find((trial) => sameEndpoint(trial.endpoint, endpoint));
       if (trial === undefined) continue;
       trial.association = association;
       if (association === undefined) this.#trialFailed(attempt, trial.endpoint, attempt.code, now);
+      return;
     }
   }
 
   associationUp(association: AssociationRef, endpoint: Endpoint, key: string, now: Millis): void {
     this.#up.set(association, { key, since: now, endpoint, checkAt: after(now, ASSOCIATION_IDLE_MS) });
-    for (const attempt of this.#attempts.values()) {
-      if (attempt.key !== key && attempt.trying.some((trial) => sameEndpoint(trial.endpoint, endpoint))) {
-        this.#trialFailed(attempt, endpoint, 'PEER_MISMATCH', now);
-      }
-    }
-    this.#attempts.delete(key);
+    for (const attempt of this.#attempts) if (attempt.key === key) this.#attempts.delete(attempt);
+    const another = this.#triedBy(endpoint);
+    if (another !== undefined) this.#trialFailed(another, endpoint, 'PEER_MISMATCH', now);
     this.#listener.up(key, association, now);
   }
 
@@ -130,16 +129,18 @@ export class Associations {
       const another = this.find(up.key) !== undefined;
       this.#listener.down(association, up.key, another || reason === 'replaced', now);
     }
-    for (const attempt of this.#attempts.values()) {
+    if (reason === 'replaced') return;
+    for (const attempt of this.#attempts) {
       const trial = attempt.trying.find((trial) => trial.association === association);
-      if (trial === undefined || reason === 'replaced') continue;
-      this.#trialFailed(attempt, trial.endpoint, reason === 'refused' ? 'CERTIFICATE_REFUSED' : attempt.code, now);
+      if (trial === undefined) continue;
+      const code = reason === 'refused' ? 'CERTIFICATE_REFUSED' : attempt.code;
+      return this.#trialFailed(attempt, trial.endpoint, code, now);
     }
   }
 
   deadline(): Millis | undefined {
     let least = Number.POSITIVE_INFINITY;
-    for (const attempt of this.#attempts.values()) {
+    for (const attempt of this.#attempts) {
       least = Math.min(least, attempt.giveUpAt, attempt.untried.length > 0 ? attempt.nextAt : attempt.giveUpAt);
     }
     for (const up of this.#up.values()) least = Math.min(least, up.checkAt);
@@ -147,9 +148,9 @@ export class Associations {
   }
 
   timer(now: Millis): void {
-    for (const attempt of this.#attempts.values()) {
+    for (const attempt of this.#attempts) {
       if (attempt.giveUpAt <= now) this.#fail(attempt, now);
-      else if (attempt.untried.length > 0 && attempt.nextAt <= now) this.#tryNext(attempt, now);
+      else if (attempt.untried.length > 0 && attempt.nextAt <= now) this.#tryNext(attempt, now, true);
     }
     for (const [association, up] of this.#up) {
       if (up.checkAt > now) continue;
@@ -158,18 +159,37 @@ export class Associations {
     }
   }
 
-  #tryNext(attempt: Attempt, now: Millis): void {
+  /** A later contact of the same daemon: what is not being tried yet is of that one from now on. */
+  #learn(attempt: Attempt, endpoints: readonly Endpoint[], now: Millis): void {
+    const isTried = (endpoint: Endpoint): boolean =>
+      attempt.trying.some((trial) => sameEndpoint(trial.endpoint, endpoint));
+    const untried = endpoints.filter((endpoint) => !isTried(endpoint));
+    const hasNews = untried.some((endpoint) => !attempt.known.has(formatEndpoint(endpoint)));
+    if (!hasNews) return;
+    attempt.untried = untried;
+    attempt.known = namesOf(endpoints);
+    this.#tryNext(attempt, now);
+  }
+
+  /** Tries one more endpoint. One that another search is trying is waited for, or passed over where that takes long. */
+  #tryNext(attempt: Attempt, now: Millis, isOverdue = false): void {
     attempt.nextAt = after(now, NEXT_ENDPOINT_MS);
-    for (let endpoint = attempt.untried.shift(); endpoint !== undefined; endpoint = attempt.untried.shift()) {
-      if (this.#isTakenByAnother(endpoint)) {
-        attempt.code = 'PEER_MISMATCH';
-        continue;
-      }
-      attempt.trying.push({ endpoint, association: undefined });
-      this.#emit({ kind: 'associate', endpoint, serverName: attempt.serverName });
-      return;
+    const open = attempt.untried.filter((endpoint) => !this.#isTakenByAnother(endpoint));
+    if (open.length < attempt.untried.length) attempt.code = 'PEER_MISMATCH';
+    const isFree = (endpoint: Endpoint): boolean => this.#triedBy(endpoint) === undefined;
+    const next = (isOverdue ? open : open.slice(0, 1)).find(isFree);
+    attempt.untried = open.filter((endpoint) => endpoint !== next);
+    if (next !== undefined) {
+      attempt.trying.push({ endpoint: next, association: undefined });
+      this.#emit({ kind: 'associate', endpoint: next, serverName: attempt.vi });
+    } else if (attempt.trying.length === 0 && open.length === 0) {
+      this.#fail(attempt, now);
     }
-    if (attempt.trying.length === 0) this.#fail(attempt, now);
+  }
+
+  #triedBy(endpoint: Endpoint): Attempt | undefined {
+    const isTried = ({ trying }: Attempt): boolean => trying.some((trial) => sameEndpoint(trial.endpoint, endpoint));
+    return [...this.#attempts].find(isTried);
   }
 
   /** An association with that endpoint is up, and it is not the daemon looked for: that one would have been found. */
@@ -181,11 +201,16 @@ export class Associations {
     attempt.code = code;
     const index = attempt.trying.findIndex((trial) => sameEndpoint(trial.endpoint, endpoint));
     attempt.trying.splice(index, 1);
-    this.#tryNext(attempt, now);
+    const waiting = [...this.#attempts].filter(({ untried }) => untried.some((other) => sameEndpoint(other, endpoint)));
+    for (const next of [attempt, ...waiting]) if (this.#attempts.has(next)) this.#tryNext(next, now);
   }
 
   #fail(attempt: Attempt, now: Millis): void {
-    this.#attempts.delete(attempt.key);
-    this.#listener.failed(attempt.key, attempt.code, now);
+    this.#attempts.delete(attempt);
+    this.#listener.failed(attempt.key, attempt.vi, attempt.code, now);
   }
+}
+
+function namesOf(endpoints: readonly Endpoint[]): ReadonlySet<string> {
+  return new Set(endpoints.map(formatEndpoint));
 }

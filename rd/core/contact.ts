@@ -72,6 +72,10 @@ export function formatEndpoint(endpoint: Endpoint): string {
     : `${endpoint.address}:${endpoint.port}`;
 }
 
+export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+}
+
 export function bytesToHex(bytes: Uint8Array): string {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }

@@ -6,7 +6,7 @@ import type { Millis } from '../../overlay/lib/clock.ts';
 import { P2PD_RD_VERSION, type ToP2pd, type ToRd } from '../../overlay/messages/p2pd-rd.ts';
 import { RD_RD_VERSION, type RdMessage } from '../../overlay/messages/rd-rd.ts';
 import type { Associations } from './associations.ts';
-import { type ContactInfo, decodeContact } from './contact.ts';
+import { type ContactInfo, decodeContact, sameBytes } from './contact.ts';
 import { compileImage, sameImage } from './image.ts';
 import type {
   AssociationRef,
@@ -71,15 +71,16 @@ export class NodeCore {
     return this.#setup;
   }
 
-  /** Base addresses or the certificate have changed, and with that perhaps the groups. */
+  /**
+   * Base addresses or the certificate have changed, and with that perhaps the groups. Of groups and addresses every peer
+   * is told; the certificate others ask for in time.
+   */
   update(contact: Uint8Array, certificate: Uint8Array, groups: readonly string[], now: Millis): void {
     const before = this.#setup;
     this.#setup = { ...before, contact, certificate, groups };
-    const isNew =
-      certificate.length !== before.certificate.length ||
-      certificate.some((byte, index) => byte !== before.certificate[index]);
-    if (!sameGroups(before.groups, groups)) this.tunnels.reconsider(now);
-    else if (isNew) this.tunnels.introduceAgain(now);
+    const mustTell = !sameGroups(before.groups, groups) || !sameBytes(before.contact, contact);
+    if (mustTell) this.tunnels.reconsider(now);
+    else if (!sameBytes(before.certificate, certificate)) this.tunnels.introduceAgain(now);
   }
 
   close(): void {

@@ -2,6 +2,7 @@
  * The resource daemon's core: all virtual nodes of a base node and the associations they share. It decides; the driver
  * does. `handle` an input, then drain `poll`, then wait until `deadline` or the next input.
  */
+import type { ErrorCode } from '../../overlay/errors.ts';
 import { formatId, type Id } from '../../overlay/id.ts';
 import type { Millis } from '../../overlay/lib/clock.ts';
 import { ok } from '../../overlay/lib/result.ts';
@@ -41,8 +42,10 @@ export class RdCore {
       up: (key: string, _association: AssociationRef, now: Millis) => {
         for (const node of nodes.values()) node.tunnels.associationUp(key, now);
       },
-      failed: (key: string, code: Parameters<NodeCore['tunnels']['associationFailed']>[1], now: Millis) => {
-        for (const node of nodes.values()) node.tunnels.associationFailed(key, code, now);
+      failed: (key: string, vi: string, code: ErrorCode, now: Millis) => {
+        for (const node of nodes.values()) {
+          if (node.setup.vi.id === vi) node.tunnels.associationFailed(key, code, now);
+        }
       },
       down: (association: AssociationRef, _key: string, replaced: boolean, now: Millis) => {
         for (const node of nodes.values()) node.tunnels.associationDown(association, replaced, now);

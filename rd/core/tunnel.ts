@@ -24,7 +24,7 @@ import type { NodeRecord } from '../../overlay/fields.ts';
 import type { Id } from '../../overlay/id.ts';
 import { after, type Millis } from '../../overlay/lib/clock.ts';
 import type { RdTunnel } from '../../overlay/messages/p2pd-rd.ts';
-import type { ContactInfo } from './contact.ts';
+import { type ContactInfo, sameBytes } from './contact.ts';
 import type { AssociationRef, LinkAddresses, NodeSetup, ProvenClaims } from './io.ts';
 import { ASK_AGAIN_AFTER, ASK_AGAIN_MS } from './limits.ts';
 import type { Security } from './security.ts';
@@ -149,11 +149,6 @@ export function describeTunnel(tunnel: Tunnel, setup: NodeSetup): RdTunnel | und
 /** Whether a P2P daemon need not be told of a change. */
 export function sameFarEnd(a: FarEnd | undefined, b: FarEnd): boolean {
   if (a === undefined) return false;
-  const [contactA, contactB] = [a.record.contact, b.record.contact];
-  return (
-    a.record.incarnation === b.record.incarnation &&
-    a.p2pdPort === b.p2pdPort &&
-    contactA.length === contactB.length &&
-    contactA.every((byte, index) => byte === contactB[index])
-  );
+  const isSameLife = a.record.incarnation === b.record.incarnation && a.p2pdPort === b.p2pdPort;
+  return isSameLife && sameBytes(a.record.contact, b.record.contact);
 }

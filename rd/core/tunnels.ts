@@ -61,7 +61,10 @@ export class Tunnels {
     if (carriesPackets(tunnel)) {
       this.#life.tellUp(tunnel);
       this.#life.announce(tunnel, now);
-      return;
+      if (tunnel.association !== undefined) return;
+      // The peer may be found where it is now.
+      tunnel.contact = contact;
+      return this.#life.rebind(tunnel, now);
     }
     if (tunnel.phase === 'releasing') {
       // A pair of the peer's leases may name another tunnel of the peer by now.
@@ -106,7 +109,7 @@ export class Tunnels {
     for (const tunnel of this.#table.all()) if (tunnel.phase === 'up') this.#life.introduce(tunnel, now);
   }
 
-  /** This end's groups have changed: all tunnels are agreed on anew, under the new certificate. */
+  /** This end's groups or addresses have changed: all tunnels are agreed on anew, with what it shows of itself now. */
   reconsider(now: Millis): void {
     for (const tunnel of this.#table.all()) {
       if (carriesPackets(tunnel) || tunnel.ask?.kind === 'con_req') this.#life.askAnew(tunnel, now);

@@ -24,7 +24,7 @@ function setUp(): {
   const used = new Set<AssociationRef>();
   const listener = {
     up: (key: string, association: AssociationRef) => void heard.push(`up ${key} ${association}`),
-    failed: (key: string, code: string) => void heard.push(`failed ${key} ${code}`),
+    failed: (key: string, vi: string, code: string) => void heard.push(`failed ${key} ${vi} ${code}`),
     down: (association: AssociationRef, _key: string, replaced: boolean) =>
       void heard.push(`down ${association} ${replaced ? 'replaced' : 'lost'}`),
     moved: (association: AssociationRef) => void heard.push(`moved ${association}`),
@@ -63,7 +63,7 @@ describe('associations', () => {
     associations.timer(at(GIVE_UP_MS - 1));
     assert.deepEqual(heard, []);
     associations.timer(at(GIVE_UP_MS));
-    assert.deepEqual(heard, ['failed peer PEER_UNREACHABLE']);
+    assert.deepEqual(heard, ['failed peer vi PEER_UNREACHABLE']);
     assert.notEqual(associations.deadline(), GIVE_UP_MS);
   });
 
@@ -72,9 +72,9 @@ describe('associations', () => {
     associations.want({ ...contact, endpoints: [one] }, 'vi', at(0));
     associations.started(one, ref(1), at(0));
     associations.associationUp(ref(1), one, 'stranger', at(5));
-    assert.deepEqual(heard, ['failed peer PEER_MISMATCH', 'up stranger 1']);
+    assert.deepEqual(heard, ['failed peer vi PEER_MISMATCH', 'up stranger 1']);
     associations.want({ ...contact, endpoints: [one] }, 'vi', at(10));
-    assert.equal(heard.at(-1), 'failed peer PEER_MISMATCH');
+    assert.equal(heard.at(-1), 'failed peer vi PEER_MISMATCH');
   });
 
   test('refused for their certificate are told so', () => {
@@ -82,13 +82,52 @@ describe('associations', () => {
     associations.want({ ...contact, endpoints: [one] }, 'vi', at(0));
     associations.started(one, ref(1), at(0));
     associations.associationDown(ref(1), 'refused', at(5));
-    assert.deepEqual(heard, ['failed peer CERTIFICATE_REFUSED']);
+    assert.deepEqual(heard, ['failed peer vi CERTIFICATE_REFUSED']);
+  });
+
+  test('are looked for by each VI for itself: what refuses one may take another', () => {
+    const { associations, outputs, heard } = setUp();
+    associations.want({ ...contact, endpoints: [one] }, 'vi', at(0));
+    associations.want({ ...contact, endpoints: [one] }, 'other', at(1));
+    associations.started(one, ref(1), at(1));
+    assert.equal(tried(outputs).length, 1, 'an endpoint is tried once at a time');
+    associations.associationDown(ref(1), 'refused', at(5));
+    assert.deepEqual(heard, ['failed peer vi CERTIFICATE_REFUSED']);
+    assert.deepEqual(outputs.at(-1), { kind: 'associate', endpoint: one, serverName: 'other' });
+    associations.started(one, ref(2), at(5));
+    associations.associationUp(ref(2), one, 'peer', at(9));
+    assert.deepEqual(heard.slice(1), ['up peer 2']);
+    associations.timer(at(GIVE_UP_MS));
+    assert.equal(heard.length, 2);
+  });
+
+  test('end the search of every VI when they come up', () => {
+    const { associations, outputs, heard } = setUp();
+    associations.want(contact, 'vi', at(0));
+    associations.want(contact, 'other', at(0));
+    associations.started(one, ref(1), at(0));
+    associations.timer(at(NEXT_ENDPOINT_MS));
+    assert.deepEqual(tried(outputs), [one, two], 'none is tried by two at once');
+    associations.associationUp(ref(1), one, 'peer', at(NEXT_ENDPOINT_MS + 1));
+    associations.timer(at(GIVE_UP_MS));
+    assert.deepEqual(heard, ['up peer 1']);
+  });
+
+  test('are sought at the endpoints of the latest contact', () => {
+    const { associations, outputs, heard } = setUp();
+    associations.want({ ...contact, endpoints: [one] }, 'vi', at(0));
+    associations.want(contact, 'vi', at(1));
+    associations.want(contact, 'vi', at(2));
+    assert.deepEqual(tried(outputs), [one, two]);
+    associations.started(two, ref(2), at(2));
+    associations.associationUp(ref(2), two, 'peer', at(5));
+    assert.deepEqual(heard, ['up peer 2']);
   });
 
   test('cannot be had where no family is common', () => {
     const { associations, heard } = setUp();
     associations.want({ ...contact, endpoints: [] }, 'vi', at(0));
-    assert.deepEqual(heard, ['failed peer PEER_UNREACHABLE']);
+    assert.deepEqual(heard, ['failed peer vi PEER_UNREACHABLE']);
   });
 
   test('that nobody uses are closed', () => {

@@ -62,7 +62,7 @@ export type AddressServer = { answers: boolean; next: number; owner: Map<number,
 export class Peer {
   readonly key: string;
   readonly endpoint: Endpoint;
-  readonly endpoints: readonly Endpoint[];
+  endpoints: readonly Endpoint[];
   /** Of the base network, the preferred one first. */
   families: readonly Family[] = [4, 6];
   readonly id: Id;
@@ -165,8 +165,7 @@ export class Network {
   /** A certificate with these groups, from now on. */
   certify(peer: Peer, groups: readonly string[]): void {
     peer.setup = { ...peer.setup, groups, certificate: certificateOf(groups) };
-    const { contact, certificate } = peer.setup;
-    this.input(peer, { kind: 'node.update', node: NODE, contact, certificate, groups });
+    this.update(peer);
   }
 
   /** What the operator writes into rd.yaml counts from the next start on. */
@@ -196,12 +195,23 @@ export class Network {
     this.planes.cut(a, b);
   }
 
+  /** The peer is reached there from now on; what it has goes on. Whether its daemon knows is the caller's business. */
+  relocate(peer: Peer, endpoint: Endpoint): void {
+    peer.endpoints = [endpoint];
+    const contact = encodeContact({ node: peer.id, key: peer.key, endpoints: peer.endpoints });
+    peer.setup = { ...peer.setup, contact };
+  }
+
+  /** The daemon looks at what its node is now. */
+  update(peer: Peer): void {
+    const { contact, certificate, groups } = peer.setup;
+    this.input(peer, { kind: 'node.update', node: NODE, contact, certificate, groups });
+  }
+
   /** The peer has a new certificate with this serial number. */
   renew(peer: Peer, serial: number): void {
-    const { contact, groups } = peer.setup;
-    const certificate = certificateOf(groups, 64, serial);
-    peer.setup = { ...peer.setup, certificate };
-    this.input(peer, { kind: 'node.update', node: NODE, contact, certificate, groups });
+    peer.setup = { ...peer.setup, certificate: certificateOf(peer.setup.groups, 64, serial) };
+    this.update(peer);
   }
 
   /** Every daemon learns that this certificate is revoked. */

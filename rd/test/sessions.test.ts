@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { toId } from '../../overlay/id.ts';
 import type { Millis } from '../../overlay/lib/clock.ts';
 import { P2PD_RD_VERSION, type ToP2pd, type ToRd } from '../../overlay/messages/p2pd-rd.ts';
-import type { NodeRef, Output, SessionRef } from '../core/io.ts';
+import type { AssociationRef, NodeRef, Output, SessionRef } from '../core/io.ts';
 import { RdCore } from '../core/rd.ts';
 import { Peer, testVi } from './network.ts';
 
@@ -158,5 +158,38 @@ describe('two nodes of one VI on one base node', () => {
     input({ kind: 'node.close', node: 2 as NodeRef });
     const down = sentTo(outputs, 1).at(-1);
     assert.ok(down?.t === 'tunnel.down' && down.reason === 'peer-dead');
+  });
+});
+
+describe('nodes of two VIs on one base node', () => {
+  test('that look for the same daemon do not share a refusal', () => {
+    const other = { ...testVi(), id: 'vi-00000000000000bb' };
+    const core = new RdCore({ key: 'f'.repeat(32), self: new Peer(9, other).endpoint, families: [4] });
+    const sought = new Peer(1, other);
+    const outputs: Output[] = [];
+    const input = (value: Parameters<RdCore['handle']>[0]): void => {
+      core.handle(value, NOW);
+      for (let output = core.poll(); output !== undefined; output = core.poll()) outputs.push(output);
+    };
+    [testVi(), other].forEach((vi, index) => {
+      const [node, own] = [(index + 1) as NodeRef, new Peer(7, vi)];
+      const peer = new Peer(1, vi);
+      input({ kind: 'node.open', node, setup: own.setup });
+      const hello = { version: P2PD_RD_VERSION, vi: vi.id, node: own.id, instance: own.id, generation: 0 };
+      input({ kind: 'p2pd', node, session: session(index + 1), message: { t: 'hello', ...hello } });
+      const message = { t: 'tunnel.add', key: peer.id, contact: peer.setup.contact, role: 'neighbour' } as const;
+      input({ kind: 'p2pd', node, session: session(index + 1), message });
+    });
+    const association = 5 as AssociationRef;
+    input({ kind: 'association.started', endpoint: sought.endpoint, association });
+    input({ kind: 'association.down', association, reason: 'refused' });
+    assert.deepEqual(sentTo(outputs, 1).at(-1), {
+      t: 'failed',
+      key: new Peer(1, testVi()).id,
+      code: 'CERTIFICATE_REFUSED',
+    });
+    assert.equal(sentTo(outputs, 2).at(-1)?.t, 'welcome', 'the other VI goes on');
+    const names = outputs.flatMap((output) => (output.kind === 'associate' ? [output.serverName] : []));
+    assert.deepEqual(names, [testVi().id, other.id]);
   });
 });

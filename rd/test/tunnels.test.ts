@@ -243,6 +243,50 @@ describe('a tunnel between two nodes', () => {
     assert.equal(network.views(b)[0]?.heldByPeer, true);
   });
 
+  for (const holder of ['the end that moves', 'the other end', 'both']) {
+    test(`has its peer told of another base address, held by ${holder}`, () => {
+      const network = new Network(12, 2);
+      const [a, b] = network.peers as [Peer, Peer];
+      if (holder !== 'the other end') network.add(b, a);
+      if (holder !== 'the end that moves') network.add(a, b);
+      network.run(1000);
+      const before = network.views(a).map(({ held, heldByPeer }) => [held, heldByPeer]);
+      network.relocate(b, { address: '198.51.100.7', port: 4780 });
+      network.update(b);
+      network.run(1000);
+      const up = lastAbout(a, b.id);
+      assert.ok(up?.t === 'tunnel.up');
+      assert.deepEqual(up.tunnel.peer.contact, b.setup.contact);
+      network.run(20_000);
+      assert.deepEqual(
+        network.views(a).map(({ held, heldByPeer }) => [held, heldByPeer]),
+        before,
+        'the holds are what they were',
+      );
+      checkAgreement(network);
+      // What was told is what counts when the association is lost and the P2P daemon does not ask again.
+      network.restart(b);
+      network.run(3000);
+      for (const { told } of [a, b]) assert.ok(!told.some((message) => message.t === 'tunnel.down'));
+    });
+  }
+
+  test('without an association is sought where the P2P daemon says the peer is now', () => {
+    const network = new Network(13, 2);
+    const [a, b] = network.peers as [Peer, Peer];
+    network.add(a, b);
+    network.run(1000);
+    network.relocate(b, { address: '198.51.100.7', port: 4780 });
+    network.restart(b);
+    network.run(2000);
+    assert.equal(network.views(a)[0]?.association, undefined);
+    network.add(a, b);
+    network.run(2000);
+    checkAgreement(network);
+    assert.equal(network.views(a)[0]?.endpoint?.address, '198.51.100.7');
+    assert.ok(!a.told.some((message) => message.t === 'tunnel.down'), 'the tunnel never went down');
+  });
+
   test('is let go when a peer that held it comes back and does not ask for it', () => {
     const network = new Network(11, 2);
     const [a, b] = network.peers as [Peer, Peer];
