@@ -12,7 +12,7 @@ import { formatId, toId } from '../../overlay/id.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
 import { toP2pdCodec, toRdCodec } from '../../overlay/messages/p2pd-rd.ts';
 import { parseViDefinition, type ViConfig } from '../../overlay/vi.ts';
-import { ModelRd, type World } from '../../test/sim/model-rd.ts';
+import { ModelRd, type World } from './model-rd.ts';
 
 const MAIN = new URL('../driver/main.ts', import.meta.url).pathname;
 const NOBODY = 65_534;

@@ -2,15 +2,18 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toId } from '../../overlay/id.ts';
 import { below, seededRng } from '../../overlay/lib/rng.ts';
-import { P2PD_P2PD, p2pdCodec, type P2pdMessage } from '../../overlay/messages/p2pd-p2pd.ts';
+import { P2PD_P2PD, type P2pdMessage, p2pdCodec } from '../../overlay/messages/p2pd-p2pd.ts';
 import { isIdeal, members } from '../../test/sim/checks.ts';
-import { Cluster, type SimNode } from '../../test/sim/cluster.ts';
+import type { SimNode } from '../../test/sim/sim-node.ts';
+import { World } from '../../test/sim/world.ts';
 
 const ROUNDS = 6000;
 
 /** One of each message between real neighbours, as seeds. */
 function seedsFor(node: SimNode): P2pdMessage[] {
-  const peers = [...node.rd.ends.values()].map(({ peer }) => peer.record);
+  const peers = [...(node.machine?.node?.ring.peers.all() ?? [])].flatMap((peer) =>
+    peer.remote === undefined ? [] : [peer.record],
+  );
   const [a, b, c] = peers;
   assert.ok(a !== undefined && b !== undefined && c !== undefined);
   const from = { id: a.id, incarnation: a.incarnation };
@@ -44,72 +47,72 @@ function seedsFor(node: SimNode): P2pdMessage[] {
 }
 
 test('there is a seed for every message', () => {
-  const cluster = new Cluster({ seed: 1 });
-  for (let i = 0; i < 8; i++) cluster.add();
-  cluster.run(5000);
-  const names = new Set(seedsFor(members(cluster)[0] as SimNode).map(({ t }) => t));
+  const world = new World({ seed: 1 });
+  for (let i = 0; i < 8; i++) world.add();
+  world.run(5000);
+  const names = new Set(seedsFor(members(world)[0] as SimNode).map(({ t }) => t));
   assert.deepEqual([...names].sort(), Object.keys(P2PD_P2PD).sort());
 });
 
 test('bytes changed at random: refused or understood, never a throw', () => {
-  const cluster = new Cluster({ seed: 2 });
-  for (let i = 0; i < 8; i++) cluster.add();
-  cluster.until('the ring is ideal', () => isIdeal(cluster), 20_000);
+  const world = new World({ seed: 2 });
+  for (let i = 0; i < 8; i++) world.add();
+  world.until('the ring is ideal', () => isIdeal(world), 20_000);
   const rng = seededRng(99);
   let understood = 0;
   for (let round = 0; round < ROUNDS; round++) {
-    const node = pick(cluster, rng);
+    const node = pick(world, rng);
     const seeds = seedsFor(node);
     const bytes = mutated(p2pdCodec.encode(seeds[below(rng, seeds.length)] as P2pdMessage), rng);
     const message = p2pdCodec.decode(bytes);
     if (message.ok) {
       understood++;
-      cluster.inject(node, endpointOf(node, message.value), message.value);
+      world.inject(node, endpointOf(node, message.value), message.value);
     }
-    if (round % 10 === 0) cluster.run(5);
+    if (round % 10 === 0) world.run(5);
   }
   assert.ok(understood > ROUNDS / 20, `${understood} understood`);
-  cluster.run(1000);
+  world.run(1000);
 });
 
 test('well-formed nonsense from a neighbour: no throw, and the ring recovers from it', () => {
   for (const seed of [3, 4]) {
-    const cluster = new Cluster({ seed });
-    for (let i = 0; i < 12; i++) cluster.add();
-    cluster.until('the ring is ideal', () => isIdeal(cluster), 20_000);
+    const world = new World({ seed });
+    for (let i = 0; i < 12; i++) world.add();
+    world.until('the ring is ideal', () => isIdeal(world), 20_000);
     const rng = seededRng(seed);
     for (let round = 0; round < ROUNDS; round++) {
-      const node = pick(cluster, rng);
+      const node = pick(world, rng);
       const seeds = seedsFor(node);
-      const message = nonsense(seeds[below(rng, seeds.length)] as P2pdMessage, cluster, rng);
-      cluster.inject(node, endpointOf(node, message), message);
-      if (round % 10 === 0) cluster.run(10);
+      const message = nonsense(seeds[below(rng, seeds.length)] as P2pdMessage, world, rng);
+      world.inject(node, endpointOf(node, message), message);
+      if (round % 10 === 0) world.run(10);
     }
     // A record with a forged incarnation is believed until its grave is forgotten.
-    cluster.until('the ring is ideal again', () => isIdeal(cluster), 200_000, 500);
+    world.until('the ring is ideal again', () => isIdeal(world), 200_000, 500);
   }
 });
 
 test('a stranger is not heard, whatever it says', () => {
-  const cluster = new Cluster({ seed: 5 });
-  for (let i = 0; i < 8; i++) cluster.add();
-  cluster.until('the ring is ideal', () => isIdeal(cluster), 20_000);
-  cluster.run(10_000);
-  const node = members(cluster)[0] as SimNode;
-  const datagrams = cluster.datagrams;
+  const world = new World({ seed: 5 });
+  for (let i = 0; i < 8; i++) world.add();
+  world.until('the ring is ideal', () => isIdeal(world), 20_000);
+  world.run(10_000);
+  const node = members(world)[0] as SimNode;
+  const datagrams = world.datagrams;
   const drops = (): number => [...(node.machine?.drops.values() ?? [])].reduce((sum, count) => sum + count, 0);
   const before = drops();
   for (const message of seedsFor(node)) {
-    cluster.inject(node, { address: 'fd00:9::9', port: 4747 }, message);
-    cluster.inject(node, endpointOf(node, message), { ...message, incarnation: message.incarnation + 1 });
-    cluster.inject(node, endpointOf(node, message), { ...message, id: toId(message.id + 1n) });
+    world.inject(node, { address: 'fd00:9::9', port: 4747 }, message);
+    world.inject(node, endpointOf(node, message), { ...message, incarnation: message.incarnation + 1 });
+    world.inject(node, endpointOf(node, message), { ...message, id: toId(message.id + 1n) });
   }
   assert.equal(drops() - before, 3 * seedsFor(node).length);
-  assert.equal(cluster.datagrams, datagrams, 'nothing is answered to strangers');
+  assert.equal(world.datagrams, datagrams, 'nothing is answered to strangers');
 });
 
-function pick(cluster: Cluster, rng: ReturnType<typeof seededRng>): SimNode {
-  const some = cluster.nodes.filter(({ rd }) => rd.ends.size >= 3);
+function pick(world: World, rng: ReturnType<typeof seededRng>): SimNode {
+  const some = world.nodes.filter(({ tunnels }) => tunnels.size >= 3);
   return some[below(rng, some.length)] as SimNode;
 }
 
@@ -144,9 +147,9 @@ function mutated(bytes: Uint8Array, rng: ReturnType<typeof seededRng>): Uint8Arr
 }
 
 /** The message with some of its fields replaced by others that the schema allows. */
-function nonsense(message: P2pdMessage, cluster: Cluster, rng: ReturnType<typeof seededRng>): P2pdMessage {
+function nonsense(message: P2pdMessage, world: World, rng: ReturnType<typeof seededRng>): P2pdMessage {
   const anyRecord = (): object => {
-    const { record } = (cluster.nodes[below(rng, cluster.nodes.length)] as SimNode).rd;
+    const { record } = world.nodes[below(rng, world.nodes.length)] as SimNode;
     const id = below(rng, 10) === 0 ? toId(BigInt(rng.uint32()) << 32n) : record.id;
     const incarnation = below(rng, 50) === 0 ? record.incarnation + below(rng, 3) : record.incarnation;
     return { ...record, id, incarnation };

@@ -1,14 +1,15 @@
-/** What must hold in a simulated cluster. Each says true, or what is wrong. */
+/** What must hold in a simulated world. Each says true, or what is wrong. */
 import { distance, fingerTarget, type Id, inRange, toId } from '../../overlay/id.ts';
 import type { Rng } from '../../overlay/lib/rng.ts';
-import type { Cluster, SimNode } from './cluster.ts';
-import { tiles } from './model-rd.ts';
+import { tilesCircle } from '../../rd/core/routes.ts';
+import type { SimNode } from './sim-node.ts';
+import type { World } from './world.ts';
 
 const short = (id: Id | undefined): string => (id === undefined ? '-' : id.toString(16).padStart(16, '0').slice(0, 6));
 
 /** Members that live, in the order of their ids. */
-export function members(cluster: Cluster): SimNode[] {
-  return cluster.nodes.filter((node) => node.member).sort((a, b) => (a.id < b.id ? -1 : 1));
+export function members(world: World): SimNode[] {
+  return world.nodes.filter((node) => node.member).sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
 export function ownerOf(sorted: readonly SimNode[], id: Id): SimNode {
@@ -16,11 +17,11 @@ export function ownerOf(sorted: readonly SimNode[], id: Id): SimNode {
 }
 
 /** All living nodes are members, and every list, predecessor and finger is right. */
-export function isIdeal(cluster: Cluster, withFingers = true): true | string {
-  const living = cluster.nodes.filter((node) => node.alive).length;
-  const sorted = members(cluster);
+export function isIdeal(world: World, withFingers = true): true | string {
+  const living = world.nodes.filter((node) => node.alive).length;
+  const sorted = members(world);
   if (sorted.length !== living) return `${sorted.length} of ${living} nodes are members`;
-  const { successors: r } = cluster.vi.definition;
+  const { successors: r } = world.vi.definition;
   const phase = sorted.length > r ? 'formed' : 'forming';
   for (const [i, node] of sorted.entries()) {
     const ring = node.machine?.node?.ring;
@@ -61,16 +62,16 @@ function fingersOf(node: SimNode, sorted: readonly SimNode[]): string | undefine
 
 export type Path = { readonly owner: SimNode | undefined; readonly hops: number };
 
-/** Where a packet to this id ends that starts at `from`, by the routes in effect. */
-export function follow(cluster: Cluster, from: SimNode, id: Id): Path {
+/** Where a packet to this id ends that starts at `from`, by the images in effect. */
+export function follow(world: World, from: SimNode, id: Id): Path {
   let node = from;
   for (let hops = 0; hops < 64; hops++) {
-    const route = node.rd.alive ? node.rd.routes.find((candidate) => inRange(candidate, id)) : undefined;
-    if (route === undefined) return { owner: undefined, hops };
-    if (route.to === node.id) return { owner: node, hops };
-    const end = node.rd.ends.get(route.to);
-    const next = cluster.nodes.find((other) => other.rd === end?.peer);
-    if (end === undefined || !end.link.alive || next === undefined || !next.rd.alive) return { owner: undefined, hops };
+    const hop = node.forwards ? node.forwarding?.toId(id) : undefined;
+    if (hop === undefined || hop.kind === 'unreachable') return { owner: undefined, hops };
+    if (hop.kind === 'local') return { owner: node, hops };
+    const next = world.nodes[node.tunnels.get(hop.peer)?.machine ?? -1];
+    const passes = next !== undefined && world.network.passes(node.index, next.index);
+    if (!passes || !next.forwards || !next.tunnels.has(node.id)) return { owner: undefined, hops };
     node = next;
   }
   return { owner: undefined, hops: 64 };
@@ -81,14 +82,15 @@ export function randomId(rng: Rng): Id {
 }
 
 /** Keys from every member reach the member that the ring's arithmetic says. */
-export function routesAreRight(cluster: Cluster, keys: number): true | string {
-  const sorted = members(cluster);
+export function routesAreRight(world: World, keys: number): true | string {
+  const sorted = members(world);
   const hopsMax = 2 + Math.ceil(Math.log2(sorted.length + 1)) + 2;
   for (const node of sorted) {
-    if (!tiles(node.rd.routes)) return `the routes of ${short(node.id)} do not tile the circle`;
+    if (node.routes.length === 0 || !tilesCircle(node.routes))
+      return `the routes of ${short(node.id)} do not tile the circle`;
     for (let i = 0; i < keys; i++) {
-      const id = randomId(cluster.rng);
-      const { owner, hops } = follow(cluster, node, id);
+      const id = randomId(world.rng);
+      const { owner, hops } = follow(world, node, id);
       const right = ownerOf(sorted, id);
       if (owner !== right)
         return `${short(id)} from ${short(node.id)} reaches ${short(owner?.id)}, not ${short(right.id)}`;
@@ -99,24 +101,24 @@ export function routesAreRight(cluster: Cluster, keys: number): true | string {
 }
 
 /** Every key has exactly one member that takes it for its own. */
-export function ownersAreUnique(cluster: Cluster, keys: number): true | string {
-  const sorted = members(cluster);
+export function ownersAreUnique(world: World, keys: number): true | string {
+  const sorted = members(world);
   for (let i = 0; i < keys; i++) {
-    const id = randomId(cluster.rng);
-    const owners = sorted.filter(({ rd }) => rd.routes.some((route) => route.to === rd.id && inRange(route, id)));
+    const id = randomId(world.rng);
+    const owners = sorted.filter(({ forwarding }) => forwarding?.toId(id).kind === 'local');
     if (owners.length !== 1) return `${short(id)} has ${owners.length} owners`;
   }
   return true;
 }
 
 /** Some member answers for the key, whoever it is. */
-export function isAnswered(cluster: Cluster, from: SimNode, id: Id): boolean {
-  return follow(cluster, from, id).owner !== undefined;
+export function isAnswered(world: World, from: SimNode, id: Id): boolean {
+  return follow(world, from, id).owner !== undefined;
 }
 
 /** Zave's two invariants, for a formed ring: a live successor everywhere, and r + 1 principals. */
-export function invariantsHold(cluster: Cluster): true | string {
-  const sorted = members(cluster);
+export function invariantsHold(world: World): true | string {
+  const sorted = members(world);
   const formed = sorted.filter((node) => node.machine?.node?.ring.phase === 'formed');
   if (formed.length === 0) return true;
   const living = new Set(sorted.map(({ id }) => id));
@@ -131,6 +133,6 @@ export function invariantsHold(cluster: Cluster): true | string {
     }
   }
   const principals = living.size - skipped.size;
-  const { successors: r } = cluster.vi.definition;
+  const { successors: r } = world.vi.definition;
   return principals > r ? true : `${principals} principals`;
 }

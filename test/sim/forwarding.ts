@@ -1,0 +1,70 @@
+/** A data plane's tables as its resource daemon published them, and where a packet goes by them. */
+import type { Cidr } from '../../overlay/addresses.ts';
+import { idOfAddress, parseAddress } from '../../overlay/addresses.ts';
+import type { Id } from '../../overlay/id.ts';
+import type { Hop, Image, TunnelPlan } from '../../rd/core/io.ts';
+
+/** A datagram of a P2P daemon on its way through the VI. */
+export type Packet<Message> = {
+  readonly message: Message;
+  readonly from: string;
+  readonly to: string;
+  readonly port: number;
+  /** The source is a link address: it counts only where it comes by its own tunnel. */
+  readonly byLink: boolean;
+  hops: number;
+};
+
+const UNREACHABLE: Hop = { kind: 'unreachable' };
+
+export class Forwarding {
+  readonly image: Image;
+  readonly #prefix: Cidr;
+  /** Made when the first packet asks: most images are replaced before. */
+  #exact: Map<string, Hop> | undefined;
+  readonly #untils: readonly Id[];
+
+  constructor(image: Image, prefix: Cidr) {
+    this.image = image;
+    this.#prefix = prefix;
+    this.#untils = image.ranges.map(({ until }) => until);
+  }
+
+  to(address: string): Hop {
+    const exact = this.exact(address);
+    if (exact !== undefined) return exact;
+    if (this.image.prefixes.length === 0) return UNREACHABLE;
+    const bytes = parseAddress(address);
+    const id = bytes === undefined ? undefined : idOfAddress(this.#prefix, bytes);
+    return id === undefined ? UNREACHABLE : this.toId(id);
+  }
+
+  exact(address: string): Hop | undefined {
+    this.#exact ??= new Map(this.image.exact.map(({ address: text, hop }) => [text, hop]));
+    return this.#exact.get(address);
+  }
+
+  /** By its place on the circle. */
+  toId(id: Id): Hop {
+    const untils = this.#untils;
+    let [low, high] = [0, untils.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((untils[middle] as Id) < id) low = middle + 1;
+      else high = middle;
+    }
+    return this.image.ranges[low === untils.length ? 0 : low]?.hop ?? UNREACHABLE;
+  }
+
+  /** The range that is delivered here, if there is one: (after, until]. */
+  get own(): { readonly after: Id; readonly until: Id } | undefined {
+    const { ranges } = this.image;
+    const index = ranges.findIndex(({ hop }) => hop.kind === 'local');
+    const range = ranges[index];
+    if (range === undefined) return undefined;
+    return { after: (ranges.at(index - 1) as (typeof ranges)[number]).until, until: range.until };
+  }
+}
+
+/** A tunnel as the data plane has it, with the machine at its other end. */
+export type LaidTunnel = { readonly plan: TunnelPlan; readonly machine: number };
