@@ -47,6 +47,8 @@ export class Leases {
   #pending: string | undefined;
   /** While the pairs to keep are being told, no new ones are asked for: they would not be among them. */
   #isKeeping = false;
+  /** The address server has not answered yet which of them are still ours: it may count more of them as ours. */
+  #owesKeep = false;
   /** In use, and not on lease any more: they do not come back. */
   readonly #lost = new Set<number>();
   #retryMs = LEASE_RETRY_MS;
@@ -124,7 +126,7 @@ export class Leases {
     const expiresAt = after(now, msLeft);
     // One date for all pairs: the earliest of them.
     if (known.size === 0 || expiresAt < this.#expiresAt) this.#expiresAt = expiresAt;
-    this.#scheduleExtension(now);
+    if (!this.#owesKeep) this.#scheduleExtension(now);
     this.#changed(now);
     this.#refill();
   }
@@ -138,6 +140,7 @@ export class Leases {
       this.#refill();
       return;
     }
+    this.#owesKeep = false;
     const leased = new Set(pairs);
     this.#free = this.#free.filter(({ pair }) => leased.has(pair));
     for (const pair of this.#used) if (!leased.has(pair)) this.#lost.add(pair);
@@ -179,6 +182,7 @@ export class Leases {
   #keep(): void {
     this.#free.splice(0, Math.max(0, this.#free.length - LEASE_SPARE_BLOCKS * this.#block));
     this.#isKeeping = true;
+    this.#owesKeep = true;
     this.#orders.push({ kind: 'leases.keep', pairs: this.all() });
   }
 

@@ -57,6 +57,17 @@ describe('leases of link pairs', () => {
     assert.deepEqual(again, first);
   });
 
+  test('are told again soon where that was not heard, also when new ones were granted meanwhile', () => {
+    const leases = new Leases({ pairs: [7], msLeft: DAY, requestPrefix: '00', block: LEASE_BLOCK }, at(0));
+    leases.kept(undefined, 0, at(1));
+    const request = orders(leases).find((order) => order.kind === 'leases.request');
+    assert.ok(request?.kind === 'leases.request');
+    leases.granted(request.request, block(100), DAY, at(2));
+    orders(leases);
+    leases.timer(at(60_000));
+    assert.ok(orders(leases).some((order) => order.kind === 'leases.keep'));
+  });
+
   test('are not asked for while the ones to keep are being told', () => {
     const leases = started();
     leases.timer(at(DAY / 2));
