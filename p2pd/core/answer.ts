@@ -30,6 +30,15 @@ export class Answer {
     this.#neighbours = neighbours;
   }
 
+  /** Questions of others that wait for a tunnel, and those that were passed on. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  get relays(): number {
+    return this.#relays.size;
+  }
+
   onFind(sender: Peer, find: Find): void {
     const { ctx } = this.#ring;
     if (find.origin.id === ctx.id) return ctx.drop('unexpected');

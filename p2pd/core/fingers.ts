@@ -6,8 +6,8 @@ import type { NodeRecord } from '../../overlay/fields.ts';
 import { distance, fingerTarget, ID_BITS, type Id, inRange } from '../../overlay/id.ts';
 import { after, type Millis } from '../../overlay/lib/clock.ts';
 import { jittered } from '../../overlay/lib/rng.ts';
-import { FINGER_GAP_MS } from './limits.ts';
 import type { Message } from './io.ts';
+import { FINGER_GAP_MS } from './limits.ts';
 import type { Lookup } from './lookup.ts';
 import type { Ring } from './ring.ts';
 
@@ -26,10 +26,16 @@ export class Fingers {
   /** The pass is to begin anew when the question under way is answered. */
   #again = false;
   #due: Millis | undefined;
+  #version = 0;
 
   constructor(ring: Ring, lookup: Lookup) {
     this.#ring = ring;
     this.#lookup = lookup;
+  }
+
+  /** Counts changes of the table. */
+  get version(): number {
+    return this.#version;
   }
 
   /** Known fingers, lowest bit first. */
@@ -42,11 +48,13 @@ export class Fingers {
   }
 
   set(bit: number, record: NodeRecord): void {
+    if (this.#table.get(bit) === record) return;
     this.#table.set(bit, record);
+    this.#version++;
   }
 
   remove(id: Id): void {
-    for (const [bit, record] of this.#table) if (record.id === id) this.#table.delete(bit);
+    for (const [bit, record] of this.#table) if (record.id === id) this.#delete(bit);
   }
 
   /** Bits whose fingers neither the successor list nor our own range makes superfluous. */
@@ -78,7 +86,7 @@ export class Fingers {
   /** The ring's pointers changed: drops what has become superfluous, looks for what is missing. */
   revise(): void {
     const bits = new Set(this.#ring.formation.formed ? this.bits() : []);
-    for (const bit of this.#table.keys()) if (!bits.has(bit)) this.#table.delete(bit);
+    for (const bit of this.#table.keys()) if (!bits.has(bit)) this.#delete(bit);
     if (bits.size > this.#table.size) this.hurry();
   }
 
@@ -98,7 +106,7 @@ export class Fingers {
       this.#doubtful.delete(bit);
       if (lower === undefined || distance(ctx.id, lower.id) < 1n << BigInt(bit)) return this.#ask(bit);
       // The finger below already lies beyond this target, and nobody before it.
-      this.#table.set(bit, lower);
+      this.set(bit, lower);
     }
     this.#schedule();
   }
@@ -136,8 +144,13 @@ export class Fingers {
     const { owner, predecessor } = found;
     const reaches = distance(this.#ring.ctx.id, owner.id) >= 1n << BigInt(bit);
     if (!reaches || !this.#ring.alive(owner) || !this.bits().includes(bit)) return;
-    this.#table.set(bit, owner);
+    this.set(bit, owner);
     if (predecessor !== null) this.doubt(owner.id, predecessor.id);
+  }
+
+  #delete(bit: number): void {
+    this.#table.delete(bit);
+    this.#version++;
   }
 
   /** As fast as answers come while some are missing; otherwise one pass in every period, spread over it. */

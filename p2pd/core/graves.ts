@@ -32,6 +32,15 @@ export class Graves {
   readonly #graves = new Map<Id, Grave>();
   readonly #knocks = new Map<Id, Knock>();
 
+  get size(): number {
+    return this.#graves.size;
+  }
+
+  /** Dead nodes that are tried again. */
+  get knocks(): number {
+    return this.#knocks.size;
+  }
+
   bury(record: NodeRecord, cause: Cause, now: Millis): void {
     const old = this.#graves.get(record.id);
     if (old !== undefined && old.incarnation > record.incarnation) return;

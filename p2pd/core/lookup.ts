@@ -38,6 +38,11 @@ export class Lookup {
     this.#ring = ring;
   }
 
+  /** Questions that wait for an answer. */
+  get size(): number {
+    return this.#asks.size;
+  }
+
   ask(question: Question): void {
     const { ctx } = this.#ring;
     if (this.#asks.size >= ASKS_MAX) {

@@ -2,7 +2,7 @@
  * The P2P daemon without its sockets and clocks: give it inputs and the time, drain `poll` after each, call it again at
  * `deadline`. Network input never throws.
  */
-import { toId, type Id } from '../../overlay/id.ts';
+import { type Id, toId } from '../../overlay/id.ts';
 import { after, type Millis } from '../../overlay/lib/clock.ts';
 import type { Rng } from '../../overlay/lib/rng.ts';
 import { P2PD_RD_VERSION, type ToP2pd } from '../../overlay/messages/p2pd-rd.ts';

@@ -46,6 +46,11 @@ export class Neighbours {
     this.#fingers = fingers;
   }
 
+  /** Tunnels wanted for a question only. */
+  get errands(): number {
+    return this.#errands.size;
+  }
+
   /** Nodes that the ring itself wants: successors, predecessor, fingers, and every member while it forms. */
   ofRing(): Map<Id, NodeRecord> {
     const { chord, formation } = this.#ring;

@@ -14,8 +14,8 @@ import { Lookup } from './lookup.ts';
 import { Neighbours } from './neighbours.ts';
 import type { Peer } from './peers.ts';
 import { Requests } from './requests.ts';
-import { Reunion } from './reunion.ts';
 import { restore } from './restore.ts';
+import { Reunion } from './reunion.ts';
 import { Ring } from './ring.ts';
 import { Routes } from './routes.ts';
 import { Stabiliser } from './stabilise.ts';
@@ -35,9 +35,12 @@ export class VirtualNode {
   readonly #join: Join;
   readonly #leave: Leave;
   readonly #reunion: Reunion;
+  /** Each may have something to do at some time. */
+  readonly #parts: readonly { due(): Millis | undefined }[];
   #version = 0;
   #phase = '';
   #reported = '';
+  #reportedVersions = '';
 
   /** `left` is told when the node has left the ring. */
   constructor(ctx: Context, left: () => void) {
@@ -52,6 +55,19 @@ export class VirtualNode {
     this.#join = new Join(this.#ring, this.#neighbours, this.#lookup, () => this.#onEntered());
     this.#reunion = new Reunion(this.#ring, this.#neighbours, this.#lookup, this.#stabiliser);
     this.#leave = new Leave(this.#ring, this.#routes, this.#requests, left);
+    this.#parts = [
+      this.#reunion,
+      this.#ring,
+      this.#answer,
+      this.#lookup,
+      this.#join,
+      this.#stabiliser,
+      this.#fingers,
+      this.#leave,
+      this.#requests,
+      this.#neighbours,
+      this.#routes,
+    ];
   }
 
   get generation(): number {
@@ -71,6 +87,23 @@ export class VirtualNode {
     return this.#fingers;
   }
 
+  /** How many entries the tables have that grow and shrink, by name. */
+  tables(): Record<string, number> {
+    const { chord, graves, peers } = this.#ring;
+    return {
+      peers: peers.size,
+      graves: graves.size,
+      knocks: graves.knocks,
+      formers: chord.formers.length,
+      successors: chord.successors.length,
+      requests: this.#requests.size,
+      lookups: this.#lookup.size,
+      errands: this.#neighbours.errands,
+      answers: this.#answer.waiting,
+      relays: this.#answer.relays,
+    };
+  }
+
   /** The connection to the resource daemon was made anew, or for the first time. */
   welcome(message: Welcome): void {
     const { phase } = this.#ring;
@@ -78,6 +111,7 @@ export class VirtualNode {
     this.#neighbours.resync(message.tunnels);
     this.#routes.resync(message.generation, message.routes);
     this.#reported = '';
+    this.#reportedVersions = '';
     if (phase === 'starting') {
       if (!restore(this.#ring, this.#fingers, message.routes)) this.#join.begin();
     } else if (phase === 'joining') this.#join.begin();
@@ -191,17 +225,7 @@ export class VirtualNode {
   due(): Millis | undefined {
     if (!this.#ctx.connected) return undefined;
     let due: Millis | undefined;
-    const parts = [
-      this.#reunion,
-      this.#ring,
-      this.#answer,
-      this.#lookup,
-      this.#join,
-      this.#stabiliser,
-      this.#fingers,
-      this.#leave,
-    ];
-    for (const part of [...parts, this.#requests, this.#neighbours, this.#routes]) due = earlier(due, part.due());
+    for (const part of this.#parts) due = earlier(due, part.due());
     return due;
   }
 
@@ -281,6 +305,9 @@ export class VirtualNode {
 
   #report(): void {
     const { chord, phase } = this.#ring;
+    const versions = `${phase} ${chord.version} ${this.#fingers.version}`;
+    if (versions === this.#reportedVersions || !this.#ctx.connected) return;
+    this.#reportedVersions = versions;
     const report: RingReportMessage = {
       phase,
       predecessor: chord.predecessor?.id ?? null,
@@ -289,7 +316,7 @@ export class VirtualNode {
     };
     const fingers = report.fingers.map(({ bit, node }) => `${bit}:${node}`);
     const text = [phase, report.predecessor, ...report.successors, ...fingers].join();
-    if (text === this.#reported || !this.#ctx.connected) return;
+    if (text === this.#reported) return;
     this.#reported = text;
     this.#ctx.toRd({ t: 'ring.report', ...report });
   }

@@ -31,6 +31,10 @@ export type Peer = {
 export class Peers {
   readonly #peers = new Map<Id, Peer>();
 
+  get size(): number {
+    return this.#peers.size;
+  }
+
   get(id: Id): Peer | undefined {
     return this.#peers.get(id);
   }

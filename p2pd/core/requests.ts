@@ -9,6 +9,10 @@ export type Request = { readonly query: number; readonly peer: Id; readonly kind
 export class Requests {
   readonly #open = new Map<number, Request>();
 
+  get size(): number {
+    return this.#open.size;
+  }
+
   /** False when the table is full. */
   open(query: number, peer: Id, kind: RequestKind, now: Millis): boolean {
     if (this.#open.size >= REQUESTS_MAX) return false;

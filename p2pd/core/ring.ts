@@ -4,8 +4,8 @@
  */
 import type { NodeRecord } from '../../overlay/fields.ts';
 import { between, distance, type Id, type IdRange } from '../../overlay/id.ts';
-import { SUCCESSORS_MAX } from '../../overlay/messages/p2pd-p2pd.ts';
 import { after, type Millis } from '../../overlay/lib/clock.ts';
+import { SUCCESSORS_MAX } from '../../overlay/messages/p2pd-p2pd.ts';
 import type { RingReportMessage } from '../../overlay/messages/p2pd-rd.ts';
 import { Chord, sortOut } from './chord.ts';
 import type { Context } from './context.ts';

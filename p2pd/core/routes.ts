@@ -67,6 +67,8 @@ export class Routes {
   readonly #ring: Ring;
   readonly #neighbours: Neighbours;
   #committed = new Map<string, RdRoute>();
+  /** What is committed, or was sent to be; in the order in which it is wanted. */
+  #effective: readonly RdRoute[] = [];
   /** What was sent and is not yet confirmed. */
   #pending: { readonly generation: number; readonly routes: Map<string, RdRoute> } | undefined;
   /** The resource daemon must be told all, even what has not changed. */
@@ -128,8 +130,9 @@ export class Routes {
     if (this.#retryAt !== undefined && this.#retryAt > ctx.now) return;
     this.#retryAt = undefined;
     if (this.#pending !== undefined || !this.#ring.member) return;
-    const wanted = new Map(this.#wanted().map((route) => [keyOf(route), route]));
-    if (wanted.size === 0) return;
+    const list = this.#wanted();
+    if (list.length === 0 || (!this.#restage && sameRoutes(list, this.#effective))) return;
+    const wanted = new Map(list.map((route) => [keyOf(route), route]));
     let changed = this.#restage;
     for (const [key, route] of this.#committed) {
       if (wanted.get(key)?.to === route.to) continue;
@@ -141,6 +144,7 @@ export class Routes {
       ctx.toRd({ t: 'route.add', ...route });
       changed = true;
     }
+    this.#effective = list;
     if (!changed) return;
     this.#restage = false;
     this.generation++;
@@ -165,6 +169,16 @@ export class Routes {
     const heir = this.#heir;
     return heir === undefined ? routes : routes.map((route) => (route.to === ctx.id ? { ...route, to: heir } : route));
   }
+}
+
+/** Comparing them in order is much cheaper than naming each, and they rarely change. */
+function sameRoutes(a: readonly RdRoute[], b: readonly RdRoute[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) {
+    const [x, y] = [a[i] as RdRoute, b[i] as RdRoute];
+    if (x.to !== y.to || x.until !== y.until || x.after !== y.after) return false;
+  }
+  return true;
 }
 
 function keyOf(route: IdRange): string {

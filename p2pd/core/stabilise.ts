@@ -14,7 +14,7 @@ import { GOSSIP_GAP_MS, HEARD_PERIODS, MEMBERS_PER_NOTIFY, STABILISE_GAP_MS } fr
 import type { Neighbours } from './neighbours.ts';
 import type { Peer } from './peers.ts';
 import type { Requests } from './requests.ts';
-import { readState, type Ring, type Told } from './ring.ts';
+import { type Ring, readState, type Told } from './ring.ts';
 
 export class Stabiliser {
   readonly #ring: Ring;
