@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toId } from '../../overlay/id.ts';
 import {
-  invariantsHold,
   isAnswered,
   isIdeal,
   members,
@@ -10,6 +9,7 @@ import {
   randomId,
   routesAreRight,
 } from '../../test/sim/checks.ts';
+import { invariantsHold } from '../../test/sim/invariants.ts';
 import { World, type WorldOptions } from '../../test/sim/world.ts';
 
 /** All at once; returns the world when the ring is ideal, and after how many milliseconds that was. */

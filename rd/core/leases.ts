@@ -82,6 +82,11 @@ export class Leases {
     return [...this.#used, ...this.#free.map((free) => free.pair)];
   }
 
+  /** Those that were taken and not given back. */
+  inUse(): number[] {
+    return [...this.#used];
+  }
+
   /** A pair for a new tunnel; undefined when none is there, and more have been asked for. */
   take(now: Millis): number | undefined {
     const rested = this.#free.findIndex((free) => free.restsUntil <= now);

@@ -96,6 +96,11 @@ export class RdCore {
     return this.#nodes.get(node)?.leases.all() ?? [];
   }
 
+  /** Those of them that tunnels have. */
+  pairsInUse(node: NodeRef): number[] {
+    return this.#nodes.get(node)?.leases.inUse() ?? [];
+  }
+
   #dispatch(input: Input, now: Millis): void {
     switch (input.kind) {
       case 'node.open': {

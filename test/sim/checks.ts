@@ -1,5 +1,5 @@
 /** What must hold in a simulated world. Each says true, or what is wrong. */
-import { distance, fingerTarget, type Id, inRange, toId } from '../../overlay/id.ts';
+import { fingerTarget, type Id, inRange, toId } from '../../overlay/id.ts';
 import type { Rng } from '../../overlay/lib/rng.ts';
 import { tilesCircle } from '../../rd/core/routes.ts';
 import type { SimNode } from './sim-node.ts';
@@ -114,25 +114,4 @@ export function ownersAreUnique(world: World, keys: number): true | string {
 /** Some member answers for the key, whoever it is. */
 export function isAnswered(world: World, from: SimNode, id: Id): boolean {
   return follow(world, from, id).owner !== undefined;
-}
-
-/** Zave's two invariants, for a formed ring: a live successor everywhere, and r + 1 principals. */
-export function invariantsHold(world: World): true | string {
-  const sorted = members(world);
-  const formed = sorted.filter((node) => node.machine?.node?.ring.phase === 'formed');
-  if (formed.length === 0) return true;
-  const living = new Set(sorted.map(({ id }) => id));
-  const skipped = new Set<Id>();
-  for (const node of formed) {
-    const list = node.machine?.node?.ring.chord.successors.map(({ id }) => id) ?? [];
-    if (!list.some((id) => living.has(id))) return `${short(node.id)} has no live successor`;
-    const extended = [node.id, ...list];
-    for (let i = 1; i < extended.length; i++) {
-      const [a, b] = [extended[i - 1] as Id, extended[i] as Id];
-      for (const id of living) if (id !== a && id !== b && distance(a, id) < distance(a, b)) skipped.add(id);
-    }
-  }
-  const principals = living.size - skipped.size;
-  const { successors: r } = world.vi.definition;
-  return principals > r ? true : `${principals} principals`;
 }

@@ -65,19 +65,12 @@ export class Manager {
 
   answer(machine: number, request: ManagerRequest): ManagerAnswer {
     this.requests++;
-    switch (request.kind) {
-      case 'bootstrap':
-        return this.#bootstrap(machine);
-      case 'lease':
-        return {
-          kind: 'lease',
-          request: request.request,
-          pairs: this.#lease(machine, request.request, request.count),
-          msLeft: LEASE_MS,
-        };
-      default:
-        return { kind: 'keep', request: '', pairs: this.#keep(machine, request.pairs), msLeft: LEASE_MS };
+    if (request.kind === 'bootstrap') return this.#bootstrap(machine);
+    if (request.kind === 'keep') {
+      return { kind: 'keep', request: '', pairs: this.#keep(machine, request.pairs), msLeft: LEASE_MS };
     }
+    const pairs = this.#lease(machine, request.request, request.count);
+    return { kind: 'lease', request: request.request, pairs, msLeft: LEASE_MS };
   }
 
   /** The node has left the ring, and its leases come back. */

@@ -241,6 +241,20 @@ export class World {
     this.associations.recheck(from.index);
   }
 
+  /** P2P daemons' datagrams do not pass from the one to the other; keep-alives do. */
+  mute(from: SimNode, to: SimNode, isMuted: boolean): void {
+    if (isMuted) this.muted.add(`${from.index}>${to.index}`);
+    else this.muted.delete(`${from.index}>${to.index}`);
+  }
+
+  setClockRate(node: SimNode, rate: number): void {
+    node.setClockRate(rate, this.#now);
+    node.p2pdWake = Number.POSITIVE_INFINITY;
+    node.rdWake = Number.POSITIVE_INFINITY;
+    this.#armP2pd(node);
+    this.#armRd(node);
+  }
+
   /** Daemons of the machine stand still. */
   pause(node: SimNode, which: 'p2pd' | 'rd' | 'both'): void {
     if (which !== 'rd') node.isP2pdPaused = true;
