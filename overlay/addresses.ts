@@ -14,7 +14,9 @@ const RESERVED_PER_POOL = 2;
 
 /** 4 or 16 bytes; undefined if the text is no numeric address. */
 export function parseAddress(text: string): Uint8Array | undefined {
-  if (!ipaddr.IPv4.isValidFourPartDecimal(text) && !ipaddr.IPv6.isValid(text)) return undefined;
+  // To be told that a text is not of a family costs an exception: only IPv6 addresses have colons, and all of them do.
+  const isValid = text.includes(':') ? ipaddr.IPv6.isValid(text) : ipaddr.IPv4.isValidFourPartDecimal(text);
+  if (!isValid) return undefined;
   return Uint8Array.from(ipaddr.parse(text).toByteArray());
 }
 

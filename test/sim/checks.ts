@@ -9,7 +9,7 @@ const short = (id: Id | undefined): string => (id === undefined ? '-' : id.toStr
 
 /** Members that live, in the order of their ids. */
 export function members(world: World): SimNode[] {
-  return world.nodes.filter((node) => node.member).sort((a, b) => (a.id < b.id ? -1 : 1));
+  return world.sorted.filter((node) => node.member);
 }
 
 export function ownerOf(sorted: readonly SimNode[], id: Id): SimNode {

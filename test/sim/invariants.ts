@@ -7,7 +7,7 @@ import type { World } from './world.ts';
  * member's extended list. True, or what is wrong; nothing is said while all are forming.
  */
 export function invariantsHold(world: World): true | string {
-  const living = world.nodes.filter((node) => node.member).sort((a, b) => (a.id < b.id ? -1 : 1));
+  const living = world.sorted.filter((node) => node.member);
   const ids = living.map(({ id }) => id);
   // How often each is skipped, as changes of a running sum along the sorted ring.
   const changes = new Int32Array(ids.length + 1);

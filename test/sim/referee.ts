@@ -2,7 +2,7 @@
  * Watches a simulated ring: after every event what that event touched, at intervals everything. Some things must never
  * be; others may be for a bounded time, which does not run while the network itself is disturbed.
  */
-import { distance } from '../../overlay/id.ts';
+import { distance, type Id } from '../../overlay/id.ts';
 import { GRAVES_MAX, PEERS_MAX } from '../../p2pd/core/limits.ts';
 import type { Faults } from './faults.ts';
 import { invariantsHold } from './invariants.ts';
@@ -47,6 +47,8 @@ export class Referee {
   readonly #short = new Spells();
   readonly #versions: number[] = [];
   readonly #phases: (string | undefined)[] = [];
+  #arePairsOld = true;
+  readonly #owned: ({ readonly after: Id; readonly until: Id } | undefined)[] = [];
   #areOwnersOld = false;
   #areInvariantsOld = false;
   readonly findings: Findings = { looks: 0, broken: 0, unownedMs: 0, ownedTwiceMs: 0, looseMs: 0 };
@@ -57,9 +59,9 @@ export class Referee {
     this.#proven = proven;
     world.watch = {
       touched: (node) => this.#touched(node),
-      rerouted: () => {
-        this.#areOwnersOld = true;
-        this.#areInvariantsOld = true;
+      rerouted: (node) => this.#rerouted(node),
+      retunnelled: () => {
+        this.#arePairsOld = true;
       },
     };
   }
@@ -87,6 +89,15 @@ export class Referee {
     if (this.#world.nodes.length > SMALL_MAX) return;
     if (this.#areInvariantsOld) this.#checkInvariants();
     if (this.#areOwnersOld) this.#checkOwners();
+  }
+
+  #rerouted(node: SimNode): void {
+    this.#areInvariantsOld = true;
+    const own = node.forwards ? node.forwarding?.own : undefined;
+    const before = this.#owned[node.index];
+    if (own?.after === before?.after && own?.until === before?.until) return;
+    this.#owned[node.index] = own;
+    this.#areOwnersOld = true;
   }
 
   /** What must be so at every member at every moment. */
@@ -124,8 +135,7 @@ export class Referee {
     if (this.#areInvariantsOld) this.#checkInvariants();
     if (this.#areOwnersOld) this.#checkOwners();
     for (const stretch of this.#ownership.wrong) this.#judgeStretch(stretch);
-    const lost = lostPairs(this.#world);
-    if (lost !== undefined) this.#broken(lost);
+    if (this.#arePairsOld) this.#checkPairs();
     for (const [what, since] of this.#loose.renew(loosePairs(this.#world), this.#world.now)) {
       const ms = this.#calmFor(since);
       this.findings.looseMs = Math.max(this.findings.looseMs, ms);
@@ -135,6 +145,12 @@ export class Referee {
       if (this.#calmFor(since) > SHORT_MS_MAX) this.#broken(what);
     }
     for (const node of this.#world.nodes) this.#checkTables(node);
+  }
+
+  #checkPairs(): void {
+    this.#arePairsOld = false;
+    const lost = lostPairs(this.#world);
+    if (lost !== undefined) this.#broken(lost);
   }
 
   #judgeStretch(stretch: { owners: number; since: number }): void {

@@ -14,7 +14,8 @@ export function shrunk(plan: Plan, fails: (plan: Plan) => boolean, runsMax: numb
     return fails({ ...plan, steps: [...some] });
   };
   let parts = 2;
-  while (steps.length > 1 && runs < runsMax) {
+  for (; steps.length > 1; ) {
+    if (runs >= runsMax) break;
     const size = Math.ceil(steps.length / parts);
     const smaller = withoutOnePart(steps, size, failsWith);
     if (smaller !== undefined) {

@@ -43,6 +43,8 @@ export type Watch = {
   touched?(node: SimNode): void;
   /** Which keys are delivered at this node may have changed. */
   rerouted?(node: SimNode): void;
+  /** Its tunnels or leases have changed. */
+  retunnelled?(node: SimNode): void;
 };
 
 /** One way on the socket between the two daemons, milliseconds. */
@@ -95,6 +97,7 @@ export class World {
   readonly #options: WorldOptions;
   readonly #pool: Cidr;
   readonly #prefix: Cidr;
+  #sorted: readonly SimNode[] = [];
   readonly #byId = new Map<Id, SimNode>();
   readonly #byAddress = new Map<string, number>();
   /** Inputs of a resource daemon that came while its outputs were carried out. */
@@ -141,6 +144,12 @@ export class World {
 
   get now(): number {
     return this.#now;
+  }
+
+  /** All nodes, in the order of their ids. */
+  get sorted(): readonly SimNode[] {
+    if (this.#sorted.length !== this.nodes.length) this.#sorted = this.nodes.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+    return this.#sorted;
   }
 
   /** Events that wait. */
@@ -607,11 +616,11 @@ export class World {
       case 'tunnel.set': {
         const machine = this.#byAddress.get(output.plan.endpoint.address) ?? -1;
         node.tunnels.set(output.plan.peer, { plan: output.plan, machine });
-        return;
+        return this.watch.retunnelled?.(node);
       }
       case 'tunnel.unset':
         node.tunnels.delete(output.peer);
-        return;
+        return this.watch.retunnelled?.(node);
       case 'publish':
         node.forwarding = new Forwarding(output.image, this.#prefix);
         node.publishes++;
@@ -623,7 +632,7 @@ export class World {
         return this.#ask(node, { kind: 'keep', pairs: output.pairs });
       case 'leases.changed':
         node.pairs = output.pairs;
-        return;
+        return this.watch.retunnelled?.(node);
       case 'bootstrap.get':
         return this.#ask(node, { kind: 'bootstrap' });
       case 'measure': {
