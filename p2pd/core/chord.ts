@@ -46,6 +46,7 @@ export class Chord {
   #formers: readonly Id[] = [];
   #assumed: Id | undefined;
   #version = 0;
+  #details = 0;
 
   constructor(self: Id, r: number) {
     this.#self = self;
@@ -55,6 +56,11 @@ export class Chord {
   /** Counts changes of which nodes are where. */
   get version(): number {
     return this.#version;
+  }
+
+  /** Counts changes of what else routes depend on: lives of nodes, former predecessors, an assumed one. */
+  get details(): number {
+    return this.#details;
   }
 
   get successors(): readonly NodeRecord[] {
@@ -78,6 +84,7 @@ export class Chord {
   }
 
   forgetFormers(): void {
+    this.#details++;
     this.#formers = [];
   }
 
@@ -104,6 +111,7 @@ export class Chord {
   setPredecessor(record: NodeRecord | undefined): void {
     if (record?.id === this.#self) throw new Error('a node is not its own predecessor');
     if (record !== undefined) this.#assumed = undefined;
+    this.#details++;
     if (record?.id !== this.#predecessor?.id) {
       this.#formers = [];
       this.#version++;
@@ -119,6 +127,7 @@ export class Chord {
   }
 
   assume(after: Id | undefined): void {
+    this.#details++;
     this.#assumed = after;
   }
 
@@ -127,12 +136,14 @@ export class Chord {
     const own = (old: NodeRecord): NodeRecord => (old.id === record.id ? record : old);
     if (this.#predecessor !== undefined) this.#predecessor = own(this.#predecessor);
     this.#successors = this.#successors.map(own);
+    this.#details++;
   }
 
   /** Takes a dead or departed node out. */
   remove(id: Id): void {
     if (this.#predecessor?.id === id) this.setPredecessor(undefined);
     this.#formers = this.#formers.filter((former) => former !== id);
+    this.#details++;
     if (this.#assumed === id) this.#assumed = undefined;
     if (this.#successors.some((record) => record.id === id)) {
       this.#setSuccessors(this.#successors.filter((record) => record.id !== id));
@@ -148,6 +159,7 @@ export class Chord {
   #setSuccessors(list: readonly NodeRecord[]): void {
     const same =
       list.length === this.#successors.length && list.every((record, i) => record.id === this.#successors[i]?.id);
+    if (!same || list.some((record, i) => record.incarnation !== this.#successors[i]?.incarnation)) this.#details++;
     this.#successors = list;
     if (same) return;
     this.#version++;

@@ -15,6 +15,8 @@ export class Formation {
   readonly #others = new Map<Id, NodeRecord>();
   readonly #views = new Map<Id, string>();
   formed = false;
+  /** Counts changes of the list. */
+  version = 0;
 
   constructor(self: Id, r: number) {
     this.#self = self;
@@ -60,20 +62,25 @@ export class Formation {
       this.#others.set(record.id, record);
       changed = true;
     }
+    if (changed) this.version++;
     return changed;
   }
 
   /** A member's own words of itself, in place of what others told. */
   refresh(record: NodeRecord): void {
-    if (this.#others.has(record.id)) this.#others.set(record.id, record);
+    if (!this.#others.has(record.id)) return;
+    this.#others.set(record.id, record);
+    this.version++;
   }
 
   remove(id: Id): boolean {
     this.#views.delete(id);
+    this.version++;
     return this.#others.delete(id);
   }
 
   clear(): void {
+    this.version++;
     this.#others.clear();
     this.#views.clear();
   }

@@ -32,6 +32,9 @@ export class Graves {
   readonly #graves = new Map<Id, Grave>();
   readonly #knocks = new Map<Id, Knock>();
 
+  /** Counts changes of who is dead, as far as nodes are buried or heard. */
+  version = 0;
+
   get size(): number {
     return this.#graves.size;
   }
@@ -45,6 +48,7 @@ export class Graves {
     const old = this.#graves.get(record.id);
     if (old !== undefined && old.incarnation > record.incarnation) return;
     if (old?.cause === 'left' && old.incarnation === record.incarnation && old.until > now) return;
+    this.version++;
     this.#graves.delete(record.id);
     evictOldest(this.#graves, GRAVES_MAX);
     const ms = cause === 'unreachable' ? GRAVE_UNREACHABLE_MS : GRAVE_MS;
@@ -68,7 +72,16 @@ export class Graves {
   lift(record: NodeRecord): void {
     this.#knocks.delete(record.id);
     const grave = this.#graves.get(record.id);
-    if (grave?.cause !== 'left' && grave?.cause !== 'returned') this.#graves.delete(record.id);
+    if (grave === undefined || grave.cause === 'left' || grave.cause === 'returned') return;
+    this.#graves.delete(record.id);
+    this.version++;
+  }
+
+  /** When the first grave is forgotten that has not been yet. */
+  forgottenAt(now: Millis): Millis | undefined {
+    let first: Millis | undefined;
+    for (const { until } of this.#graves.values()) if (until > now) first = earlier(first, until);
+    return first;
   }
 
   /** A dead node that is to be tried again now. */

@@ -40,6 +40,8 @@ export class Neighbours {
   readonly #errands = new Map<Id, { readonly record: NodeRecord; readonly until: Millis }>();
 
   #due: Millis | undefined;
+  /** Counts changes of what is wanted beside the ring. */
+  version = 0;
 
   constructor(ring: Ring, fingers: Fingers) {
     this.#ring = ring;
@@ -64,13 +66,14 @@ export class Neighbours {
 
   /** A tunnel is needed for a while, to ask something. */
   want(record: NodeRecord): void {
+    this.version++;
     this.#errands.delete(record.id);
     evictOldest(this.#errands, ERRANDS_MAX);
     this.#errands.set(record.id, { record, until: after(this.#ring.ctx.now, ERRAND_MS) });
   }
 
   unwant(id: Id): void {
-    this.#errands.delete(id);
+    if (this.#errands.delete(id)) this.version++;
   }
 
   /** A tunnel over which a find_successor of `origin` shall be answered; its own hold lapses by itself. */
@@ -110,6 +113,7 @@ export class Neighbours {
       ctx.drop('table-full');
       return undefined;
     }
+    this.version++;
     this.#ring.refresh(peer, tunnel.peer);
     peer.remote = { address: canonical(tunnel.remote.address), port: tunnel.remote.port };
     if (peer.hold === 'asked' && tunnel.held) peer.hold = 'held';
@@ -123,6 +127,7 @@ export class Neighbours {
 
   onFailed(id: Id, code: ErrorCode): void {
     const peer = this.#ring.peers.get(id);
+    this.version++;
     this.#errands.delete(id);
     if (peer?.hold === 'asked') this.#failed(peer, !OUR_FAULTS.has(code));
   }
@@ -130,6 +135,7 @@ export class Neighbours {
   onDown(id: Id, reason: DownReason): void {
     const peer = this.#ring.peers.get(id);
     if (peer === undefined) return;
+    this.version++;
     peer.remote = undefined;
     const held = peer.hold === 'held';
     if (held) peer.hold = 'none';
@@ -139,6 +145,7 @@ export class Neighbours {
 
   /** After a reconnect: `tunnels` are those in place; every hold must be named again. */
   resync(tunnels: readonly RdTunnel[]): void {
+    this.version++;
     const { peers } = this.#ring;
     for (const peer of peers.all()) {
       peer.remote = undefined;

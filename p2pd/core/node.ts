@@ -39,6 +39,10 @@ export class VirtualNode {
   readonly #parts: readonly { due(): Millis | undefined }[];
   #version = 0;
   #phase = '';
+  /** What tunnels and routes were made for, and until when they hold without anything happening. */
+  #settled = -1;
+  #settledPhase = '';
+  #settledUntil: Millis | undefined;
   #reported = '';
   #reportedVersions = '';
 
@@ -216,10 +220,35 @@ export class VirtualNode {
     this.#fingers.tick();
     this.#leave.tick();
     this.#follow();
-    this.#neighbours.reconcile((id) => this.#routes.uses(id));
-    this.#routes.settle();
+    if (this.#isUnsettled()) this.#provide();
     this.#leave.settle();
     this.#report();
+  }
+
+  /** Whether something has happened on which tunnels and routes depend, or it is time for one of them. */
+  #isUnsettled(): boolean {
+    const { now } = this.#ctx;
+    const due = earlier(earlier(this.#neighbours.due(), this.#routes.due()), this.#settledUntil);
+    if (due !== undefined && due <= now) return true;
+    return this.#settledPhase !== this.#ring.phase || this.#settled !== this.#versions();
+  }
+
+  /** Tunnels and routes as the ring wants them. */
+  #provide(): void {
+    const { peers, graves } = this.#ring;
+    const { now } = this.#ctx;
+    this.#neighbours.reconcile((id) => this.#routes.uses(id));
+    this.#routes.settle();
+    this.#settled = this.#versions();
+    this.#settledPhase = this.#ring.phase;
+    this.#settledUntil = graves.forgottenAt(now);
+    for (const { lapsesAt } of peers.all()) {
+      if (lapsesAt > now) this.#settledUntil = earlier(this.#settledUntil, lapsesAt);
+    }
+  }
+
+  #versions(): number {
+    return this.#ring.version + this.#fingers.version + this.#neighbours.version + this.#routes.version;
   }
 
   due(): Millis | undefined {

@@ -5,31 +5,70 @@ import type { Millis } from '../../overlay/lib/clock.ts';
 import type { Endpoint } from './io.ts';
 import { PEERS_MAX } from './limits.ts';
 
-export type Peer = {
+export class Peer {
   readonly id: Id;
   /** As the resource daemon or the peer itself told last. */
   record: NodeRecord;
-  /** Where its P2P daemon listens; set exactly while a tunnel is up, whoever holds it. */
-  remote: Endpoint | undefined;
   /** Our hold on the tunnel. */
-  hold: 'none' | 'asked' | 'held';
-  askedAt: Millis;
+  hold: 'none' | 'asked' | 'held' = 'none';
+  askedAt: Millis = NEVER;
   /** No new `tunnel.add` before this, after a failure. */
-  retryAt: Millis;
-  failures: number;
-  /** It has spoken as a member of the ring, or a member told so. */
-  member: boolean;
-  heardAt: Millis;
+  retryAt: Millis = NEVER;
+  failures = 0;
+  heardAt: Millis = NEVER;
   /** Questions unanswered since it was heard last. */
-  misses: number;
+  misses = 0;
   /** Since when its tunnel is held without being wanted. */
-  unwantedAt: Millis | undefined;
+  unwantedAt: Millis | undefined = undefined;
+  #remote: Endpoint | undefined;
+  #member = false;
+  #lapsesAt: Millis = NEVER;
+  readonly #changed: () => void;
+
+  /** `changed` is told when routes may have to change with this peer. */
+  constructor(record: NodeRecord, changed: () => void) {
+    this.id = record.id;
+    this.record = record;
+    this.#changed = changed;
+  }
+
+  /** Where its P2P daemon listens; set exactly while a tunnel is up, whoever holds it. */
+  get remote(): Endpoint | undefined {
+    return this.#remote;
+  }
+
+  set remote(remote: Endpoint | undefined) {
+    if ((remote === undefined) !== (this.#remote === undefined)) this.#changed();
+    this.#remote = remote;
+  }
+
+  /** It has spoken as a member of the ring, or a member told so. */
+  get member(): boolean {
+    return this.#member;
+  }
+
+  set member(member: boolean) {
+    if (member !== this.#member) this.#changed();
+    this.#member = member;
+  }
+
   /** Until then the tunnel may be on its way out. */
-  lapsesAt: Millis;
-};
+  get lapsesAt(): Millis {
+    return this.#lapsesAt;
+  }
+
+  set lapsesAt(lapsesAt: Millis) {
+    this.#changed();
+    this.#lapsesAt = lapsesAt;
+  }
+}
+
+const NEVER = Number.NEGATIVE_INFINITY as Millis;
 
 export class Peers {
   readonly #peers = new Map<Id, Peer>();
+  /** Counts changes of which tunnels are there, and of who is a member. */
+  version = 0;
 
   get size(): number {
     return this.#peers.size;
@@ -54,26 +93,15 @@ export class Peers {
     const known = this.#peers.get(record.id);
     if (known !== undefined) return known;
     if (this.#peers.size >= PEERS_MAX) return undefined;
-    const never = Number.NEGATIVE_INFINITY as Millis;
-    const peer: Peer = {
-      id: record.id,
-      record,
-      remote: undefined,
-      hold: 'none',
-      askedAt: never,
-      retryAt: never,
-      failures: 0,
-      member: false,
-      heardAt: never,
-      misses: 0,
-      unwantedAt: undefined,
-      lapsesAt: never,
-    };
+    const peer = new Peer(record, () => {
+      this.version++;
+    });
     this.#peers.set(record.id, peer);
+    this.version++;
     return peer;
   }
 
   delete(id: Id): void {
-    this.#peers.delete(id);
+    if (this.#peers.delete(id)) this.version++;
   }
 }

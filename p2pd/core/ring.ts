@@ -53,6 +53,12 @@ export class Ring {
     return this.serving || this.phase === 'leaving';
   }
 
+  /** Another number whenever something has changed that routes and tunnels depend on, time aside. */
+  get version(): number {
+    const { chord, formation, graves, peers } = this;
+    return chord.version + chord.details + formation.version + graves.version + peers.version;
+  }
+
   get alone(): boolean {
     return this.chord.first === undefined;
   }

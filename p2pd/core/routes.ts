@@ -77,6 +77,8 @@ export class Routes {
   /** Where our former range goes once we have left; the new owner. */
   #heir: Id | undefined;
   generation = 0;
+  /** Counts changes of what is in effect, and of what has to be told. */
+  version = 0;
 
   constructor(ring: Ring, neighbours: Neighbours) {
     this.#ring = ring;
@@ -96,6 +98,7 @@ export class Routes {
 
   /** After a reconnect: what the resource daemon has in effect. All that is wanted is told again, changed or not. */
   resync(generation: number, routes: readonly RdRoute[]): void {
+    this.version++;
     this.generation = Math.max(this.generation, generation);
     this.#committed = new Map(routes.map((route) => [keyOf(route), route]));
     this.#pending = undefined;
@@ -104,17 +107,20 @@ export class Routes {
   }
 
   bequeath(heir: Id): void {
+    this.version++;
     this.#heir = heir;
   }
 
   onCommitted(generation: number): void {
     if (this.#pending?.generation !== generation) return;
+    this.version++;
     this.#committed = this.#pending.routes;
     this.#pending = undefined;
   }
 
   onRefused(generation: number): void {
     if (this.#pending?.generation !== generation) return;
+    this.version++;
     this.#pending = undefined;
     this.#restage = true;
     this.#retryAt = after(this.#ring.ctx.now, COMMIT_RETRY_MS);
