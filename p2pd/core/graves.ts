@@ -5,6 +5,7 @@
 import type { NodeRecord } from '../../overlay/fields.ts';
 import type { Id } from '../../overlay/id.ts';
 import { after, type Millis } from '../../overlay/lib/clock.ts';
+import { jittered, type Rng } from '../../overlay/lib/rng.ts';
 import { earlier } from './context.ts';
 import {
   GRAVE_MS,
@@ -32,8 +33,13 @@ export class Graves {
   readonly #graves = new Map<Id, Grave>();
   readonly #knocks = new Map<Id, Knock>();
 
+  readonly #rng: Rng;
   /** Counts changes of who is dead, as far as nodes are buried or heard. */
   version = 0;
+
+  constructor(rng: Rng) {
+    this.#rng = rng;
+  }
 
   get size(): number {
     return this.#graves.size;
@@ -57,7 +63,7 @@ export class Graves {
     evictOldest(this.#knocks, KNOCKS_MAX);
     const until = after(now, KNOCK_FOR_MS);
     const pauseMs = cause === 'dead' ? KNOCK_DEAD_MS : KNOCK_SILENT_MS;
-    this.#knocks.set(record.id, { record, until, at: after(now, pauseMs), pauseMs: 2 * pauseMs });
+    this.#knocks.set(record.id, { record, until, at: this.#next(now, pauseMs), pauseMs: 2 * pauseMs });
   }
 
   has(record: { readonly id: Id; readonly incarnation: number }, now: Millis): boolean {
@@ -90,10 +96,18 @@ export class Graves {
       if (knock.until <= now) this.#knocks.delete(id);
       if (knock.at > now || knock.until <= now) continue;
       const pauseMs = Math.min(2 * knock.pauseMs, KNOCK_MS_MAX);
-      this.#knocks.set(id, { ...knock, at: after(now, knock.pauseMs), pauseMs });
+      this.#knocks.set(id, { ...knock, at: this.#next(now, knock.pauseMs), pauseMs });
       return knock.record;
     }
     return undefined;
+  }
+
+  /**
+   * Those lost together, as when a network breaks, are not tried together: spread out, some attempt of some node falls
+   * soon after the network is whole again, and one is enough.
+   */
+  #next(now: Millis, pauseMs: number): Millis {
+    return after(now, jittered(this.#rng, pauseMs));
   }
 
   knockDue(): Millis | undefined {

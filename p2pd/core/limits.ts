@@ -16,7 +16,7 @@ export const GRAVES_MAX = 256;
 
 /** Dead nodes that are tried again, in case it was the network that broke; the oldest gives way to a new one. */
 export const KNOCKS_MAX = 64;
-/** A node dead on the base network is tried again after so long, and then after twice as long each time, milliseconds. */
+/** A node dead on the base network is tried again after so long, and then after twice as long each time, milliseconds; spread by half of itself. */
 export const KNOCK_DEAD_MS = 15_000;
 /** The same for a node that was silent inside the VI only, which is more likely to live. */
 export const KNOCK_SILENT_MS = 2500;

@@ -30,7 +30,7 @@ export class Ring {
   readonly chord: Chord;
   readonly formation: Formation;
   readonly peers: Peers = new Peers();
-  readonly graves: Graves = new Graves();
+  readonly graves: Graves;
   phase: Phase = 'starting';
   readonly #gone: (id: Id) => void;
   #formersUntil: Millis | undefined;
@@ -38,6 +38,7 @@ export class Ring {
   /** `gone` is told of every node that is taken out of the ring's state. */
   constructor(ctx: Context, gone: (id: Id) => void) {
     this.ctx = ctx;
+    this.graves = new Graves(ctx.rng);
     this.chord = new Chord(ctx.id, ctx.r);
     this.formation = new Formation(ctx.id, ctx.r);
     this.#gone = gone;
