@@ -40,7 +40,12 @@ export function ringRoutes(view: RingView): RdRoute[] {
     cursor = until;
   };
   for (const successor of view.successors) {
-    if (!successor.up || distance(self, successor.id) > end) continue;
+    if (distance(self, successor.id) > end) continue;
+    if (!successor.up) {
+      // The one before it is its predecessor or knows it; those after it would send the packet round the ring.
+      if (hop !== undefined) extend(successor.id, hop);
+      continue;
+    }
     extend(successor.id, successor.id);
     hop = successor.id;
   }

@@ -153,12 +153,27 @@ function slowHop(
 ): Id {
   if (inRange({ after: predecessor, until: self }, id)) return self;
   const reached = successors.filter((successor) => successor.up).map((successor) => successor.id);
-  for (const [i, end] of reached.entries()) {
-    if (inRange({ after: reached[i - 1] ?? self, until: end }, id)) return end;
+  for (const [i, { id: end, up }] of successors.entries()) {
+    if (!inRange({ after: successors[i - 1]?.id ?? self, until: end }, id)) continue;
+    const before = successors.slice(0, i).findLast((successor) => successor.up)?.id;
+    const behind = successors.slice(i).find((successor) => successor.up)?.id;
+    const hop = up ? end : (before ?? behind);
+    if (hop !== undefined) return hop;
   }
   const preceding = [...reached, ...others].filter((hop) => distance(self, hop) < distance(self, id));
   return clockwise(self, preceding).at(-1) ?? (clockwise(self, others)[0] as Id);
 }
+
+test('what belongs to a successor without a tunnel goes to the one before it, not past it', () => {
+  const [self, a, b, c] = [100n, 200n, 300n, 400n].map(toId) as [Id, Id, Id, Id];
+  const successors = [a, b, c].map((id) => ({ id, up: id !== b }));
+  const routes = ringRoutes({ self, own: { after: c, until: self }, successors, others: [], back: [] });
+  assert.deepEqual(routes, [
+    { after: self, until: b, to: a },
+    { after: b, until: c, to: c },
+    { after: c, until: self, to: self },
+  ]);
+});
 
 test('a node alone has one route for all', () => {
   const self = toId(7n);
