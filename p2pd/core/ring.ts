@@ -23,6 +23,8 @@ export type Told = {
   readonly successors: readonly NodeRecord[];
   readonly members: readonly NodeRecord[];
   readonly formed: boolean;
+  /** In a formed ring: a member that lies between us and the teller, as near to us as the teller knows one. */
+  readonly near: NodeRecord | undefined;
 };
 
 export class Ring {
@@ -188,8 +190,27 @@ export class Ring {
     this.formation.refresh(record);
   }
 
-  /** What we tell others of our pointers; fits into one datagram. */
-  describe(): { predecessor: NodeRecord | null; successors: NodeRecord[]; formed: boolean; members: NodeRecord[] } {
+  /** The member with a tunnel that is nearest to `id` between it and us, other than our predecessor. */
+  #nearestAfter(id: Id): NodeRecord | undefined {
+    const { ctx, chord, peers } = this;
+    let best: Peer | undefined;
+    for (const peer of peers.all()) {
+      if (!between(id, peer.id, best?.id ?? ctx.id) || peer.remote === undefined || !this.isMember(peer)) continue;
+      best = peer;
+    }
+    return best === undefined || best.id === chord.predecessor?.id ? undefined : best.record;
+  }
+
+  /**
+   * What we tell `asker` of our pointers; fits into one datagram. Where many have joined at once there are many between
+   * it and us, and our predecessor is the last of them: the one nearest to it that we know saves it most of the way.
+   */
+  describe(asker: Id): {
+    predecessor: NodeRecord | null;
+    successors: NodeRecord[];
+    formed: boolean;
+    members: NodeRecord[];
+  } {
     if (!this.formation.formed) {
       return {
         predecessor: null,
@@ -199,12 +220,13 @@ export class Ring {
       };
     }
     // Whoever adopts our list puts us at its head and so has room for one less.
-    const count = Math.min(this.ctx.r - 1, RECORDS_PER_STATE - 1);
+    const near = this.#nearestAfter(asker);
+    const count = Math.min(this.ctx.r - 1, RECORDS_PER_STATE - (near === undefined ? 1 : 2));
     return {
       predecessor: this.chord.predecessor ?? null,
       successors: this.chord.successors.slice(0, count),
       formed: true,
-      members: [],
+      members: near === undefined ? [] : [near],
     };
   }
 
@@ -259,11 +281,13 @@ export class Ring {
 /** Reads a neighbour's `state`: while it is forming, its pointers follow from its member list. */
 export function readState(teller: Id, message: Message<'state'>, r: number): Told {
   const { members, formed } = message;
-  if (members.length === 0) {
-    return { predecessor: message.predecessor ?? undefined, successors: message.successors, members, formed };
+  if (formed || members.length === 0) {
+    const { predecessor, successors } = message;
+    return { predecessor: predecessor ?? undefined, successors, members: [], formed, near: members[0] };
   }
   const sorted = members
     .filter((record) => record.id !== teller)
     .sort((a, b) => (distance(teller, a.id) < distance(teller, b.id) ? -1 : 1));
-  return { predecessor: sorted.at(-1), successors: sorted.slice(0, r), members: sorted, formed };
+  const [predecessor, successors] = [sorted.at(-1), sorted.slice(0, r)];
+  return { predecessor, successors, members: sorted, formed, near: undefined };
 }

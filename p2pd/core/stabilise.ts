@@ -71,7 +71,8 @@ export class Stabiliser {
     if (this.#ring.phase === 'formed') {
       if (formed) this.hint(owner);
     } else if (this.#ring.phase === 'forming') {
-      this.#ring.absorb(owner, { predecessor: predecessor ?? undefined, successors, members: [], formed });
+      const told = { predecessor: predecessor ?? undefined, successors, members: [], formed, near: undefined };
+      this.#ring.absorb(owner, told);
       this.urgeGossip();
     }
   }
@@ -94,7 +95,7 @@ export class Stabiliser {
     if (sender.remote === undefined) return;
     const { ctx, member } = this.#ring;
     // One that leaves is a member until it has told so: to drop it sooner would leave its keys unanswered.
-    if (member) ctx.send(sender.remote, { t: 'state', query: message.query, ...this.#ring.describe() });
+    if (member) ctx.send(sender.remote, { t: 'state', query: message.query, ...this.#ring.describe(sender.id) });
     else ctx.send(sender.remote, { t: 'busy', query: message.query });
   }
 
@@ -115,7 +116,8 @@ export class Stabiliser {
     } else if (asked) this.#adopt(sender, told);
     else if (sender.id === this.#ring.chord.first?.id) {
       this.#ring.adopt(sender.record, told.successors);
-      if (told.predecessor !== undefined) this.hint(told.predecessor);
+      const candidate = told.near ?? told.predecessor;
+      if (candidate !== undefined) this.hint(candidate);
     }
   }
 
@@ -129,7 +131,7 @@ export class Stabiliser {
     this.#ring.refresh(sender, message.record);
     if (this.#ring.phase === 'forming') {
       const { members, formed } = message;
-      this.#ring.absorb(message.record, { predecessor: undefined, successors: [], members, formed });
+      this.#ring.absorb(message.record, { predecessor: undefined, successors: [], members, formed, near: undefined });
       return this.urgeGossip();
     }
     if (chord.predecessor?.id === sender.id) return;
@@ -219,7 +221,7 @@ export class Stabiliser {
     if (first === undefined) return;
     if (sender.id !== first.id && !between(ctx.id, sender.id, first.id)) return;
     this.#ring.adopt(sender.record, told.successors);
-    const candidate = this.#closest(sender.id, told.predecessor);
+    const candidate = this.#closest(sender.id, told);
     if (this.#ring.phase === 'formed' && candidate !== undefined) {
       if (this.#askState(candidate.id)) return;
       this.#neighbours.want(candidate);
@@ -228,9 +230,9 @@ export class Stabiliser {
   }
 
   /** Who may lie between us and our successor, the closest to us. */
-  #closest(successor: Id, predecessor: NodeRecord | undefined): NodeRecord | undefined {
+  #closest(successor: Id, { predecessor, near }: Told): NodeRecord | undefined {
     let best: NodeRecord | undefined;
-    for (const record of [predecessor, this.#hint]) {
+    for (const record of [predecessor, near, this.#hint]) {
       if (record === undefined || !between(this.#ring.ctx.id, record.id, best?.id ?? successor)) continue;
       if (this.#ring.alive(record)) best = record;
     }
@@ -257,7 +259,8 @@ export class Stabiliser {
   push(id: Id): void {
     const { ctx } = this.#ring;
     const peer = this.#ring.peers.get(id);
-    if (peer?.remote !== undefined) ctx.send(peer.remote, { t: 'state', query: ctx.query(), ...this.#ring.describe() });
+    if (peer?.remote !== undefined)
+      ctx.send(peer.remote, { t: 'state', query: ctx.query(), ...this.#ring.describe(id) });
   }
 
   #replacePredecessor(record: NodeRecord): void {

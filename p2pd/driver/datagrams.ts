@@ -3,7 +3,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { isIPv4 } from 'node:net';
 import { formatAddress, parseAddress } from '../../overlay/addresses.ts';
 import type { Log } from '../../overlay/lib/log.ts';
-import { P2PD_DATAGRAM_BYTES_MAX, p2pdCodec, type P2pdMessage } from '../../overlay/messages/p2pd-p2pd.ts';
+import { P2PD_DATAGRAM_BYTES_MAX, type P2pdMessage, p2pdCodec } from '../../overlay/messages/p2pd-p2pd.ts';
 import type { Endpoint } from '../core/io.ts';
 
 const MAPPED = '::ffff:';

@@ -1,14 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toId } from '../../overlay/id.ts';
-import {
-  isAnswered,
-  isIdeal,
-  members,
-  ownersAreUnique,
-  randomId,
-  routesAreRight,
-} from '../../test/sim/checks.ts';
+import { isAnswered, isIdeal, members, ownersAreUnique, randomId, routesAreRight } from '../../test/sim/checks.ts';
 import { invariantsHold } from '../../test/sim/invariants.ts';
 import { World, type WorldOptions } from '../../test/sim/world.ts';
 
