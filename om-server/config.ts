@@ -7,6 +7,7 @@ import type { LogLevel } from '../overlay/lib/log.ts';
 import { ok, type Result } from '../overlay/lib/result.ts';
 import type { OmEndpoint } from '../overlay/om-transport.ts';
 
+const PORT_MAX = 65_535;
 const LOG_LEVELS: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
 
 export const OmConfig = closed({
@@ -25,6 +26,18 @@ export const OmConfig = closed({
         'HOST or HOST:PORT put into invitations; left out: the listen address, or the first address of an interface.',
     }),
   ),
+  addressListen: Type.Optional(
+    Type.String({
+      description:
+        'UDP and TCP address and port of the address server; left out: the address of `listen` and the port after it.',
+    }),
+  ),
+  addressRequestsPerSecond: Type.Integer({
+    minimum: 1,
+    maximum: 1_000_000,
+    default: 200,
+    description: 'Requests that one node may make of the address server; what it asks beyond that is refused.',
+  }),
   logLevel: Type.Unsafe<LogLevel>(
     Type.Union(
       LOG_LEVELS.map((level) => Type.Literal(level)),
@@ -38,6 +51,8 @@ export type OmConfig = Static<typeof OmConfig>;
 export type OmSettings = {
   readonly listen: OmEndpoint;
   readonly data: string;
+  readonly addressListen?: OmEndpoint;
+  readonly addressRequestsPerSecond: number;
   readonly advertise?: { readonly host: string; readonly port?: number };
   readonly logLevel: LogLevel;
 };
@@ -49,12 +64,18 @@ export function parseOmConfig(input: unknown): Result<OmSettings> {
   if (error !== undefined) {
     return fail('BAD_CONFIG', `Configuration: ${error.path.slice(1).replaceAll('/', '.') || 'it'}: ${error.message}.`);
   }
-  const { listen: listenText, data, advertise: advertiseText, logLevel } = value as OmConfig;
-  const listen = parseEndpoint(listenText);
-  if (listen?.port === undefined) {
-    return fail('BAD_CONFIG', 'Configuration: listen: give ADDRESS:PORT, with brackets around an IPv6 address.');
+  const { listen: listenText, addressListen: addressText, advertise: advertiseText, ...rest } = value as OmConfig;
+  const listen = boundEndpoint(listenText);
+  if (listen === undefined) return badEndpoint('listen');
+  const addressListen = addressText === undefined ? undefined : boundEndpoint(addressText);
+  if (addressText !== undefined && addressListen === undefined) return badEndpoint('addressListen');
+  if (addressText === undefined && listen.port === PORT_MAX) {
+    return fail(
+      'BAD_CONFIG',
+      `Configuration: addressListen: give ADDRESS:PORT, for there is no port after ${PORT_MAX}.`,
+    );
   }
-  const settings = { listen: { host: listen.host, port: listen.port }, data, logLevel };
+  const settings = { listen, ...rest, ...(addressListen === undefined ? {} : { addressListen }) };
   if (advertiseText === undefined) return ok(settings);
   const advertise = parseEndpoint(advertiseText);
   if (advertise === undefined || advertise.port === 0) {
@@ -66,6 +87,15 @@ export function parseOmConfig(input: unknown): Result<OmSettings> {
   return ok({ ...settings, advertise });
 }
 
+function boundEndpoint(text: string): OmEndpoint | undefined {
+  const { host, port } = parseEndpoint(text) ?? {};
+  return host === undefined || port === undefined ? undefined : { host, port };
+}
+
+function badEndpoint(field: string): Result<never> {
+  return fail('BAD_CONFIG', `Configuration: ${field}: give ADDRESS:PORT, with brackets around an IPv6 address.`);
+}
+
 /** HOST, HOST:PORT, [IPV6] or [IPV6]:PORT; port 0..65535. */
 export function parseEndpoint(text: string): { host: string; port?: number } | undefined {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]{1,253}))(?::(\d{1,5}))?$/.exec(text);
@@ -73,5 +103,5 @@ export function parseEndpoint(text: string): { host: string; port?: number } | u
   if (match === null || host === undefined) return undefined;
   if (match[3] === undefined) return { host };
   const port = Number(match[3]);
-  return port <= 65_535 ? { host, port } : undefined;
+  return port <= PORT_MAX ? { host, port } : undefined;
 }

@@ -35,12 +35,14 @@ export class Departures {
   /** The node says that it is gone: its certificates are revoked and its leases freed. One that never came up gives its use of the invitation back. */
   leave(node: Node, now: number): void {
     const cameUp = this.#presences.wasMember(node) || now >= node.joinedAt + GIVE_BACK_MS;
-    this.#database.transaction(() => {
+    const isGone = this.#database.transaction(() => {
       this.#certificates.revokeAll(node, 'departed', now);
-      if (!this.#nodes.delete(node)) return;
-      this.#leases.releaseAll(node);
+      if (!this.#nodes.delete(node)) return false;
+      this.#leases.deleteAll(node.key);
       if (!cameUp) this.#invitations.giveBack(node.invitation, now);
+      return true;
     });
+    if (isGone) this.#leases.forgetNode(node.key);
     this.#presences.forget(node);
   }
 

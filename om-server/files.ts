@@ -12,6 +12,7 @@ export const FILES = {
   serverKey: 'server-key.pem',
   server: 'server.pem',
   token: 'admin-token',
+  addressSecret: 'address-secret',
   endpoint: 'endpoint.json',
 } as const;
 
@@ -63,7 +64,15 @@ export function makeDataDirectory(path: string): void {
 
 /** The admin token, made at the first start: 256 bits, base64url. */
 export function adminToken(data: string): string {
-  const path = join(data, FILES.token);
+  return secretIn(join(data, FILES.token));
+}
+
+/** What the secrets of nodes at the address server are derived from, made at the first start: 256 bits. */
+export function addressSecret(data: string): Uint8Array {
+  return Buffer.from(secretIn(join(data, FILES.addressSecret)), 'base64url');
+}
+
+function secretIn(path: string): string {
   const existing = readIfExists(path)?.trim();
   if (existing !== undefined && existing.length > 0) return existing;
   const token = randomBytes(TOKEN_BYTES).toString('base64url');

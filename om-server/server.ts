@@ -1,4 +1,4 @@
-/** Starts an overlay manager: data directory, authority, store, HTTPS. */
+/** Starts an overlay manager: data directory, authority, store, HTTPS, address server. */
 import { readFileSync } from 'node:fs';
 import { isIP, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
@@ -8,10 +8,11 @@ import { type Clock, systemClock } from '../overlay/lib/clock.ts';
 import { createLog, type Log, type LogLevel } from '../overlay/lib/log.ts';
 import { ok, type Result } from '../overlay/lib/result.ts';
 import { formatEndpoint, type OmEndpoint } from '../overlay/om-transport.ts';
+import { AddressServer } from './addresses/server.ts';
 import { Attempts } from './attempts.ts';
 import { Authority, type ServerName } from './ca.ts';
 import { Departures } from './departures.ts';
-import { adminToken, FILES, makeDataDirectory, writeSafely } from './files.ts';
+import { addressSecret, adminToken, FILES, makeDataDirectory, writeSafely } from './files.ts';
 import { type App, createApp, type Tls } from './http/app.ts';
 import { Joins } from './joins.ts';
 import { Presences } from './presence.ts';
@@ -32,6 +33,10 @@ export type OmOptions = {
   readonly listen: OmEndpoint;
   /** What invitations name: default the listen address, or the first address of an interface. */
   readonly advertise?: { readonly host: string; readonly port?: number };
+  /** Of the address server, UDP and TCP; default: the address of `listen` and the port after it, or a free one. */
+  readonly addressListen?: OmEndpoint;
+  /** That one node may make of the address server. */
+  readonly addressRequestsPerSecond?: number;
   readonly logLevel?: LogLevel;
   readonly clock?: Clock;
   /** Lifetime of node certificates, in place of what their VIs say; may be a fraction. */
@@ -49,6 +54,8 @@ export type RunningOm = {
   close(): Promise<void>;
 };
 
+/** Many times what a node needs that joins, and too few to be a burden. */
+export const ADDRESS_REQUESTS_PER_SECOND = 200;
 /** How often heartbeats are written down, milliseconds. */
 const FLUSH_MS = 5000;
 const SWEEP_MS = 60_000;
@@ -83,8 +90,17 @@ async function serve(options: OmOptions, database: Database): Promise<Result<Run
   if (!known.ok) return known;
   const advertisedHost = options.advertise?.host ?? defaultHost(options.listen.host);
   let port = options.listen.port;
+  const stores = storesOf(database, authority, log, clock.wall());
+  const addresses = new AddressServer({
+    ...stores,
+    secret: addressSecret(data),
+    clock,
+    log,
+    requestsPerSecond: options.addressRequestsPerSecond ?? ADDRESS_REQUESTS_PER_SECOND,
+  });
   const services: Services = {
-    ...storesOf(database, authority, log, clock.wall()),
+    ...stores,
+    addresses,
     authority,
     database,
     attempts: new Attempts(),
@@ -97,19 +113,33 @@ async function serve(options: OmOptions, database: Database): Promise<Result<Run
   };
   const names = serverNames(options.listen.host, advertisedHost);
   const tls = async (): Promise<Tls> => ({ ...(await authority.server(data, names, clock.wall())), ca: authority.pem });
-  const app = await createApp(services, await tls());
+  const certificate = await tls();
+  const app = await createApp(services, certificate);
   const connections = openConnections(app);
   const address = await listen(app, options.listen);
   if (!address.ok) return address;
+  const addressListen = options.addressListen ?? portAfter(address.value, options.listen.port);
+  const listening = await addresses.listen(addressListen, certificate).then(
+    () => ok(),
+    (error: unknown) => failureOf(error, formatEndpoint(addressListen)),
+  );
+  if (!listening.ok) {
+    await app.close();
+    return listening;
+  }
   port = address.value.port;
   const local = isWildcard(address.value.host) ? LOOPBACK : address.value.host;
   writeSafely(join(data, FILES.endpoint), `${JSON.stringify({ host: local, port })}\n`);
-  const renew = async (): Promise<void> => app.server.setSecureContext(await tls());
+  const renew = async (): Promise<void> => {
+    const next = await tls();
+    app.server.setSecureContext(next);
+    addresses.setCertificate(next);
+  };
   const stopChores = startChores(services, renew);
   const stop = async (): Promise<void> => {
     stopChores();
     const cutOff = setTimeout(() => connections.forEach((socket) => socket.destroy()), CLOSE_MS);
-    await app.close();
+    await Promise.all([app.close(), addresses.close()]);
     clearTimeout(cutOff);
     try {
       services.presences.flush(clock.wall());
@@ -119,7 +149,8 @@ async function serve(options: OmOptions, database: Database): Promise<Result<Run
     log.info('stopped');
   };
   let closing: Promise<void> | undefined;
-  log.info({ address: formatEndpoint(address.value), advertised: formatEndpoint(services.advertised()) }, 'listening');
+  const told = { advertised: formatEndpoint(services.advertised()), addressPort: addresses.port };
+  log.info({ address: formatEndpoint(address.value), ...told }, 'listening');
   return ok({
     url: `https://${formatEndpoint(services.advertised())}`,
     address: address.value,
@@ -210,6 +241,11 @@ async function listen(app: App, { host, port }: OmEndpoint): Promise<Result<OmEn
   const bound = app.server.address();
   if (bound === null || typeof bound === 'string') throw new Error('the server listens on no address');
   return ok({ host: bound.address, port: bound.port });
+}
+
+/** Where the address server listens if nothing else is said: 0 stays 0. */
+function portAfter({ host }: OmEndpoint, port: number): OmEndpoint {
+  return { host, port: port === 0 ? 0 : port + 1 };
 }
 
 function isWildcard(host: string): boolean {

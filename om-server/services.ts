@@ -3,6 +3,7 @@ import type { Clock } from '../overlay/lib/clock.ts';
 import type { Log } from '../overlay/lib/log.ts';
 import type { NodeSummary, ViSummary } from '../overlay/om-api.ts';
 import type { OmEndpoint } from '../overlay/om-transport.ts';
+import type { AddressServer } from './addresses/server.ts';
 import type { Attempts } from './attempts.ts';
 import type { Authority } from './ca.ts';
 import type { Departures } from './departures.ts';
@@ -24,6 +25,7 @@ export type Services = {
   readonly invitations: Invitations;
   readonly nodes: Nodes;
   readonly leases: Leases;
+  readonly addresses: AddressServer;
   readonly presences: Presences;
   readonly joins: Joins;
   readonly departures: Departures;

@@ -18,7 +18,13 @@ export function encodeFrame(message: Uint8Array): Uint8Array {
 
 /** Cuts a byte stream into messages. After a failure the stream cannot be read on and must be closed. */
 export class FrameReader {
+  readonly #bytesMax: number;
   #pending: Uint8Array = new Uint8Array(0);
+
+  /** `bytesMax`: of a message, at most FRAME_BYTES_MAX - 1. */
+  constructor(bytesMax: number = FRAME_BYTES_MAX - 1) {
+    this.#bytesMax = bytesMax;
+  }
 
   /** The messages completed by these bytes, in order. The arrays returned belong to the caller. */
   push(bytes: Uint8Array): Result<Uint8Array[]> {
@@ -29,7 +35,7 @@ export class FrameReader {
     let at = 0;
     while (all.length - at >= HEADER_BYTES) {
       const length = new DataView(all.buffer, at, 4).getUint32(0);
-      if (length < 1 || length > FRAME_BYTES_MAX) return fail('BAD_MESSAGE', 'A frame has an impossible length.');
+      if (length < 1 || length > this.#bytesMax + 1) return fail('BAD_MESSAGE', 'A frame has an impossible length.');
       if (all[at + 4] !== FRAME_VERSION) return fail('BAD_VERSION');
       if (all.length - at < 4 + length) break;
       messages.push(all.slice(at + HEADER_BYTES, at + 4 + length));

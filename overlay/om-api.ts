@@ -6,9 +6,19 @@
  * that it got when joining; everything else the administrator, by `Authorization: Bearer TOKEN`.
  */
 import { type Static, Type } from '@sinclair/typebox';
-import { AddressText, CONTACT_BYTES_MAX, closed, ErrorCodeField, Groups, Incarnation, Name, ViId } from './fields.ts';
+import {
+  AddressText,
+  CONTACT_BYTES_MAX,
+  closed,
+  ErrorCodeField,
+  Groups,
+  Incarnation,
+  Name,
+  Port,
+  ViId,
+} from './fields.ts';
 import { REVOCATION_LIST_BYTES_MAX } from './revocation-list.ts';
-import { ViConfig, ViDefinition } from './vi.ts';
+import { AddressTransport, ViConfig, ViDefinition } from './vi.ts';
 
 export const API_PREFIX = '/api/v1';
 
@@ -160,29 +170,23 @@ export const Bootstrap = closed({
 });
 export type Bootstrap = Static<typeof Bootstrap>;
 
-// POST /node/leases, PUT /node/leases, DELETE /node/leases: the address server
-export const LEASE_COUNT_MAX = 1024;
+// GET /node/address-server. Link pairs are leased by the messages of messages/address.ts.
 /** Pairs that one node may hold. */
 export const LEASE_PAIRS_MAX = 4096;
-/** That of a link pool /8. */
-const PAIR_INDEX_MAX = 2 ** 23 - 1;
-const PairIndexes = Type.Array(Type.Integer({ minimum: 0, maximum: PAIR_INDEX_MAX }), {
-  maxItems: LEASE_PAIRS_MAX,
-  uniqueItems: true,
-});
-/** `request`: chosen by the node; the same request again returns the same pairs, so a lost answer costs no address. */
-export const LeaseRequest = closed({
-  request: Type.String({ pattern: '^[0-9a-f]{16,32}$' }),
-  count: Type.Integer({ minimum: 1, maximum: LEASE_COUNT_MAX }),
-});
-export type LeaseRequest = Static<typeof LeaseRequest>;
-/** Fewer pairs than asked for where the pool has no more; POOL_EXHAUSTED where it has none. */
-export const LeaseResponse = closed({ pairs: PairIndexes, expiresAt: Instant });
-export type LeaseResponse = Static<typeof LeaseResponse>;
-/** PUT: the pairs still in use; their lease is extended, all others of this node are freed. DELETE frees these. */
-export const LeasePairs = closed({ pairs: PairIndexes });
-export type LeasePairs = Static<typeof LeasePairs>;
 export const LEASE_MS = 24 * 3_600_000;
+/**
+ * Where the address server is, on the overlay manager's host. `secret`: what the node's requests are sealed with, bound
+ * to the certificate that this call was made with; null over TLS, which takes the certificate itself.
+ */
+export const AddressServer = closed({
+  transport: AddressTransport,
+  port: Port,
+  secret: Type.Union([
+    Type.String({ pattern: '^[A-Za-z0-9+/]{43}=$', description: 'base64 of 32 bytes' }),
+    Type.Null(),
+  ]),
+});
+export type AddressServer = Static<typeof AddressServer>;
 
 // POST /node/renew: a new certificate for the same node and key. DELETE /node: the node leaves the VI for good.
 // Every call of a node that is not in the VI any more fails with NODE_REMOVED.

@@ -4,6 +4,7 @@ import { Value } from '@sinclair/typebox/value';
 import { fail } from './errors.ts';
 import { ok, type Result } from './lib/result.ts';
 import {
+  AddressServer,
   API_PREFIX,
   ApiError,
   Bootstrap,
@@ -17,9 +18,6 @@ import {
   InvitationSummary,
   type JoinRequest,
   JoinResponse,
-  type LeasePairs,
-  type LeaseRequest,
-  LeaseResponse,
   NodeList,
   NodeSummary,
   RemovedNode,
@@ -84,10 +82,8 @@ export type OmClient = {
   bootstrap(): Promise<Result<Bootstrap>>;
   nodes(): Promise<Result<NodeList['nodes']>>;
   self(): Promise<Result<NodeSummary>>;
-  lease(request: LeaseRequest): Promise<Result<LeaseResponse>>;
-  /** Extends the lease of these pairs and frees all others of the node. */
-  keepLeases(pairs: LeasePairs['pairs']): Promise<Result<LeaseResponse>>;
-  freeLeases(pairs: LeasePairs['pairs']): Promise<Result<void>>;
+  /** How the node reaches the address server with the certificate of this call. */
+  addressServer(): Promise<Result<AddressServer>>;
   renew(): Promise<Result<Renewed>>;
   /** The node leaves the VI for good. */
   leave(): Promise<Result<void>>;
@@ -123,17 +119,7 @@ export function createOmClient(options: OmClientOptions): OmClient {
   };
 }
 
-type NodeCall =
-  | 'heartbeat'
-  | 'revocations'
-  | 'bootstrap'
-  | 'nodes'
-  | 'self'
-  | 'lease'
-  | 'keepLeases'
-  | 'freeLeases'
-  | 'renew'
-  | 'leave';
+type NodeCall = 'heartbeat' | 'revocations' | 'bootstrap' | 'nodes' | 'self' | 'addressServer' | 'renew' | 'leave';
 type AdministratorCall = Exclude<keyof OmClient, NodeCall | 'caPem' | 'health' | 'join' | 'close'>;
 
 const Nothing = Type.Undefined();
@@ -167,9 +153,7 @@ function nodeCalls(call: Call): Pick<OmClient, NodeCall> {
     bootstrap: () => call(Bootstrap, 'GET', '/node/bootstrap'),
     nodes: async () => mapped(await call(NodeList, 'GET', '/node/nodes'), ({ nodes }) => nodes),
     self: () => call(NodeSummary, 'GET', '/node'),
-    lease: (request) => call(LeaseResponse, 'POST', '/node/leases', request),
-    keepLeases: (pairs) => call(LeaseResponse, 'PUT', '/node/leases', { pairs }),
-    freeLeases: (pairs) => call(Nothing, 'DELETE', '/node/leases', { pairs }),
+    addressServer: () => call(AddressServer, 'GET', '/node/address-server'),
     renew: () => call(Renewed, 'POST', '/node/renew'),
     leave: () => call(Nothing, 'DELETE', '/node'),
   };

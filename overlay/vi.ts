@@ -77,6 +77,14 @@ export const ViSecurity = Type.Object(
   { ...strict, default: {} },
 );
 
+export const AddressTransport = Type.Union([Type.Literal('udp'), Type.Literal('tcp'), Type.Literal('tls')], {
+  default: 'udp',
+  description:
+    'How nodes ask the address server for link pairs: udp and tcp: each request carries a MAC with a secret of the ' +
+    'node; tls: by the node’s certificate.',
+});
+export type AddressTransport = Static<typeof AddressTransport>;
+
 /** vi.yaml. Everything has a default. */
 export const ViDefinition = Type.Object(
   {
@@ -135,6 +143,7 @@ export const ViDefinition = Type.Object(
     shape: Type.Optional(TunnelWords),
     timers: ViTimers,
     security: ViSecurity,
+    addressServer: Type.Object({ transport: AddressTransport }, { ...strict, default: {} }),
   },
   { ...strict, $id: 'ViDefinition' },
 );

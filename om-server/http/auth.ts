@@ -24,7 +24,8 @@ function digestOf(text: string): Uint8Array {
   return createHash('sha256').update(text).digest();
 }
 
-export type Caller = { readonly vi: Vi; readonly node: Node };
+/** `serial`: of the certificate that it calls with. */
+export type Caller = { readonly vi: Vi; readonly node: Node; readonly serial: string };
 
 type Presented = {
   readonly certificate: X509Certificate;
@@ -76,7 +77,7 @@ export class NodeGuard {
     }
     if (!this.#noted.has(socket)) certificates.seen(node.key, serial, certificate.validToDate.getTime());
     this.#noted.add(socket);
-    return { vi, node };
+    return { vi, node, serial };
   }
 
   #read(socket: TLSSocket): Presented {

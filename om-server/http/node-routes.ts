@@ -2,12 +2,10 @@
 import { fail } from '../../overlay/errors.ts';
 import type { Result } from '../../overlay/lib/result.ts';
 import {
+  AddressServer,
   Bootstrap,
   Heartbeat,
   HeartbeatAnswer,
-  LeasePairs,
-  LeaseRequest,
-  LeaseResponse,
   NodeList,
   NodeSummary,
   Renewed,
@@ -23,7 +21,7 @@ export function nodeRoutes(scope: App, services: Services): void {
   scope.addHook('onRequest', guard.hook);
   selfRoutes(scope, services, guard);
   ringRoutes(scope, services, guard);
-  leaseRoutes(scope, services, guard);
+  addressServerRoutes(scope, services, guard);
 }
 
 function described<T>(operationId: string, summary: string, rest: T) {
@@ -98,27 +96,20 @@ function ringRoutes(scope: App, services: Services, guard: NodeGuard): void {
   );
 }
 
-function leaseRoutes(scope: App, services: Services, guard: NodeGuard): void {
-  const { clock, leases } = services;
-  const lease = { body: LeaseRequest, response: answers(LeaseResponse) };
-  scope.post('/node/leases', { schema: described('lease', 'Lease link address pairs', lease) }, (request) => {
-    const { vi, node } = guard.caller(request);
-    return valueOf(leases.lease(vi.config, node, request.body, clock.wall()));
-  });
-  const keep = { body: LeasePairs, response: answers(LeaseResponse) };
-  scope.put(
-    '/node/leases',
-    { schema: described('keepLeases', 'Extend these pairs, free all others', keep) },
+function addressServerRoutes(scope: App, services: Services, guard: NodeGuard): void {
+  const place = { response: answers(AddressServer) };
+  scope.get(
+    '/node/address-server',
+    { schema: described('addressServer', 'Where link pairs are leased, and the secret to ask with', place) },
     (request) => {
-      const { vi, node } = guard.caller(request);
-      return leases.keep(vi.config, node, request.body.pairs, clock.wall());
+      const { vi, serial } = guard.caller(request);
+      const { transport } = vi.config.definition.addressServer;
+      const { port, secrets } = services.addresses;
+      return {
+        transport,
+        port,
+        secret: transport === 'tls' ? null : Buffer.from(secrets.of(serial)).toString('base64'),
+      };
     },
   );
-  const free = { body: LeasePairs, response: answers(NoContent, 204) };
-  scope.delete('/node/leases', { schema: described('freeLeases', 'Free these pairs', free) }, (request, reply) => {
-    const { vi, node } = guard.caller(request);
-    leases.release(vi.config, node, request.body.pairs);
-    reply.code(204);
-    return null;
-  });
 }

@@ -15,9 +15,13 @@ const ISSUED_AT = 'revocation_issued_at';
 /** `departed`: the node said itself that it is gone. `removed`: its operator wants it out. */
 export type RevocationCause = 'departed' | 'removed';
 
+/** `node`: its key in the database. */
+export type CertificateHolder = { readonly node: number; readonly vi: string; readonly expiresAt: number };
+
 export class Certificates {
   readonly #database: Database;
   #number: number;
+  #losses = 0;
 
   constructor(database: Database) {
     this.#database = database;
@@ -27,6 +31,19 @@ export class Certificates {
   /** Of the list as it is now; 0 where nothing was ever revoked. */
   get number(): number {
     return this.#number;
+  }
+
+  /** Changes whenever a certificate may have lost its holder before its time. */
+  get losses(): number {
+    return this.#losses;
+  }
+
+  /** Whose certificate it is, with the end of it; undefined where that node is gone or the certificate was revoked. */
+  holder(serial: string): CertificateHolder | undefined {
+    const sql = 'SELECT node, vi, expires_at FROM certificates JOIN nodes ON key = node WHERE serial = ?';
+    const row = this.#database.get(sql, serial);
+    if (row === undefined || this.isRevoked(serial)) return undefined;
+    return { node: Number(row['node']), vi: String(row['vi']), expiresAt: Number(row['expires_at']) };
   }
 
   /** Call it before the certificate is handed out, within a transaction. LIMIT_REACHED if the node has too many. */
@@ -57,6 +74,7 @@ export class Certificates {
    * Within a transaction. The number of them; LIMIT_REACHED where the list is full of nodes that were removed.
    */
   revokeAll(node: Pick<Node, 'key'>, cause: RevocationCause, now: number): Result<number> {
+    this.#losses++;
     const rows = this.#database.all('DELETE FROM certificates WHERE node = ? RETURNING serial, expires_at', node.key);
     const valid = rows.filter((row) => Number(row['expires_at']) > now - CLOCK_SKEW_MS);
     if (valid.length === 0) return ok(0);

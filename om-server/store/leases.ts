@@ -1,111 +1,242 @@
-/** The address server: pairs of link addresses, leased to nodes. A pair is never leased to two nodes at a time. */
+/**
+ * Pairs of link addresses, leased to nodes in blocks: what one request got and still holds. A pair is never leased to
+ * two nodes at a time. All blocks are in memory, where they are looked for, and in the database, where they outlive a
+ * crash; a change is one row, however many pairs the block has.
+ */
 import { linkCapacity, parseCidr } from '../../overlay/addresses.ts';
 import { fail } from '../../overlay/errors.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
-import { LEASE_MS, LEASE_PAIRS_MAX, type LeaseRequest, type LeaseResponse } from '../../overlay/om-api.ts';
+import { LEASE_MS, LEASE_PAIRS_MAX } from '../../overlay/om-api.ts';
 import type { ViConfig } from '../../overlay/vi.ts';
 import type { Database, Row } from './database.ts';
-import { LowestFree } from './lowest-free.ts';
-import type { Node } from './nodes.ts';
+import { PairPool } from './pair-pool.ts';
 
 /**
  * No lease ends earlier than this after a start of the server, milliseconds: nodes could not extend theirs while it
  * was down, and use them still.
  */
 export const LEASE_AFTER_START_MS = LEASE_MS / 4;
+/** Least time between two searches for leases that have ended, milliseconds. */
+const SWEEP_MS = 1000;
+
+type Block = {
+  /** In the database. */
+  readonly number: number;
+  readonly vi: string;
+  readonly node: number;
+  readonly request: string;
+  pairs: readonly number[];
+  expiresAt: number;
+};
+
+/** A node, by its key in the database, and its VI. */
+export type Lessee = { readonly node: number; readonly vi: ViConfig };
+
+/** The node's pairs in [from, until). */
+export type PairSpan = { readonly from: number; readonly until: number };
 
 export class Leases {
   readonly #database: Database;
-  readonly #free = new LowestFree();
+  /** By node, then by request. */
+  readonly #blocks = new Map<number, Map<string, Block>>();
+  /** Of the VIs that have asked since the start. */
+  readonly #pools = new Map<string, PairPool>();
+  #nextNumber = 1;
+  /** No lease ends before this. */
+  #nextEnd = 0;
+  #sweptAt = Number.NEGATIVE_INFINITY;
 
   constructor(database: Database, now: number) {
     this.#database = database;
     const earliest = now + LEASE_AFTER_START_MS;
-    database.run('UPDATE leases SET expires_at = ? WHERE expires_at < ?', earliest, earliest);
+    database.run('UPDATE lease_blocks SET expires_at = ? WHERE expires_at < ?', earliest, earliest);
+    this.#load();
   }
 
-  /** The lowest free pairs; for a request seen before, what is still leased by it. */
-  lease(vi: ViConfig, node: Node, { request, count }: LeaseRequest, now: number): Result<LeaseResponse> {
-    this.sweep(now);
-    return this.#database.transaction((): Result<LeaseResponse> => {
-      const sql = 'SELECT pair, expires_at FROM leases WHERE node = ? AND request = ? ORDER BY pair';
-      const before = this.#database.all(sql, node.key, request);
-      if (before.length > 0) return ok(responseOf(before));
-      const held = this.#held(node);
-      if (held + count > LEASE_PAIRS_MAX) {
-        return fail(
-          'LIMIT_REACHED',
-          `The node holds ${held} link address pairs, of at most ${LEASE_PAIRS_MAX}; free some.`,
-        );
-      }
-      const pairs = this.#free.find(vi.id, count, capacityOf(vi), (pair) => this.#isTaken(vi.id, pair));
-      if (pairs.length === 0) {
-        return fail(
-          'POOL_EXHAUSTED',
-          `All pairs of ${vi.definition.linkPool} are leased; make a VI with a larger linkPool.`,
-        );
-      }
-      const expiresAt = now + LEASE_MS;
-      for (const pair of pairs) {
-        const insert = 'INSERT INTO leases (vi, pair, node, request, expires_at) VALUES (?, ?, ?, ?, ?)';
-        this.#database.run(insert, vi.id, pair, node.key, request, expiresAt);
-      }
-      return ok({ pairs, expiresAt });
-    });
+  /**
+   * Carries out what `work` asks for as one transaction: when this returns, all of it is on the disk. If that fails it
+   * throws, and none of it has happened.
+   */
+  batch<T>(work: () => T): T {
+    try {
+      return this.#database.transaction(work);
+    } catch (error) {
+      this.#load();
+      throw error;
+    }
   }
 
-  /** Extends the lease of these and frees all others of the node. A pair that the node does not hold is left out. */
-  keep(vi: ViConfig, node: Node, pairs: readonly number[], now: number): LeaseResponse {
-    const expiresAt = now + LEASE_MS;
-    const kept = new Set(pairs);
-    const held = this.#database.all('SELECT pair FROM leases WHERE node = ? ORDER BY pair', node.key).map(pairOf);
-    this.#database.transaction(() => {
-      for (const pair of held) {
-        if (!kept.has(pair)) this.#database.run('DELETE FROM leases WHERE vi = ? AND pair = ?', vi.id, pair);
-      }
-      this.#database.run('UPDATE leases SET expires_at = ? WHERE node = ?', expiresAt, node.key);
-    });
-    for (const pair of held) if (!kept.has(pair)) this.#free.freed(vi.id, pair);
-    return { pairs: held.filter((pair) => kept.has(pair)), expiresAt };
+  /** The lowest free pairs; for a request seen before, what is still leased by it. Within a batch. */
+  lease({ node, vi }: Lessee, request: string, count: number, now: number): Result<readonly number[]> {
+    this.#sweepIfDue(now);
+    const before = this.#blocks.get(node)?.get(request);
+    if (before !== undefined) {
+      this.#change(before, before.pairs, now + LEASE_MS);
+      return ok(before.pairs);
+    }
+    if (this.#held(node) + count > LEASE_PAIRS_MAX) return fail('LIMIT_REACHED');
+    const pairs = this.#poolOf(vi).take(count);
+    if (pairs.length === 0) return fail('POOL_EXHAUSTED');
+    const block = { number: this.#nextNumber++, vi: vi.id, node, request, pairs, expiresAt: now + LEASE_MS };
+    this.#remember(block);
+    const insert = 'INSERT INTO lease_blocks (block, vi, node, request, pairs, expires_at) VALUES (?, ?, ?, ?, ?, ?)';
+    this.#database.run(insert, block.number, vi.id, node, request, JSON.stringify(pairs), block.expiresAt);
+    return ok(pairs);
   }
 
-  /** Frees these, as far as the node holds them. */
-  release(vi: ViConfig, node: Node, pairs: readonly number[]): void {
-    const sql = 'DELETE FROM leases WHERE vi = ? AND pair = ? AND node = ?';
-    const freed = this.#database.transaction(() =>
-      pairs.filter((pair) => this.#database.run(sql, vi.id, pair, node.key) === 1),
-    );
-    for (const pair of freed) this.#free.freed(vi.id, pair);
+  /** Of the node's pairs in the span extends these and frees the others. Those of them that it holds. Within a batch. */
+  keep({ node, vi }: Lessee, { from, until }: PairSpan, pairs: readonly number[], now: number): number[] {
+    const wanted = new Set(pairs);
+    const kept: number[] = [];
+    for (const block of this.#blocksOf(node)) {
+      const inside = block.pairs.filter((pair) => pair >= from && pair < until);
+      if (inside.length === 0) continue;
+      const still = inside.filter((pair) => wanted.has(pair));
+      kept.push(...still);
+      this.#free(
+        vi,
+        block,
+        inside.filter((pair) => !wanted.has(pair)),
+        still.length > 0 ? now + LEASE_MS : undefined,
+      );
+    }
+    return kept.sort((a, b) => a - b);
+  }
+
+  /** Frees these, as far as the node holds them. Within a batch. */
+  release({ node, vi }: Lessee, pairs: readonly number[]): void {
+    const named = new Set(pairs);
+    for (const block of this.#blocksOf(node)) {
+      const freed = block.pairs.filter((pair) => named.has(pair));
+      if (freed.length > 0) this.#free(vi, block, freed);
+    }
   }
 
   /** Frees what has expired; the number of pairs. */
   sweep(now: number): number {
-    const rows = this.#database.all('DELETE FROM leases WHERE expires_at <= ? RETURNING vi, pair', now);
-    for (const row of rows) this.#free.freed(String(row['vi']), pairOf(row));
-    return rows.length;
+    return this.batch(() => this.#sweep(now));
   }
 
-  /** A node that says itself that it is gone frees what it holds. */
-  releaseAll(node: Node): void {
-    const rows = this.#database.all('DELETE FROM leases WHERE node = ? RETURNING vi, pair', node.key);
-    for (const row of rows) this.#free.freed(String(row['vi']), pairOf(row));
+  /** Of a node that says itself that it is gone, in the database only: within a transaction, and then `forgetNode`. */
+  deleteAll(node: number): void {
+    for (const { number } of this.#blocksOf(node))
+      this.#database.run('DELETE FROM lease_blocks WHERE block = ?', number);
   }
 
+  /** What was deleted in the database is free. */
+  forgetNode(node: number): void {
+    for (const block of this.#blocksOf(node)) this.#forget(block);
+  }
+
+  /** Its blocks went with the VI out of the database. */
   forgetVi(vi: string): void {
-    this.#free.forget(vi);
+    for (const blocks of this.#blocks.values()) {
+      for (const block of blocks.values()) if (block.vi === vi) this.#forget(block);
+    }
+    this.#pools.delete(vi);
   }
 
   usage(vi: ViConfig): { linkPairsLeased: number; linkPairsTotal: number } {
-    const leased = Number(this.#database.get('SELECT count(*) AS n FROM leases WHERE vi = ?', vi.id)?.['n']);
-    return { linkPairsLeased: leased, linkPairsTotal: capacityOf(vi) };
+    return { linkPairsLeased: this.#poolOf(vi).taken, linkPairsTotal: capacityOf(vi) };
   }
 
-  #held(node: Node): number {
-    return Number(this.#database.get('SELECT count(*) AS n FROM leases WHERE node = ?', node.key)?.['n']);
+  #load(): void {
+    this.#blocks.clear();
+    this.#pools.clear();
+    this.#nextNumber = 1;
+    this.#nextEnd = Number.POSITIVE_INFINITY;
+    for (const row of this.#database.all('SELECT * FROM lease_blocks')) this.#remember(blockOf(row));
   }
 
-  #isTaken(vi: string, pair: number): boolean {
-    return this.#database.get('SELECT 1 FROM leases WHERE vi = ? AND pair = ?', vi, pair) !== undefined;
+  #remember(block: Block): void {
+    let blocks = this.#blocks.get(block.node);
+    if (blocks === undefined) {
+      blocks = new Map();
+      this.#blocks.set(block.node, blocks);
+    }
+    blocks.set(block.request, block);
+    this.#nextNumber = Math.max(this.#nextNumber, block.number + 1);
+    this.#nextEnd = Math.min(this.#nextEnd, block.expiresAt);
+  }
+
+  #forget(block: Block): void {
+    const blocks = this.#blocks.get(block.node);
+    blocks?.delete(block.request);
+    if (blocks?.size === 0) this.#blocks.delete(block.node);
+    const pool = this.#pools.get(block.vi);
+    for (const pair of block.pairs) pool?.giveBack(pair);
+  }
+
+  /** A copy, since blocks go while they are looked at. */
+  #blocksOf(node: number): Block[] {
+    return [...(this.#blocks.get(node)?.values() ?? [])];
+  }
+
+  #held(node: number): number {
+    let held = 0;
+    for (const { pairs } of this.#blocks.get(node)?.values() ?? []) held += pairs.length;
+    return held;
+  }
+
+  #poolOf(vi: ViConfig): PairPool {
+    let pool = this.#pools.get(vi.id);
+    if (pool === undefined) {
+      const taken: number[] = [];
+      for (const blocks of this.#blocks.values()) {
+        for (const block of blocks.values()) if (block.vi === vi.id) taken.push(...block.pairs);
+      }
+      pool = new PairPool(
+        capacityOf(vi),
+        taken.sort((a, b) => a - b),
+      );
+      this.#pools.set(vi.id, pool);
+    }
+    return pool;
+  }
+
+  /** Frees these pairs of the block, and extends what is left where a new end is given. */
+  #free(vi: ViConfig, block: Block, pairs: readonly number[], expiresAt: number = block.expiresAt): void {
+    const pool = this.#poolOf(vi);
+    const freed = new Set(pairs);
+    const left = block.pairs.filter((pair) => !freed.has(pair));
+    for (const pair of pairs) pool.giveBack(pair);
+    this.#change(block, left, expiresAt);
+  }
+
+  /** A block without pairs goes. */
+  #change(block: Block, pairs: readonly number[], expiresAt: number): void {
+    block.pairs = pairs;
+    block.expiresAt = expiresAt;
+    if (pairs.length === 0) {
+      this.#forget(block);
+      this.#database.run('DELETE FROM lease_blocks WHERE block = ?', block.number);
+      return;
+    }
+    const sql = 'UPDATE lease_blocks SET pairs = ?, expires_at = ? WHERE block = ?';
+    this.#database.run(sql, JSON.stringify(pairs), expiresAt, block.number);
+  }
+
+  /** Looks through all blocks, so not more often than it must. */
+  #sweepIfDue(now: number): void {
+    if (now >= this.#nextEnd && now >= this.#sweptAt + SWEEP_MS) this.#sweep(now);
+  }
+
+  #sweep(now: number): number {
+    let freed = 0;
+    this.#sweptAt = now;
+    this.#nextEnd = Number.POSITIVE_INFINITY;
+    for (const blocks of this.#blocks.values()) {
+      for (const block of blocks.values()) {
+        if (block.expiresAt > now) {
+          this.#nextEnd = Math.min(this.#nextEnd, block.expiresAt);
+          continue;
+        }
+        freed += block.pairs.length;
+        this.#forget(block);
+        this.#database.run('DELETE FROM lease_blocks WHERE block = ?', block.number);
+      }
+    }
+    return freed;
   }
 }
 
@@ -115,10 +246,13 @@ function capacityOf(vi: ViConfig): number {
   return linkCapacity(pool);
 }
 
-function responseOf(rows: readonly Row[]): LeaseResponse {
-  return { pairs: rows.map(pairOf), expiresAt: Math.min(...rows.map((row) => Number(row['expires_at']))) };
-}
-
-function pairOf(row: Row): number {
-  return Number(row['pair']);
+function blockOf(row: Row): Block {
+  return {
+    number: Number(row['block']),
+    vi: String(row['vi']),
+    node: Number(row['node']),
+    request: String(row['request']),
+    pairs: JSON.parse(String(row['pairs'])) as number[],
+    expiresAt: Number(row['expires_at']),
+  };
 }

@@ -2,6 +2,10 @@
 export class MinHeap {
   readonly #items: number[] = [];
 
+  get size(): number {
+    return this.#items.length;
+  }
+
   push(item: number): void {
     const items = this.#items;
     let at = items.length;

@@ -105,4 +105,19 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX revocations_by_end ON revocations (departed, expires_at);
   `,
+  `
+  -- What one request got and still holds; pairs are JSON. The node is no reference: the pairs of a node that was removed
+  -- may be in use until their lease ends. Blocks are found by their number only: the address server has them in memory.
+  CREATE TABLE lease_blocks (
+    block INTEGER PRIMARY KEY,
+    vi TEXT NOT NULL REFERENCES vis (id) ON DELETE CASCADE,
+    node INTEGER NOT NULL,
+    request TEXT NOT NULL,
+    pairs TEXT NOT NULL,
+    expires_at INTEGER NOT NULL
+  ) STRICT;
+  INSERT INTO lease_blocks (vi, node, request, pairs, expires_at)
+    SELECT vi, node, request, json_group_array(pair ORDER BY pair), min(expires_at) FROM leases GROUP BY vi, node, request;
+  DROP TABLE leases;
+  `,
 ];

@@ -50,9 +50,7 @@ const CALLS: readonly (readonly [string, string, 'anybody' | 'administrator' | '
   ['get', '/node/revocations', 'node'],
   ['get', '/node/bootstrap', 'node'],
   ['get', '/node/nodes', 'node'],
-  ['post', '/node/leases', 'node'],
-  ['put', '/node/leases', 'node'],
-  ['delete', '/node/leases', 'node'],
+  ['get', '/node/address-server', 'node'],
 ];
 
 type Operation = {

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { type AddressClient, createAddressClient } from '../../overlay/address-client.ts';
 import { type Invitation, parseInvitation } from '../../overlay/invitation.ts';
 import { type Clock, type Millis, systemClock } from '../../overlay/lib/clock.ts';
 import type { Result } from '../../overlay/lib/result.ts';
@@ -52,13 +53,14 @@ export type TestOm = {
   readonly admin: OmClient;
   /** Closed when the test ends. */
   client(options: Partial<Parameters<typeof createOmClient>[0]>): OmClient;
+  closeAtEnd(client: { close(): void }): void;
 };
 
 export async function startTestOm(t: TestContext, data = temporaryDirectory(t)): Promise<TestOm> {
   const clock = testClock();
   const om = valueOf(await startOm({ data, listen: { host: '127.0.0.1', port: 0 }, logLevel: 'silent', clock }));
   const access = valueOf(readLocalAccess(data));
-  const clients: OmClient[] = [];
+  const clients: { close(): void }[] = [];
   t.after(async () => {
     for (const client of clients) client.close();
     await om.close();
@@ -68,7 +70,8 @@ export async function startTestOm(t: TestContext, data = temporaryDirectory(t)):
     clients.push(made);
     return made;
   };
-  return { data, om, access, clock, client, admin: client({ caPem: access.caPem, token: access.token }) };
+  const closeAtEnd = (made: { close(): void }): void => void clients.push(made);
+  return { data, om, access, clock, client, closeAtEnd, admin: client({ caPem: access.caPem, token: access.token }) };
 }
 
 export async function createVi(test: TestOm, name = 'lab', definition: Partial<ViDefinition> = {}): Promise<void> {
@@ -97,12 +100,32 @@ export async function tryJoin(
   return client.join({ vi: invitation.vi, secret, name, csr, ...(groups === undefined ? {} : { groups }) });
 }
 
-export type TestNode = { readonly joined: JoinResponse; readonly key: NodeKey; readonly client: OmClient };
+export type TestNode = {
+  readonly joined: JoinResponse;
+  readonly key: NodeKey;
+  readonly client: OmClient;
+  readonly addresses: AddressClient;
+};
 
 export async function joinNode(test: TestOm, name: string, invitation?: Invitation): Promise<TestNode> {
   const key = await createNodeKey(name);
   const joined = valueOf(await tryJoin(test, invitation ?? (await invite(test)), { name, key }));
-  return { joined, key, client: nodeClient(test, joined, key) };
+  const client = nodeClient(test, joined, key);
+  return { joined, key, client, addresses: addressClient(test, joined, key, client) };
+}
+
+/** Asks for the node's link pairs, and where by `client`. */
+export function addressClient(
+  test: TestOm,
+  { certificate: certPem, ca: caPem }: JoinResponse,
+  { keyPem }: NodeKey,
+  client: OmClient,
+  timeoutMs = 5000,
+): AddressClient {
+  const locate = (): ReturnType<OmClient['addressServer']> => client.addressServer();
+  const made = createAddressClient({ host: test.access.host, caPem, identity: { certPem, keyPem }, locate, timeoutMs });
+  test.closeAtEnd(made);
+  return made;
 }
 
 export function nodeClient(test: TestOm, joined: JoinResponse, key: NodeKey): OmClient {

@@ -27,12 +27,16 @@ test('the configuration has defaults and names the field that is wrong', () => {
   assert.deepEqual(valueOf(parseOmConfig(undefined)), {
     listen: { host: '::', port: 4781 },
     data: '/var/lib/p2pxbone/om',
+    addressRequestsPerSecond: 200,
     logLevel: 'info',
   });
-  const all = { listen: '127.0.0.1:0', data: '/d', advertise: 'om.example.org:443', logLevel: 'debug' };
+  const addresses = { addressListen: '[::1]:4000', addressRequestsPerSecond: 7 };
+  const all = { listen: '127.0.0.1:0', data: '/d', advertise: 'om.example.org:443', logLevel: 'debug', ...addresses };
   assert.deepEqual(valueOf(parseOmConfig(all)), {
     listen: { host: '127.0.0.1', port: 0 },
     data: '/d',
+    addressListen: { host: '::1', port: 4000 },
+    addressRequestsPerSecond: 7,
     advertise: { host: 'om.example.org', port: 443 },
     logLevel: 'debug',
   });
@@ -41,6 +45,9 @@ test('the configuration has defaults and names the field that is wrong', () => {
     [{ listen: '127.0.0.1' }, 'listen'],
     [{ listen: ':::4781' }, 'listen'],
     [{ listen: '1.2.3.4:65536' }, 'listen'],
+    [{ listen: '1.2.3.4:65535' }, 'addressListen'],
+    [{ addressListen: '1.2.3.4' }, 'addressListen'],
+    [{ addressRequestsPerSecond: 0 }, 'addressRequestsPerSecond'],
     [{ advertise: 'a b' }, 'advertise'],
     [{ advertise: 'host:0' }, 'advertise'],
     [{ logLevel: 'loud' }, 'logLevel'],

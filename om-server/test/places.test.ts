@@ -9,6 +9,7 @@ import { FILES } from '../files.ts';
 import { GIVEN_BACK_MAX } from '../store/invitations.ts';
 import { MIGRATIONS } from '../store/schema.ts';
 import {
+  addressClient,
   assertFails,
   contactOf,
   createVi,
@@ -123,7 +124,7 @@ test('deleting a VI frees what it held back', async (t) => {
   assert.deepEqual([valueOf(await om.admin.showVi('lab')).nodes, await heldBack(om)], [0, 6]);
   valueOf(await om.admin.deleteVi('lab'));
   const database = new DatabaseSync(join((await closed(om)).data, FILES.database));
-  for (const table of ['nodes', 'held_places', 'invitations', 'leases', 'founders']) {
+  for (const table of ['nodes', 'held_places', 'invitations', 'lease_blocks', 'founders']) {
     assert.equal(database.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.['n'], 0, table);
   }
   database.close();
@@ -207,6 +208,9 @@ test('a database of the first schema, with a number too large to be read, is tak
   const [a, b] = [await joinNode(before, 'a'), await joinNode(before, 'b')];
   const beat = { incarnation: 1, contact: contactOf('x'), member: true };
   for (const { client } of [a, b]) valueOf(await client.heartbeat(beat));
+  const requests = ['1'.repeat(16), '2'.repeat(16)] as const;
+  for (const request of requests) valueOf(await a.addresses.lease(request, 3));
+  valueOf(await a.addresses.release([1]));
   await before.om.close();
   const path = join(data, FILES.database);
   toFirstSchema(path);
@@ -217,6 +221,10 @@ test('a database of the first schema, with a number too large to be read, is tak
 
   const om = await startTestOm(t, data);
   const clientOf = (node: TestNode) => nodeClient(om, node.joined, node.key);
+  const addresses = addressClient(om, a.joined, a.key, clientOf(a));
+  assert.deepEqual(valueOf(await addresses.lease(requests[0], 3)), [0, 2], 'leases are taken over');
+  assert.deepEqual(valueOf(await addresses.lease(requests[1], 3)), [3, 4, 5]);
+  assert.deepEqual(valueOf(await addresses.lease('3'.repeat(16), 2)), [1, 6]);
   assert.deepEqual(valueOf(await clientOf(a).bootstrap()), { nodes: [], found: true }, 'what cannot be told is not');
   assert.equal(valueOf(await om.admin.listNodes('lab')).length, 2);
   for (const node of [a, b]) valueOf(await clientOf(node).heartbeat(beat));
@@ -231,6 +239,11 @@ test('a database of the first schema, with a number too large to be read, is tak
 /** Copies what the first schema had into a database of that schema. */
 function toFirstSchema(path: string): void {
   const database = new DatabaseSync(path);
+  // A pair was a row.
+  const columns = 'vi, value AS pair, node, request, expires_at';
+  database.exec(
+    `CREATE TABLE leases AS SELECT ${columns} FROM lease_blocks, json_each(pairs); DROP TABLE lease_blocks`,
+  );
   database.exec('PRAGMA foreign_keys = OFF; DROP TABLE held_places; DROP TABLE certificates; DROP TABLE revocations');
   const tables = ['meta', 'vis', 'invitations', 'nodes', 'founders', 'leases'];
   const model = new DatabaseSync(':memory:');

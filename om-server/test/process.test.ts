@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { createAddressClient } from '../../overlay/address-client.ts';
 import { formatInvitation, type Invitation, parseInvitation } from '../../overlay/invitation.ts';
 import { createNodeKey } from '../../overlay/node-key.ts';
 import { createOmClient, type OmClient } from '../../overlay/om-client.ts';
@@ -71,7 +72,16 @@ test('kill -9 under load: no address and no pair is given twice, nothing acknowl
       const { host, port } = invitation;
       const client = createOmClient({ host, port, caPem, clientCertificate: { certPem, keyPem: key.keyPem } });
       t.after(() => client.close());
-      return { client, held: new Set<number>(), perhapsHeld: new Set<number>(), unanswered: new Map<string, number>() };
+      const locate = (): ReturnType<OmClient['addressServer']> => client.addressServer();
+      const identity = { certPem, keyPem: key.keyPem };
+      const addresses = createAddressClient({ host, caPem, identity, locate, timeoutMs: 5000 });
+      t.after(() => addresses.close());
+      return {
+        addresses,
+        held: new Set<number>(),
+        perhapsHeld: new Set<number>(),
+        unanswered: new Map<string, number>(),
+      };
     }),
   );
   const places = new Map<string, string>();
@@ -81,12 +91,12 @@ test('kill -9 under load: no address and no pair is given twice, nothing acknowl
   const leaseLoad = async (node: (typeof nodes)[number]): Promise<void> => {
     while (load.on) {
       const request = (requests++).toString(16).padStart(16, '0');
-      const result = await node.client.lease({ request, count: 1 + (requests % 7) });
-      if (result.ok) for (const pair of result.value.pairs) node.held.add(pair);
+      const result = await node.addresses.lease(request, 1 + (requests % 7));
+      if (result.ok) for (const pair of result.value) node.held.add(pair);
       else node.unanswered.set(request, 1 + (requests % 7));
       if (node.held.size < 500) continue;
       const some = [...node.held].slice(0, 200);
-      const freed = await node.client.freeLeases(some);
+      const freed = await node.addresses.release(some);
       for (const pair of some) node.held.delete(pair);
       if (!freed.ok) for (const pair of some) node.perhapsHeld.add(pair);
     }
@@ -111,11 +121,11 @@ test('kill -9 under load: no address and no pair is given twice, nothing acknowl
     om = await startProcess(t, data, om.port);
     for (const node of nodes) {
       for (const [request, count] of node.unanswered) {
-        for (const pair of valueOf(await node.client.lease({ request, count })).pairs) node.held.add(pair);
+        for (const pair of valueOf(await node.addresses.lease(request, count))) node.held.add(pair);
       }
       node.unanswered.clear();
       // Whether a release that was not acknowledged was carried out, only the server knows.
-      const kept = valueOf(await node.client.keepLeases([...node.held, ...node.perhapsHeld])).pairs;
+      const kept = valueOf(await node.addresses.keep([...node.held, ...node.perhapsHeld]));
       for (const pair of node.held) assert.ok(kept.includes(pair), `pair ${pair} was acknowledged`);
       node.held = new Set(kept);
       node.perhapsHeld.clear();

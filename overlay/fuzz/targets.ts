@@ -1,10 +1,12 @@
-/** What is fuzzed in JavaScript: every codec of messages from outside, frames, invitations, revocation lists. */
+/** What is fuzzed in JavaScript: every codec of messages from outside, frames, invitations, revocation lists, seals. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { openSealed, sealKey, sealMessage, serialOfSealed } from '../address-seal.ts';
 import type { Codec } from '../codec.ts';
 import { DerReader, TAG } from '../der.ts';
 import { FrameReader } from '../frames.ts';
 import { formatInvitation, parseInvitation } from '../invitation.ts';
+import { fromAddressServerCodec, toAddressServerCodec } from '../messages/address.ts';
 import { fromControlCodec, toControlCodec } from '../messages/control.ts';
 import { p2pdCodec } from '../messages/p2pd-p2pd.ts';
 import { toP2pdCodec, toRdCodec } from '../messages/p2pd-rd.ts';
@@ -53,6 +55,11 @@ function codecTarget<Message extends { readonly t: string }>(name: string, codec
   };
 }
 
+const SEAL_KEY = sealKey(new Uint8Array(32).fill(7));
+const SEALED = goldenSeeds('to-address-server').map((message) =>
+  sealMessage('request', '40'.repeat(16), SEAL_KEY, message),
+);
+
 export const TARGETS: readonly FuzzTarget[] = [
   codecTarget('to-rd', toRdCodec),
   codecTarget('to-p2pd', toP2pdCodec),
@@ -60,6 +67,22 @@ export const TARGETS: readonly FuzzTarget[] = [
   codecTarget('rd-rd', rdCodec),
   codecTarget('to-control', toControlCodec),
   codecTarget('from-control', fromControlCodec),
+  codecTarget('to-address-server', toAddressServerCodec),
+  codecTarget('from-address-server', fromAddressServerCodec),
+  {
+    // Nobody without the key can make one that opens.
+    name: 'address-seal',
+    seeds: SEALED,
+    run(input) {
+      const serial = serialOfSealed('request', input);
+      if (serial === undefined) return 'no seal';
+      assert.match(serial, /^[0-9a-f]{32}$/);
+      const message = openSealed(SEAL_KEY, input);
+      if (message === undefined) return `refused ${input.length >> 4}`;
+      assert.ok(SEALED.some((sealed) => Buffer.compare(sealed, input) === 0));
+      return 'opened';
+    },
+  },
   {
     name: 'frames',
     seeds: [Uint8Array.of(0, 0, 0, 3, 1, 0xa1, 0x61), Uint8Array.of(0, 0, 0, 1, 1, 0, 0, 0, 1, 1)],

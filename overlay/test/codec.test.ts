@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encode } from 'cborg';
 import fc from 'fast-check';
+import { SEAL_BYTES } from '../address-seal.ts';
 import { encodeFrame, FRAME_BYTES_MAX, FrameReader } from '../frames.ts';
+import { ADDRESS_BYTES_MAX, fromAddressServerCodec, toAddressServerCodec } from '../messages/address.ts';
 import { P2PD_DATAGRAM_BYTES_MAX, p2pdCodec } from '../messages/p2pd-p2pd.ts';
 import { toRdCodec } from '../messages/p2pd-rd.ts';
 import { RD_RD_BYTES_MAX, rdCodec } from '../messages/rd-rd.ts';
@@ -10,6 +12,12 @@ import * as samples from './samples.ts';
 
 test('the largest messages fit into their datagrams', () => {
   for (const message of samples.p2pd) assert.ok(p2pdCodec.encode(message).length <= P2PD_DATAGRAM_BYTES_MAX, message.t);
+  for (const message of samples.toAddressServer) {
+    assert.ok(toAddressServerCodec.encode(message).length + SEAL_BYTES <= ADDRESS_BYTES_MAX, message.t);
+  }
+  for (const message of samples.fromAddressServer) {
+    assert.ok(fromAddressServerCodec.encode(message).length + SEAL_BYTES <= ADDRESS_BYTES_MAX, message.t);
+  }
   for (const message of samples.rd) assert.ok(rdCodec.encode(message).length <= RD_RD_BYTES_MAX, message.t);
 });
 
@@ -68,6 +76,12 @@ test('frames survive any cutting of the stream', () => {
       );
     }),
   );
+});
+
+test('a reader of frames may take fewer bytes, and says so before they have come', () => {
+  const reader = new FrameReader(10);
+  assert.ok(reader.push(encodeFrame(new Uint8Array(10))).ok);
+  assert.ok(!reader.push(encodeFrame(new Uint8Array(11)).subarray(0, 5)).ok);
 });
 
 test('impossible frame lengths and other versions end the stream', () => {

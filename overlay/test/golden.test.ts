@@ -6,6 +6,12 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { Codec } from '../codec.ts';
+import {
+  FROM_ADDRESS_SERVER,
+  fromAddressServerCodec,
+  TO_ADDRESS_SERVER,
+  toAddressServerCodec,
+} from '../messages/address.ts';
 import { FROM_CONTROL, fromControlCodec, TO_CONTROL, toControlCodec } from '../messages/control.ts';
 import { P2PD_P2PD, p2pdCodec } from '../messages/p2pd-p2pd.ts';
 import { TO_P2PD, TO_RD, toP2pdCodec, toRdCodec } from '../messages/p2pd-rd.ts';
@@ -24,6 +30,18 @@ const protocols: readonly {
   { name: 'rd-rd', table: RD_RD, codec: rdCodec as Codec<never>, samples: samples.rd },
   { name: 'to-control', table: TO_CONTROL, codec: toControlCodec as Codec<never>, samples: samples.toControl },
   { name: 'from-control', table: FROM_CONTROL, codec: fromControlCodec as Codec<never>, samples: samples.fromControl },
+  {
+    name: 'to-address-server',
+    table: TO_ADDRESS_SERVER,
+    codec: toAddressServerCodec as Codec<never>,
+    samples: samples.toAddressServer,
+  },
+  {
+    name: 'from-address-server',
+    table: FROM_ADDRESS_SERVER,
+    codec: fromAddressServerCodec as Codec<never>,
+    samples: samples.fromAddressServer,
+  },
 ];
 
 for (const protocol of protocols) {

@@ -1,6 +1,7 @@
 /** One valid message, at least, of every kind: for golden files and as seeds of the fuzz targets. */
 import type { NodeRecord } from '../fields.ts';
 import { toId } from '../id.ts';
+import { ADDRESS_PAIRS_MAX, type FromAddressServer, PAIRS_END, type ToAddressServer } from '../messages/address.ts';
 import type { FromControl, NodeStatus, ToControl } from '../messages/control.ts';
 import type { P2pdMessage } from '../messages/p2pd-p2pd.ts';
 import type { RdTunnel, ToP2pd, ToRd } from '../messages/p2pd-rd.ts';
@@ -257,4 +258,24 @@ export const fromControl: readonly FromControl[] = [
     ],
   },
   { t: 'nodes', vi, complete: true, nodes: [{ id: high, name: 'b', ipv4: '10.77.0.2', ipv6: 'fd12::2' }] },
+];
+
+const order = { version: 1, epoch: 2 ** 48 - 1, counter: 1_790_000_000_000_000 };
+const largest = Array.from({ length: ADDRESS_PAIRS_MAX }, (_, i) => PAIRS_END - 1 - i);
+
+export const toAddressServer: readonly ToAddressServer[] = [
+  { t: 'lease', ...order, request: new Uint8Array(12).fill(0xab), count: 16 },
+  { t: 'lease', version: 0, epoch: 0, counter: 0, request: new Uint8Array(8), count: 1 },
+  { t: 'keep', ...order, from: 0, until: PAIRS_END, pairs: [0, 23, 24, 255, 256, 65_535, 65_536] },
+  { t: 'keep', ...order, from: 7, until: PAIRS_END, pairs: largest },
+  { t: 'release', ...order, pairs: [3] },
+];
+
+export const fromAddressServer: readonly FromAddressServer[] = [
+  { t: 'leased', counter: order.counter, pairs: [16, 17, 70_000] },
+  { t: 'leased', counter: Number.MAX_SAFE_INTEGER, pairs: largest },
+  { t: 'kept', counter: 0, pairs: [] },
+  { t: 'released', counter: 1 },
+  { t: 'stale', counter: 9, epoch: order.epoch, highest: order.counter },
+  { t: 'refused', counter: 10, code: 'NODE_REMOVED' },
 ];

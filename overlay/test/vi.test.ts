@@ -56,6 +56,7 @@ test('definitions that contradict themselves are refused with the field', () => 
     [{ security: { rekeySeconds: 3601 } }, /security\.rekeySeconds/],
     [{ security: { groups: ['a'] } }, /security\.groups/],
     [{ security: 'always' }, /security/],
+    [{ addressServer: { transport: 'quic' } }, /addressServer\.transport: give one of udp, tcp, tls/],
   ] as const) {
     const parsed = parseViDefinition(definition);
     assert.ok(!parsed.ok && parsed.code === 'BAD_CONFIG');
@@ -63,10 +64,11 @@ test('definitions that contradict themselves are refused with the field', () => 
   }
 });
 
-test('what an earlier release stored has the security of the defaults', () => {
+test('what an earlier release stored has the security and the address server of the defaults', () => {
   const parsed = parseViDefinition({ mtu: 1400 });
   assert.ok(parsed.ok);
-  const { security, ...earlier } = parsed.value;
+  const { security, addressServer, ...earlier } = parsed.value;
+  assert.deepEqual(addressServer, { transport: 'udp' });
   assert.deepEqual(security, {
     policy: 'groups',
     ciphers: ['aes-128-gcm', 'aes-256-gcm', 'chacha20-poly1305'],

@@ -1,11 +1,13 @@
 /** One virtual node's contact with its overlay manager: heartbeats, bootstrap, leases, renewal. */
 import { X509Certificate } from 'node:crypto';
+import { type AddressClient, createAddressClient } from '../../overlay/address-client.ts';
 import type { NodeRecord } from '../../overlay/fields.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
 import type { Log } from '../../overlay/lib/log.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
-import { HEARTBEAT_MS, type NodeSummary } from '../../overlay/om-api.ts';
+import { type AddressServer, HEARTBEAT_MS, type NodeSummary } from '../../overlay/om-api.ts';
 import { createOmClient, type OmClient } from '../../overlay/om-client.ts';
+import { Answering } from './answering.ts';
 import { inBackground } from './background.ts';
 import type { Membership } from './files.ts';
 import { toBase64 } from './identity.ts';
@@ -34,19 +36,28 @@ export type OmLinkOptions = {
 export class OmLink {
   readonly #options: OmLinkOptions;
   #client: OmClient;
+  #addresses: AddressClient;
   #timer: NodeJS.Timeout | undefined;
   #isBusy = false;
   #again = false;
   #isClosed = false;
   #member = false;
   #renewAt: number;
-  /** Why it does not answer; null while it does. */
-  problem: string | null = null;
+  readonly #manager: Answering;
+  readonly #addressServer: Answering;
 
   constructor(options: OmLinkOptions) {
     this.#options = options;
+    this.#manager = new Answering('the overlay manager', options.log);
+    this.#addressServer = new Answering('the address server', options.log);
     this.#client = this.#createClient(ANSWER_MS);
+    this.#addresses = this.#createAddressClient(this.#client, ANSWER_MS);
     this.#renewAt = renewalOf(options.membership().certificate);
+  }
+
+  /** Why one of the two servers does not answer, one sentence; null while both do. */
+  get problem(): string | null {
+    return this.#manager.problem ?? this.#addressServer.problem;
   }
 
   get certificateExpiresAt(): number {
@@ -100,16 +111,16 @@ export class OmLink {
   }
 
   async lease(request: string, count: number): Promise<Result<readonly number[]>> {
-    const leased = await this.#client.lease({ request, count });
-    this.#note(leased);
-    return leased.ok ? { ok: true, value: leased.value.pairs } : leased;
+    const leased = await this.#addresses.lease(request, count);
+    this.#noteAddresses(leased);
+    return leased;
   }
 
   /** The pairs of these that are still ours. */
   async keepLeases(pairs: readonly number[]): Promise<Result<readonly number[]>> {
-    const kept = await this.#client.keepLeases([...pairs]);
-    this.#note(kept);
-    return kept.ok ? { ok: true, value: kept.value.pairs } : kept;
+    const kept = await this.#addresses.keep(pairs);
+    this.#noteAddresses(kept);
+    return kept;
   }
 
   nodes(): Promise<Result<NodeSummary[]>> {
@@ -123,7 +134,9 @@ export class OmLink {
     const { membership, contact } = this.#options;
     const { incarnation } = membership();
     const told = await client.heartbeat({ incarnation, contact: toBase64(contact()), member: false });
-    const freed = told.ok && (pairs.length === 0 || (await client.freeLeases([...pairs])).ok);
+    const addresses = this.#createAddressClient(client, FAREWELL_MS);
+    const freed = told.ok && (pairs.length === 0 || (await addresses.release(pairs)).ok);
+    addresses.close();
     client.close();
     return freed;
   }
@@ -137,6 +150,7 @@ export class OmLink {
 
   close(): void {
     this.#stopBeating();
+    this.#addresses.close();
     this.#client.close();
   }
 
@@ -154,17 +168,24 @@ export class OmLink {
     }
     this.#renewAt = renewalOf(renewed.value.certificate);
     this.#options.renewed(renewed.value.certificate);
+    this.#addresses.close();
     this.#client.close();
     this.#client = this.#createClient(ANSWER_MS);
+    this.#addresses = this.#createAddressClient(this.#client, ANSWER_MS);
   }
 
-  /** Says once when the manager falls silent, and once when it is back. */
   #note(answer: Result<unknown>): void {
-    const problem = answer.ok ? null : answer.message;
-    if (problem !== null && this.problem === null)
-      this.#options.log.warn({ problem }, 'no answer of the overlay manager');
-    if (problem === null && this.problem !== null) this.#options.log.info('the overlay manager answers again');
-    this.problem = problem;
+    this.#manager.note(answer);
+    this.#heed(answer);
+  }
+
+  #noteAddresses(answer: Result<unknown>): void {
+    // Where it is had to be asked of the overlay manager, whose silence is its own.
+    if (answer.ok || answer.message !== this.#manager.problem) this.#addressServer.note(answer);
+    this.#heed(answer);
+  }
+
+  #heed(answer: Result<unknown>): void {
     if (answer.ok || answer.code !== 'NODE_REMOVED' || this.#isClosed) return;
     this.#stopBeating();
     this.#options.removed();
@@ -174,6 +195,17 @@ export class OmLink {
     const { om, ca, certificate } = this.#options.membership();
     const clientCertificate = { certPem: certificate, keyPem: this.#options.privateKeyPem };
     return createOmClient({ ...om, caPem: ca, clientCertificate, timeoutMs });
+  }
+
+  #createAddressClient(client: OmClient, timeoutMs: number): AddressClient {
+    const { om, ca, certificate } = this.#options.membership();
+    const locate = async (): Promise<Result<AddressServer>> => {
+      const located = await client.addressServer();
+      this.#note(located);
+      return located;
+    };
+    const identity = { certPem: certificate, keyPem: this.#options.privateKeyPem };
+    return createAddressClient({ host: om.host, caPem: ca, identity, locate, timeoutMs });
   }
 }
 

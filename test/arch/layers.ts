@@ -19,8 +19,8 @@ export const LAYERS: readonly Layer[] = [
   {
     folder: 'overlay',
     mayImport: [],
-    node: ['node:crypto', 'node:https', 'node:http', 'node:tls', 'node:net'],
-    why: 'the vocabulary: it hashes ids, and speaks the overlay manager’s API for daemon and command line alike; it imports nothing of ours',
+    node: ['node:crypto', 'node:https', 'node:http', 'node:tls', 'node:net', 'node:dgram', 'node:dns'],
+    why: 'the vocabulary: it hashes ids, and speaks to overlay manager and address server for daemon and command line alike; it imports nothing of ours',
   },
   {
     folder: 'p2pd/core',
