@@ -6,6 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { table } from '../cli/output.ts';
+import { addressServer } from './address-server.ts';
 import type { Benchmark, BenchmarkOptions, BenchmarkResult } from './benchmark.ts';
 import { forwarding } from './forwarding.ts';
 import { idle } from './idle.ts';
@@ -18,12 +19,12 @@ import { soak } from './soak.ts';
 import { rounded } from './statistics.ts';
 import { tunnel } from './tunnel.ts';
 
-const BENCHMARKS: readonly Benchmark[] = [tunnel, forwarding, receive, soak, qos, ring, idle];
+const BENCHMARKS: readonly Benchmark[] = [tunnel, forwarding, receive, soak, qos, ring, idle, addressServer];
 const RESULTS = fileURLToPath(new URL('../docs/results/', import.meta.url));
 
 const USAGE = `npm run bench -- NAME [options], as root
 
-${BENCHMARKS.map(({ name, about }) => `  ${name.padEnd(10)} ${about}`).join('\n')}
+${BENCHMARKS.map(({ name, about }) => `  ${name.padEnd(14)} ${about}`).join('\n')}
 
   --json FILE    every sample, as JSON
   --results      a table and a chart into docs/results

@@ -20,6 +20,8 @@ import { Turns } from './turns.ts';
 
 /** Requests of one transaction; more begin another. */
 export const BATCH_MAX = 1024;
+/** A turn of the event loop that brings so many is followed by another before they are carried out: more are waiting. */
+const GATHER = 16;
 const EPOCH_BYTES = 6;
 
 /** Takes the answer, not sealed. */
@@ -95,8 +97,15 @@ export class AddressService {
 
   #enqueue(waiting: Waiting): void {
     this.#waiting.push(waiting);
-    if (this.#waiting.length === 1) setImmediate(() => this.flush());
+    if (this.#waiting.length === 1) setImmediate(() => this.#gather(0));
     else if (this.#waiting.length >= BATCH_MAX) this.flush();
+  }
+
+  /** `before`: how many were waiting a turn ago. */
+  #gather(before: number): void {
+    const { length } = this.#waiting;
+    if (length - before >= GATHER) setImmediate(() => this.#gather(length));
+    else this.flush();
   }
 
   #carryOut(caller: Caller, message: ToAddressServer, now: number): FromAddressServer {
