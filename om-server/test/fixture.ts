@@ -13,7 +13,7 @@ import type { JoinResponse } from '../../overlay/om-api.ts';
 import { createOmClient, type OmClient } from '../../overlay/om-client.ts';
 import type { ViDefinition } from '../../overlay/vi.ts';
 import { type LocalAccess, readLocalAccess } from '../files.ts';
-import { type RunningOm, startOm } from '../server.ts';
+import { type OmOptions, type RunningOm, startOm } from '../server.ts';
 
 /** The system's clock, moved forward by hand. */
 export type TestClock = Clock & { advance(ms: number): void };
@@ -56,9 +56,15 @@ export type TestOm = {
   closeAtEnd(client: { close(): void }): void;
 };
 
-export async function startTestOm(t: TestContext, data = temporaryDirectory(t)): Promise<TestOm> {
+/** `options`: in place of what these tests start an overlay manager with. */
+export async function startTestOm(
+  t: TestContext,
+  data = temporaryDirectory(t),
+  options: Partial<OmOptions> = {},
+): Promise<TestOm> {
   const clock = testClock();
-  const om = valueOf(await startOm({ data, listen: { host: '127.0.0.1', port: 0 }, logLevel: 'silent', clock }));
+  const listen = { host: '127.0.0.1', port: 0 };
+  const om = valueOf(await startOm({ data, listen, addressListen: listen, logLevel: 'silent', clock, ...options }));
   const access = valueOf(readLocalAccess(data));
   const clients: { close(): void }[] = [];
   t.after(async () => {

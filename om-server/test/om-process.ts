@@ -6,6 +6,7 @@ const [data = '', port = '0', logLevel = 'silent'] = process.argv.slice(2);
 const started = await startOm({
   data,
   listen: { host: '127.0.0.1', port: Number(port) },
+  addressListen: { host: '127.0.0.1', port: 0 },
   logLevel: logLevel as LogLevel,
 });
 if (!started.ok) {
