@@ -48,6 +48,8 @@ export type RunningOm = {
   readonly url: string;
   /** On which it listens. */
   readonly address: OmEndpoint;
+  /** Of the address server: UDP and TCP. */
+  readonly addressPort: number;
   /** SHA-256 of the CA certificate, 32 bytes. */
   readonly caFingerprint: Uint8Array;
   /** Finishes the requests under way, writes everything down, frees port and data directory. Once is enough. */
@@ -154,6 +156,7 @@ async function serve(options: OmOptions, database: Database): Promise<Result<Run
   return ok({
     url: `https://${formatEndpoint(services.advertised())}`,
     address: address.value,
+    addressPort: addresses.port,
     caFingerprint: authority.fingerprint,
     close() {
       closing ??= stop();

@@ -26,35 +26,36 @@ export type LinkEvents = {
 
 export type Seal = { readonly serial: string; readonly key: KeyObject };
 
-/** Answers can get lost: what is not answered is asked again on the same link. */
+/**
+ * Answers can get lost: what is not answered is asked again on the same link. The socket is not connected, because a
+ * server with several addresses may answer from another one; the seal says that it is the server.
+ */
 export function udpLink({ host, port }: OmEndpoint, seal: Seal, events: LinkEvents): AddressLink {
+  let send: ((datagram: Uint8Array) => void) | undefined;
   let socket: DatagramSocket | undefined;
-  let isConnected = false;
   let isClosed = false;
   let early: Uint8Array[] = [];
-  const fail = (error: Error): void => {
-    if (!isClosed) events.broken(reasonOf(error));
-  };
   lookup(host, (error, address, family) => {
     if (isClosed) return;
-    if (error !== null) return fail(error);
-    socket = createSocket(family === 6 ? 'udp6' : 'udp4');
-    socket.on('error', fail);
-    socket.on('message', (datagram) => {
+    if (error !== null) return events.broken(reasonOf(error));
+    const made = createSocket(family === 6 ? 'udp6' : 'udp4');
+    socket = made;
+    made.on('error', (failed) => {
+      if (!isClosed) events.broken(reasonOf(failed));
+    });
+    made.on('message', (datagram) => {
       const message = opened(seal, datagram);
       if (message !== undefined && !isClosed) events.message(message);
     });
-    socket.connect(port, address, () => {
-      isConnected = true;
-      for (const message of early) socket?.send(message);
-      early = [];
-    });
+    send = (datagram) => made.send(datagram, port, address);
+    for (const datagram of early) send(datagram);
+    early = [];
   });
   return {
     send(message) {
       const sealed = sealMessage('request', seal.serial, seal.key, message);
-      if (isConnected) socket?.send(sealed);
-      else early.push(sealed);
+      if (send === undefined) early.push(sealed);
+      else send(sealed);
     },
     close() {
       isClosed = true;

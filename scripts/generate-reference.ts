@@ -1,7 +1,9 @@
 /** Writes docs/reference.md from the tables in the code: `npm run docs`. A test compares the two. */
 import { writeFileSync } from 'node:fs';
 import type { TSchema } from '@sinclair/typebox';
+import { OmConfig } from '../om-server/config.ts';
 import { ERRORS } from '../overlay/errors.ts';
+import { FROM_ADDRESS_SERVER, TO_ADDRESS_SERVER } from '../overlay/messages/address.ts';
 import { TO_CONTROL } from '../overlay/messages/control.ts';
 import { P2PD_P2PD } from '../overlay/messages/p2pd-p2pd.ts';
 import { TO_P2PD, TO_RD } from '../overlay/messages/p2pd-rd.ts';
@@ -53,6 +55,10 @@ Generated from the code by \`npm run docs\`; do not edit.
 
 ${table(fields, fieldRows(ViDefinition.properties))}
 
+## om.yaml: the overlay manager
+
+${table(fields, fieldRows(OmConfig.properties))}
+
 ## rd.yaml: the resource daemon
 
 ${table(fields, fieldRows(RdConfig.properties))}
@@ -85,6 +91,14 @@ ${table(messages, messageRows(P2PD_P2PD))}
 ### Resource daemon to resource daemon (inside DTLS)
 
 ${table(messages, messageRows(RD_RD))}
+
+### Resource daemon to address server (UDP, TCP, TLS)
+
+${table(messages, messageRows(TO_ADDRESS_SERVER))}
+
+### Address server to resource daemon
+
+${table(messages, messageRows(FROM_ADDRESS_SERVER))}
 
 ### Command line to resource daemon (Unix stream socket, frames)
 

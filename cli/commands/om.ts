@@ -21,6 +21,7 @@ export async function start(options: OmStartOptions): Promise<void> {
   );
   const om = valueOf(await startOm(settings));
   print(`overlay manager at ${om.url}, admin token in ${join(settings.data, FILES.token)}`);
+  print(`address server on port ${om.addressPort}, UDP and TCP`);
   // The next start profits from it, also if this process does not end in good order.
   flushCompileCache();
   await untilStopped();

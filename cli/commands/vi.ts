@@ -64,6 +64,7 @@ function describe(vi: ViSummary): string {
     ['prefix', vi.config.prefix],
     ['IPv4 pool', definition.ipv4Pool],
     ['links', `${definition.links}, ${definition.linkPool}, ${vi.config.linkPrefix}`],
+    ['address server', `asked by ${definition.addressServer.transport}`],
     ['link pairs', `${vi.linkPairsLeased} of ${vi.linkPairsTotal} leased`],
     ['MTU', String(definition.mtu)],
     ...shapeRows(definition),

@@ -332,3 +332,26 @@ test('an answer of somebody else is not believed', async (t) => {
   assert.deepEqual(valueOf(await client2.lease(REQUEST_HEX, 2)), [0, 1]);
   assert.equal(await leased(om), 2, 'lost answers have cost nothing');
 });
+
+test('a client that is closed gives up what it was asking', async (t) => {
+  const om = await viOf(t, 'udp');
+  const node = await joinNode(om, 'a');
+  const deaf = createSocket('udp4');
+  deaf.bind(0, '127.0.0.1');
+  await once(deaf, 'listening');
+  t.after(() => deaf.close());
+  const { port } = deaf.address();
+  const located = valueOf(await node.client.addressServer());
+  const addresses = addressClient(om, node.joined, node.key, {
+    ...node.client,
+    addressServer: async () => ({ ok: true, value: { ...located, port } }),
+  });
+  const first = addresses.lease(REQUEST_HEX, 1);
+  const second = addresses.release([1]);
+  await once(deaf, 'message');
+  const closed = om.clock.now();
+  addresses.close();
+  assertFails(await first, 'OM_UNREACHABLE');
+  assertFails(await second, 'OM_UNREACHABLE');
+  assert.ok(om.clock.now() - closed < 1000);
+});
