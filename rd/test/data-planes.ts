@@ -228,6 +228,8 @@ export class DataPlanes<D extends Daemon> {
 
   /** Nothing may come from the other end any more. */
   #doubt(association: Association<D>): void {
+    // One that is not up yet is waited for from when it is.
+    if (association.state !== 'up') return;
     this.#after(SILENCE_MS, () => {
       const { mate } = association;
       const isHeard = mate?.state === 'up' && mate.mate === association && this.#wayMs(mate) < Number.POSITIVE_INFINITY;
