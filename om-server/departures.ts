@@ -8,6 +8,13 @@ import type { Invitations } from './store/invitations.ts';
 import type { Leases } from './store/leases.ts';
 import type { Node, Nodes } from './store/nodes.ts';
 
+export type Removal = {
+  /** Of the node, which are revoked. */
+  readonly certificates: number;
+  /** It has one that was never written down, and cannot be revoked: until when that is valid. Null where it has none. */
+  readonly unlistedUntil: number | null;
+};
+
 export class Departures {
   readonly #database: Database;
   readonly #nodes: Nodes;
@@ -47,15 +54,17 @@ export class Departures {
   }
 
   /**
-   * The node may be up still and use its leases, so they stay until they end. The number of its certificates, which are
-   * revoked; LIMIT_REACHED where no more can be, and then it stays.
+   * The node may be up still and use its leases, so they stay until they end. LIMIT_REACHED where its certificates cannot
+   * be revoked, and then it stays.
    */
-  remove(node: Node, now: number): Result<number> {
-    const removed = this.#database.transaction((): Result<number> => {
+  remove(node: Node, now: number): Result<Removal> {
+    const removed = this.#database.transaction((): Result<Removal> => {
+      const certifiedUntil = this.#nodes.certifiedUntil(node);
       const revoked = this.#certificates.revokeAll(node, 'removed', now);
       if (!revoked.ok) return revoked;
       this.#nodes.delete(node);
-      return ok(revoked.value);
+      const isUnknown = revoked.value === 0 && certifiedUntil > now;
+      return ok({ certificates: revoked.value, unlistedUntil: isUnknown ? certifiedUntil : null });
     });
     if (removed.ok) this.#presences.forget(node);
     return removed;

@@ -23,9 +23,11 @@ type Plan = {
 type Applicant = {
   readonly name: string;
   readonly publicKey: Uint8Array;
-  readonly certifiedUntil: number;
-  readonly serial: string;
+  readonly certificate: NodeCertificate;
 };
+
+/** What a join leads to, without what is the same for all nodes of the overlay manager. */
+export type Joined = Omit<JoinResponse, 'revocations'>;
 
 /** Plans made for one join while nodes leave at the same time. */
 const ATTEMPTS_MAX = 5;
@@ -57,13 +59,13 @@ export class Joins {
   }
 
   /** A join that fails costs no use and no address. */
-  join(request: JoinRequest, clock: () => number): Promise<Result<JoinResponse>> {
+  join(request: JoinRequest, clock: () => number): Promise<Result<Joined>> {
     const turn = this.#last.then(() => this.#join(request, clock));
     this.#last = turn.catch(() => undefined);
     return turn;
   }
 
-  async #join(request: JoinRequest, clock: () => number): Promise<Result<JoinResponse>> {
+  async #join(request: JoinRequest, clock: () => number): Promise<Result<Joined>> {
     const vi = this.#vis.byName(request.vi);
     const secret = Buffer.from(request.secret, 'base64');
     const invitation = vi === undefined ? undefined : this.#invitations.bySecret(vi, secret, clock());
@@ -76,10 +78,9 @@ export class Joins {
       if (!plan.ok) return plan;
       const certificate = await this.#certify(plan.value, request.name, publicKey.value, clock());
       if (!certificate.ok) return certificate;
-      const { expiresAt: certifiedUntil, serial } = certificate.value;
-      const applicant = { name: request.name, publicKey: publicKey.value, certifiedUntil, serial };
+      const applicant = { name: request.name, publicKey: publicKey.value, certificate: certificate.value };
       const done = this.#carryOut(plan.value, request, applicant, clock());
-      if (done.ok) return ok(this.#responseOf(plan.value, request.name, certificate.value));
+      if (done.ok) return ok(this.#responseOf(plan.value, request.name, done.value));
       if (done.code !== 'CONFLICT' || attempt === ATTEMPTS_MAX) return done;
     }
   }
@@ -106,8 +107,11 @@ export class Joins {
     return ok({ vi, invitation, groups: request.groups ?? invitation.groups, place: place.value, returning, costsUse });
   }
 
-  #certify(plan: Plan, name: string, publicKey: Uint8Array, now: number): Promise<Result<NodeCertificate>> {
-    const { vi, place, groups } = plan;
+  async #certify(plan: Plan, name: string, publicKey: Uint8Array, now: number): Promise<Result<NodeCertificate>> {
+    const { vi, place, groups, returning } = plan;
+    const isSame = returning !== undefined && sameGroups(returning.groups, groups);
+    const fresh = isSame ? this.#certificates.fresh(returning.key, now) : undefined;
+    if (fresh !== undefined) return ok(fresh);
     const claims = { vi: vi.config.id, name, id: place.id, ipv4: place.ipv4, groups };
     return this.#authority.issue(
       { claims, ipv6: place.ipv6, publicKey, days: vi.config.definition.certificateDays },
@@ -117,11 +121,11 @@ export class Joins {
 
   /**
    * The invitation may have been revoked, or the VI deleted, while the certificate was signed. CONFLICT if a node left
-   * meanwhile, so that another place is the next one now.
+   * meanwhile, so that another place is the next one now. Gives the certificate to hand out.
    */
-  #carryOut(plan: Plan, request: JoinRequest, applicant: Applicant, now: number): Result<void> {
+  #carryOut(plan: Plan, request: JoinRequest, applicant: Applicant, now: number): Result<NodeCertificate> {
     const { index, id, ipv4, ipv6 } = plan.place;
-    return this.#database.transaction((): Result<void> => {
+    return this.#database.transaction((): Result<NodeCertificate> => {
       const still = this.#plan(plan.vi, request, applicant.publicKey, now);
       if (!still.ok) return still;
       if (still.value.place.id !== id || still.value.returning?.key !== plan.returning?.key) {
@@ -130,20 +134,24 @@ export class Joins {
       if (plan.costsUse && !this.#invitations.use(plan.invitation.id)) return fail('INVITATION_USED');
       const { groups, returning } = plan;
       const [vi, invitation] = [plan.vi.config.id, plan.invitation.id];
-      const { serial, certifiedUntil, ...who } = applicant;
+      const { certificate, ...who } = applicant;
+      const certifiedUntil = certificate.expiresAt;
       if (returning === undefined) {
         const node = { ...who, certifiedUntil, index, id, ipv4, ipv6, vi, groups, invitation, joinedAt: now };
-        return this.#certificates.issued(this.#nodes.insert(node), serial, certifiedUntil, now);
+        return ok(this.#certificates.issued(this.#nodes.insert(node), certificate, now));
       }
-      // Certificates of before say that it is in groups in which it is no more.
-      if (!sameGroups(returning.groups, groups)) this.#certificates.revokeAll(returning, 'departed', now);
+      if (!sameGroups(returning.groups, groups)) {
+        // Certificates of before say that it is in groups in which it is no more.
+        const revoked = this.#certificates.revokeAll(returning, 'removed', now);
+        if (!revoked.ok) return fail(revoked.code, `The node keeps the groups that it has: ${revoked.message}`);
+      }
       this.#nodes.rejoin(returning.key, groups, invitation);
       this.#nodes.certified(returning.key, certifiedUntil);
-      return this.#certificates.issued(returning.key, serial, certifiedUntil, now);
+      return ok(this.#certificates.issued(returning.key, certificate, now));
     });
   }
 
-  #responseOf(plan: Plan, name: string, certificate: NodeCertificate): JoinResponse {
+  #responseOf(plan: Plan, name: string, certificate: NodeCertificate): Joined {
     const { id, ipv4, ipv6 } = plan.place;
     const common = { vi: plan.vi.config, name, id, ipv4, ipv6, groups: [...plan.groups] };
     const returning = plan.returning !== undefined;

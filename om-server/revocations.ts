@@ -22,7 +22,13 @@ export class Revocations {
     const { number } = this.#certificates;
     if (this.#signed?.number !== number) {
       const { issuedAt, revocations } = this.#certificates.list();
-      this.#signed = { number, list: this.#authority.revocationList(number, issuedAt, revocations) };
+      const signed = { number, list: this.#authority.revocationList(number, issuedAt, revocations) };
+      this.#signed = signed;
+      // One that could not be signed is not kept: the next caller tries anew.
+      signed.list.catch(() => {
+        if (this.#signed === signed) this.#signed = undefined;
+      });
+      return { number, list: await signed.list };
     }
     return { number, list: await this.#signed.list };
   }

@@ -79,7 +79,13 @@ export type NodeSummary = Static<typeof NodeSummary>;
 export const NodeList = closed({ nodes: Type.Array(NodeSummary) });
 export type NodeList = Static<typeof NodeList>;
 /** DELETE /vis/:vi/nodes/:node: how many certificates of the node were revoked, and by the list of which number. */
-export const RemovedNode = closed({ certificates: Count, revocations: Count });
+export const RemovedNode = closed({
+  certificates: Count,
+  revocations: Count,
+  unlistedUntil: Type.Union([Instant, Type.Null()], {
+    description: 'When the certificate of a node ends of which none is on record, so that it cannot be revoked',
+  }),
+});
 export type RemovedNode = Static<typeof RemovedNode>;
 
 // POST /vis/:vi/invitations, GET /vis/:vi/invitations, DELETE /vis/:vi/invitations/:id
@@ -105,6 +111,13 @@ export type InvitationList = Static<typeof InvitationList>;
 export const CreatedInvitation = closed({ invitation: InvitationSummary, text: Type.String() });
 export type CreatedInvitation = Static<typeof CreatedInvitation>;
 
+// GET /node/revocations
+export const RevocationAnswer = closed({
+  number: Count,
+  list: Type.String({ maxLength: REVOCATION_LIST_BYTES_MAX, description: 'X.509 v2 revocation list of the CA, PEM' }),
+});
+export type RevocationAnswer = Static<typeof RevocationAnswer>;
+
 // POST /join
 export const JoinRequest = closed({
   vi: Name,
@@ -127,6 +140,8 @@ export const JoinResponse = closed({
   certificate: Pem,
   ca: Pem,
   returning: Type.Boolean({ description: 'Whether the VI had the node already: the same name and key' }),
+  /** Null where nothing was ever revoked. */
+  revocations: Type.Union([RevocationAnswer, Type.Null()]),
 });
 export type JoinResponse = Static<typeof JoinResponse>;
 
@@ -150,13 +165,6 @@ export type Heartbeat = Static<typeof Heartbeat>;
 /** Who has a revocation list of a lower number fetches the new one. 0: nothing was ever revoked. */
 export const HeartbeatAnswer = closed({ revocations: Count });
 export type HeartbeatAnswer = Static<typeof HeartbeatAnswer>;
-
-// GET /node/revocations
-export const RevocationAnswer = closed({
-  number: Count,
-  list: Type.String({ maxLength: REVOCATION_LIST_BYTES_MAX, description: 'X.509 v2 revocation list of the CA, PEM' }),
-});
-export type RevocationAnswer = Static<typeof RevocationAnswer>;
 
 // GET /node/bootstrap
 /**
@@ -188,7 +196,7 @@ export const AddressServer = closed({
 });
 export type AddressServer = Static<typeof AddressServer>;
 
-// POST /node/renew: a new certificate for the same node and key. DELETE /node: the node leaves the VI for good.
+// POST /node/renew: a certificate for the same node and key; the last one again while it is fresh. DELETE /node: the node leaves the VI for good.
 // Every call of a node that is not in the VI any more fails with NODE_REMOVED.
 /** A node that was never on the ring and leaves within this time of joining gives its use back to the invitation. */
 export const GIVE_BACK_MS = 600_000;

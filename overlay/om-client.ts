@@ -112,7 +112,7 @@ export function createOmClient(options: OmClientOptions): OmClient {
   return {
     caPem: () => connection.caPem(),
     health: () => call(Health, 'GET', '/health'),
-    join: (request) => call(JoinResponse, 'POST', '/join', request),
+    join: (request) => call(JoinResponse, 'POST', '/join', request, REVOCATION_ANSWER_BYTES_MAX),
     ...administratorCalls(call),
     ...nodeCalls(call),
     close: () => connection.close(),

@@ -1,4 +1,4 @@
-import { HEARTBEAT_MS, type NodeSummary } from '../../overlay/om-api.ts';
+import { HEARTBEAT_MS, type NodeSummary, type RemovedNode } from '../../overlay/om-api.ts';
 import { valueOf } from '../command.ts';
 import { type AdminOptions, withOm } from '../om-admin.ts';
 import { print, printJson, table } from '../output.ts';
@@ -13,12 +13,20 @@ export async function list(vi: string, options: AdminOptions): Promise<void> {
 }
 
 export async function remove(vi: string, node: string, options: AdminOptions): Promise<void> {
-  const { certificates, revocations } = valueOf(await withOm(options, (om) => om.deleteNode(vi, node)));
-  if (options.json) return printJson({ vi, deleted: node, certificates, revocations });
+  const removed = valueOf(await withOm(options, (om) => om.deleteNode(vi, node)));
+  if (options.json) return printJson({ vi, deleted: node, ...removed });
+  print(`Deleted node ${node} of VI ${vi}. ${whatNodesDo(removed)}`);
+}
+
+/** Whether nodes refuse one that was removed, one sentence. */
+export function whatNodesDo({ certificates, revocations, unlistedUntil }: RemovedNode): string {
+  if (unlistedUntil !== null) {
+    const until = new Date(unlistedUntil).toISOString();
+    return `Its certificate was never on record and cannot be revoked: nodes accept it until that expires, ${until}.`;
+  }
+  if (certificates === 0) return 'It has no certificate that is valid, so nodes refuse it.';
   const within = `within ${(HEARTBEAT_MS + REVOCATION_MARGIN_MS) / 1000} seconds`;
-  print(
-    `Deleted node ${node} of VI ${vi}. Its certificate is revoked (list ${revocations}): nodes refuse it ${within}.`,
-  );
+  return `Its certificate is revoked (list ${revocations}): nodes refuse it ${within}.`;
 }
 
 export function nodeTable(nodes: readonly NodeSummary[]): string {

@@ -30,7 +30,8 @@ const Force = Type.Object({ force: Type.Boolean({ default: false, description: '
 const REMOVAL =
   'From then on the overlay manager refuses the node with NODE_REMOVED, and the node takes itself down when it next ' +
   'asks. Its certificates are revoked: other nodes end their tunnels to it when they next ask. Until they would have ' +
-  'expired, its address is given to no other node.';
+  'expired, its address is given to no other node. A certificate of before revocations were kept is on record only ' +
+  'if the node has been heard of since.';
 
 export function administratorRoutes(scope: App, services: Services): void {
   scope.addHook('onRequest', requireAdministrator(services.token));
@@ -97,9 +98,9 @@ function nodeListRoutes(scope: App, services: Services): void {
     { schema: described('deleteNode', 'Remove a node', { description: REMOVAL, ...deletion }) },
     ({ params }) => {
       const node = nodeCalled(services, viNamed(services, params.vi), params.node);
-      const certificates = valueOf(departures.remove(node, clock.wall()));
-      log.info({ vi: params.vi, node: node.name, id: node.id, certificates }, 'a node was removed');
-      return { certificates, revocations: revocations.number };
+      const removal = valueOf(departures.remove(node, clock.wall()));
+      log.info({ vi: params.vi, node: node.name, id: node.id, ...removal }, 'a node was removed');
+      return { ...removal, revocations: revocations.number };
     },
   );
 }

@@ -7,7 +7,7 @@ import { answers, valueOf } from './answers.ts';
 import type { App } from './app.ts';
 
 export function joinRoute(api: App, services: Services): void {
-  const { attempts, clock, joins, log, refusals } = services;
+  const { attempts, clock, joins, log, refusals, revocations } = services;
   const schema = {
     operationId: 'join',
     tags: ['public'],
@@ -34,6 +34,7 @@ export function joinRoute(api: App, services: Services): void {
       const { ipv4, id, returning } = result.value;
       log[returning ? 'debug' : 'info']({ ...about, ipv4, id, returning }, 'a node joined');
     }
-    return valueOf(result);
+    // A joiner refuses the nodes that were removed from its first handshake on.
+    return { ...valueOf(result), revocations: revocations.number === 0 ? null : await revocations.current() };
   });
 }

@@ -1,6 +1,6 @@
 /** What a node may do, for itself only. */
 import { fail } from '../../overlay/errors.ts';
-import type { Result } from '../../overlay/lib/result.ts';
+import { ok, type Result } from '../../overlay/lib/result.ts';
 import {
   AddressServer,
   Bootstrap,
@@ -35,20 +35,27 @@ function selfRoutes(scope: App, services: Services, guard: NodeGuard): void {
   );
   scope.post(
     '/node/renew',
-    { schema: described('renew', 'A new certificate for the same key', { response: answers(Renewed) }) },
+    {
+      schema: described(
+        'renew',
+        'A certificate for the same key: a new one, or again the last one while more than half of its life is left',
+        { response: answers(Renewed) },
+      ),
+    },
     async (request) => {
       const { vi, node } = guard.caller(request);
+      const fresh = certificates.fresh(node.key, clock.wall());
+      if (fresh !== undefined) return { certificate: fresh.pem };
       const { id, name, ipv4, ipv6, groups, publicKey } = node;
       const claims = { vi: vi.config.id, name, id, ipv4, groups };
       const order = { claims, ipv6, publicKey, days: vi.config.definition.certificateDays };
-      const { pem, serial, expiresAt } = valueOf(await authority.issue(order, clock.wall()));
-      const noted = database.transaction((): Result<void> => {
-        if (!nodes.certified(node.key, expiresAt)) return fail('NODE_REMOVED');
-        return certificates.issued(node.key, serial, expiresAt, clock.wall());
+      const certificate = valueOf(await authority.issue(order, clock.wall()));
+      const issued = database.transaction((): Result<string> => {
+        if (!nodes.certified(node.key, certificate.expiresAt)) return fail('NODE_REMOVED');
+        return ok(certificates.issued(node.key, certificate, clock.wall()).pem);
       });
-      valueOf(noted);
       log.info({ vi: vi.config.name, node: name }, 'a certificate was renewed');
-      return { certificate: pem };
+      return { certificate: valueOf(issued) };
     },
   );
   scope.delete(

@@ -2,17 +2,17 @@
 import { fail } from '../../overlay/errors.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
 import { REVOCATIONS_MAX, type Revocation } from '../../overlay/revocation-list.ts';
-import { CLOCK_SKEW_MS } from '../ca.ts';
+import { CLOCK_SKEW_MS, type NodeCertificate } from '../ca.ts';
 import type { Database } from './database.ts';
 import type { Node } from './nodes.ts';
 
-/** Certificates of one node that are valid at a time: what a node can put onto the revocation list is bounded. */
-export const CERTIFICATES_PER_NODE_MAX = 16;
+/** A certificate is given again to its node, in place of a new one, while more than this part of its life is left. */
+const FRESH_PART = 1 / 2;
 
 const NUMBER = 'revocation_number';
 const ISSUED_AT = 'revocation_issued_at';
 
-/** `departed`: the node said itself that it is gone. `removed`: its operator wants it out. */
+/** `departed`: the node said itself that it is gone. `removed`: it is to be out, or out of groups that it had. */
 export type RevocationCause = 'departed' | 'removed';
 
 /** `node`: its key in the database. */
@@ -46,17 +46,32 @@ export class Certificates {
     return { node: Number(row['node']), vi: String(row['vi']), expiresAt: Number(row['expires_at']) };
   }
 
-  /** Call it before the certificate is handed out, within a transaction. LIMIT_REACHED if the node has too many. */
-  issued(node: number, serial: string, expiresAt: number, now: number): Result<void> {
+  /**
+   * The last one that was issued to the node, while it is fresh. Who asks again gets it again: the answer may have been
+   * lost, and however often a node asks, it has few certificates that are valid.
+   */
+  fresh(node: number, now: number): NodeCertificate | undefined {
+    const sql = `SELECT serial, pem, issued_at, expires_at FROM certificates
+      WHERE node = ? AND pem NOT NULL ORDER BY expires_at DESC LIMIT 1`;
+    const row = this.#database.get(sql, node);
+    if (row === undefined) return undefined;
+    const expiresAt = Number(row['expires_at']);
+    const isFresh = expiresAt - now > (expiresAt - Number(row['issued_at'])) * FRESH_PART;
+    return isFresh ? { pem: String(row['pem']), serial: String(row['serial']), expiresAt } : undefined;
+  }
+
+  /**
+   * Writes down a certificate before it is handed out, and gives the one to hand out: another one where that has been
+   * issued meanwhile. Within a transaction.
+   */
+  issued(node: number, certificate: NodeCertificate, now: number): NodeCertificate {
     this.#database.run('DELETE FROM certificates WHERE node = ? AND expires_at <= ?', node, now - CLOCK_SKEW_MS);
-    const valid = 'SELECT count(*) AS n FROM certificates WHERE node = ? AND expires_at > ?';
-    const row = this.#database.get(valid, node, now);
-    if (Number(row?.['n']) >= CERTIFICATES_PER_NODE_MAX) {
-      const has = `The node has ${CERTIFICATES_PER_NODE_MAX} certificates that are valid`;
-      return fail('LIMIT_REACHED', `${has}; use the last one, or remove the node and let it join again.`);
-    }
-    this.seen(node, serial, expiresAt);
-    return ok();
+    const fresh = this.fresh(node, now);
+    if (fresh !== undefined) return fresh;
+    const { pem, serial, expiresAt } = certificate;
+    const sql = 'INSERT OR IGNORE INTO certificates (serial, node, expires_at, pem, issued_at) VALUES (?, ?, ?, ?, ?)';
+    this.#database.run(sql, serial, node, expiresAt, pem, now);
+    return certificate;
   }
 
   /** A certificate that a node presents: one of before these were written down is known from then on. */

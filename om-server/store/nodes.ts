@@ -117,6 +117,11 @@ export class Nodes {
     );
   }
 
+  /** When the last of its certificates ends, for all that is known. */
+  certifiedUntil({ key }: Node): number {
+    return Number(this.#database.get('SELECT certified_until FROM nodes WHERE key = ?', key)?.['certified_until'] ?? 0);
+  }
+
   exists(key: number): boolean {
     return this.#database.get('SELECT 1 FROM nodes WHERE key = ?', key) !== undefined;
   }

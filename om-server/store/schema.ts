@@ -120,4 +120,9 @@ export const MIGRATIONS: readonly string[] = [
     SELECT vi, node, request, json_group_array(pair ORDER BY pair), min(expires_at) FROM leases GROUP BY vi, node, request;
   DROP TABLE leases;
   `,
+  `
+  -- PEM, and when it was issued: null of a certificate that is known only because its node has presented it.
+  ALTER TABLE certificates ADD COLUMN pem TEXT;
+  ALTER TABLE certificates ADD COLUMN issued_at INTEGER;
+  `,
 ];

@@ -1,6 +1,5 @@
 /** The virtual nodes of this base node: joining and leaving VIs, coming back after a restart. */
 import { hostname } from 'node:os';
-import { cidrContains, cidrsOverlap, parseAddress, parseCidr } from '../../overlay/addresses.ts';
 import { fail } from '../../overlay/errors.ts';
 import { parseInvitation } from '../../overlay/invitation.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
@@ -9,7 +8,7 @@ import type { ToControl } from '../../overlay/messages/control.ts';
 import type { JoinResponse } from '../../overlay/om-api.ts';
 import { createOmClient } from '../../overlay/om-client.ts';
 import { inBackground } from './background.ts';
-import { interfaceAddresses } from './endpoints.ts';
+import { clashOf, inSameNamespace } from './clashes.ts';
 import type { Membership } from './files.ts';
 import type { Host } from './host.ts';
 import { type Farewell, HostedNode } from './hosted-node.ts';
@@ -205,8 +204,8 @@ export class Members {
     client.close();
     if (!answer.ok) return answer;
     const membership = await this.#membershipOf(answer.value, { host, port }, order.netns ?? null);
-    const conflict = this.#conflictOf(membership);
-    const saved = conflict.ok ? data.saveMembership(membership) : conflict;
+    const conflict = clashOf(membership, this.#memberships());
+    const saved = conflict.ok ? this.#save(membership, answer.value) : conflict;
     progress('creating the interface');
     const opened = saved.ok ? await this.#openFirst(membership) : saved;
     if (opened.ok) return opened;
@@ -215,6 +214,13 @@ export class Members {
       log.warn({ problem: undone.message }, 'the overlay manager still lists a node that did not come up');
     data.removeMembership(membership);
     return opened;
+  }
+
+  /** With the revocation list that came with it, by which the node goes from its first handshake on. */
+  #save(membership: Membership, { revocations }: JoinResponse): Result<void> {
+    const { data } = this.#host;
+    const saved = data.saveMembership(membership);
+    return saved.ok && revocations !== null ? data.saveRevocations(membership, revocations.list) : saved;
   }
 
   async #openFirst(membership: Membership): Promise<Result<HostedNode>> {
@@ -259,7 +265,7 @@ export class Members {
     const ca = Buffer.from(caFingerprint).toString('hex');
     for (const { membership } of this.#nodes) {
       if (membership.vi.name !== vi || certificateFingerprint(membership.ca) !== ca) continue;
-      if (membership.netns === netns) return sameNamespace(vi);
+      if (membership.netns === netns) return inSameNamespace(vi);
       if (membership.name === name) {
         return fail('DUPLICATE_NAME', `A node '${name}' of '${vi}' is on this machine already; choose another name.`);
       }
@@ -282,15 +288,8 @@ export class Members {
     return port;
   }
 
-  #conflictOf(membership: Membership): Result<never> | { ok: true } {
-    const { vi, netns } = membership;
-    const neighbours = [...this.#nodes].map((node) => node.membership).filter((other) => other.netns === netns);
-    if (neighbours.some((other) => other.vi.id === vi.id)) return sameNamespace(vi.name);
-    for (const other of neighbours) {
-      const overlap = overlapOf(vi, other.vi);
-      if (overlap !== undefined) return fail('ADDRESS_OVERLAP', overlap);
-    }
-    return netns === null ? clashWithBase(vi) : { ok: true };
+  #memberships(): Membership[] {
+    return [...this.#nodes].map(({ membership }) => membership);
   }
 
   async #forget(membership: Membership): Promise<Result<void>> {
@@ -305,43 +304,4 @@ export class Members {
 
 function stopping(): Result<never> {
   return fail('NOT_READY', 'The resource daemon is stopping.');
-}
-
-function sameNamespace(vi: string): Result<never> {
-  return fail('CONFLICT', `A node of '${vi}' is in this network namespace already; join with --netns, or leave first.`);
-}
-
-/** In our own namespace the VI's pools must not hide addresses of the base network. */
-function clashWithBase(vi: Membership['vi']): Result<never> | { ok: true } {
-  const { name } = vi;
-  const pools = poolsOf(vi);
-  for (const address of interfaceAddresses()) {
-    const bytes = parseAddress(address);
-    for (const pool of pools) {
-      const cidr = parseCidr(pool);
-      if (bytes === undefined || cidr === undefined || !cidrContains(cidr, bytes)) continue;
-      return fail(
-        'ADDRESS_OVERLAP',
-        `This machine's address ${address} lies in a pool of '${name}' (${pool}); join with --netns.`,
-      );
-    }
-  }
-  return { ok: true };
-}
-
-/** Why two VIs cannot share a network namespace, one sentence; undefined where they can. */
-function overlapOf(a: Membership['vi'], b: Membership['vi']): string | undefined {
-  for (const mine of poolsOf(a)) {
-    for (const theirs of poolsOf(b)) {
-      const [x, y] = [parseCidr(mine), parseCidr(theirs)];
-      if (x === undefined || y === undefined || !cidrsOverlap(x, y)) continue;
-      const text = `The addresses of '${a.name}' (${mine}) overlap with those of '${b.name}' (${theirs})`;
-      return `${text} in the same network namespace; join with --netns.`;
-    }
-  }
-  return undefined;
-}
-
-function poolsOf({ definition }: Membership['vi']): string[] {
-  return definition.links === 'numbered' ? [definition.ipv4Pool, definition.linkPool] : [definition.ipv4Pool];
 }

@@ -18,6 +18,9 @@ const ANSWER_MS = 5000;
 const FAREWELL_MS = 1500;
 /** Certificates are renewed when this part of their life is over. */
 const RENEW_AFTER = 2 / 3;
+/** What could not be renewed is tried again after this, or sooner where little time is left. */
+const RENEW_RETRY_MS = 60_000;
+const RENEW_RETRY_PART = 1 / 10;
 
 export type OmLinkOptions = {
   readonly membership: () => Membership;
@@ -162,16 +165,22 @@ export class OmLink {
   async #renew(): Promise<void> {
     const renewed = await this.#client.renew();
     if (this.#isClosed) return;
-    if (!renewed.ok) {
-      this.#options.log.warn({ problem: renewed.message }, 'the certificate could not be renewed; trying again');
-      return;
+    if (!renewed.ok) this.#renewLater(renewed.message);
+    else if (renewed.value.certificate === this.#options.membership().certificate) this.#renewLater('it is fresh');
+    else {
+      this.#renewAt = renewalOf(renewed.value.certificate);
+      this.#options.renewed(renewed.value.certificate);
+      this.#addresses.close();
+      this.#client.close();
+      this.#client = this.#createClient(ANSWER_MS);
+      this.#addresses = this.#createAddressClient(this.#client, ANSWER_MS);
     }
-    this.#renewAt = renewalOf(renewed.value.certificate);
-    this.#options.renewed(renewed.value.certificate);
-    this.#addresses.close();
-    this.#client.close();
-    this.#client = this.#createClient(ANSWER_MS);
-    this.#addresses = this.#createAddressClient(this.#client, ANSWER_MS);
+  }
+
+  #renewLater(problem: string): void {
+    const left = Math.max(0, this.certificateExpiresAt - systemClock.wall());
+    this.#renewAt = systemClock.wall() + Math.min(RENEW_RETRY_MS, left * RENEW_RETRY_PART);
+    this.#options.log.warn({ problem }, 'the certificate could not be renewed; trying again');
   }
 
   #note(answer: Result<unknown>): void {
