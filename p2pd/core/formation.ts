@@ -15,6 +15,11 @@ export class Formation {
   readonly #others = new Map<Id, NodeRecord>();
   readonly #views = new Map<Id, string>();
   formed = false;
+  /**
+   * There are more members than the list holds, as after two rings were merged that were still forming. Then no two lists
+   * need be alike, and nobody may wait for that.
+   */
+  overfull = false;
   /** Counts changes of the list. */
   version = 0;
 
@@ -58,12 +63,20 @@ export class Formation {
       if (record.id === this.#self) continue;
       const known = this.#others.get(record.id);
       if (known !== undefined && known.incarnation >= record.incarnation) continue;
-      if (known === undefined && this.#others.size >= SUCCESSORS_MAX) continue;
       this.#others.set(record.id, record);
-      changed = true;
+      if (this.#dropOne() !== record.id) changed = true;
     }
     if (changed) this.version++;
     return changed;
+  }
+
+  /** Where there are too many: those next to us on either side are kept, for our pointers are made of them. */
+  #dropOne(): Id | undefined {
+    if (this.#others.size <= SUCCESSORS_MAX) return undefined;
+    this.overfull = true;
+    const dropped = this.others.at(-2)?.id as Id;
+    this.#others.delete(dropped);
+    return dropped;
   }
 
   /** A member's own words of itself, in place of what others told. */
@@ -75,11 +88,13 @@ export class Formation {
 
   remove(id: Id): boolean {
     this.#views.delete(id);
+    this.overfull = false;
     this.version++;
     return this.#others.delete(id);
   }
 
   clear(): void {
+    this.overfull = false;
     this.version++;
     this.#others.clear();
     this.#views.clear();

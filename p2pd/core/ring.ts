@@ -144,7 +144,7 @@ export class Ring {
     if (told.predecessor !== undefined) records.push(told.predecessor);
     const changed = this.formation.merge(records.filter((record) => this.alive(record)));
     if (changed) this.#place();
-    if (told.formed && this.formation.full) this.#form();
+    if (this.formation.full && (told.formed || this.formation.overfull)) this.#form();
   }
 
   /** Ends the forming if everybody agrees. */

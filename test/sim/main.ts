@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { Command, InvalidArgumentError } from 'commander';
 import { Progress } from '../../cli/progress.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
+import { mergeMs } from './merge.ts';
 import { NODES_MAX, type Plan, parsePlan } from './plan.ts';
 import { type PlanOptions, randomPlan } from './random-plan.ts';
 import { type Outcome, runPlan } from './run.ts';
@@ -24,7 +25,12 @@ type Options = {
   readonly output: string;
   readonly shrink: boolean;
   readonly json: boolean;
+  readonly merge: boolean;
 };
+
+const MERGE_SEEDS = 10;
+const MERGE_NODES = [8, 16, 32, 64, 128];
+const MERGE_APART_S = [10, 60, 300];
 
 const EXAMPLES = `
 Examples:
@@ -42,6 +48,7 @@ const program = new Command('npm run sim --')
   .option('--seed <number>', 'one run, with this seed', integerUpTo(SEED_MAX))
   .option('--seeds <from..to>', 'all seeds from the one to the other', seedsOf)
   .option('--plan <file>', 'the plan in this file, as a failure or p2pxbone bugreport --scenario wrote it')
+  .option('--merge', 'how long a ring that broke in two takes to become one again, by size and time apart', false)
   .option('--nodes <number>', 'size of the ring at first; drawn from 5 to 64 if absent', integerUpTo(NODES_MAX))
   .option('--minutes <number>', 'virtual minutes', minutesOf, 5)
   .option('--jobs <number>', 'threads of a sweep', integerUpTo(256), availableParallelism())
@@ -53,6 +60,7 @@ const program = new Command('npm run sim --')
 async function main(): Promise<void> {
   const options = program.parse().opts<Options>();
   const planOptions = { minutes: options.minutes, nodes: options.nodes };
+  if (options.merge) return merges(options);
   if (options.plan !== undefined) return one(readPlan(options.plan), options);
   if (options.seeds !== undefined) return many(options.seeds, planOptions, options);
   return one(randomPlan(options.seed ?? 1, planOptions), options);
@@ -64,6 +72,28 @@ function one(plan: Plan, options: Options): void {
   if (options.json) return;
   print(`trace ${outcome.hash}, ${outcome.events} events`);
   if (outcome.failure !== undefined) report(plan, outcome, options);
+}
+
+/** A line for each size and time apart: seconds until there is one ring again. */
+function merges({ nodes, json }: Options): void {
+  const progress = new Progress(json);
+  for (const count of nodes === undefined ? MERGE_NODES : [nodes]) {
+    for (const apart of MERGE_APART_S) {
+      const seconds: number[] = [];
+      for (let seed = 1; seed <= MERGE_SEEDS; seed++) {
+        progress.step('merging rings', `${count} nodes, ${apart} s apart, seed ${seed}`);
+        seconds.push(mergeMs(count, apart * 1000, seed) / 1000);
+      }
+      seconds.sort((a, b) => a - b);
+      const [median, longest] = [seconds[seconds.length >> 1] ?? 0, seconds.at(-1) ?? 0];
+      if (json) print(JSON.stringify({ nodes: count, apart, seconds }));
+      else
+        progress.note(
+          `${count} nodes, ${apart} s apart: median ${median.toFixed(1)} s, longest ${longest.toFixed(1)} s`,
+        );
+    }
+  }
+  progress.end();
 }
 
 async function many(seeds: { from: number; to: number }, plan: PlanOptions, options: Options): Promise<void> {
