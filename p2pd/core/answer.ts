@@ -153,12 +153,12 @@ export class Answer {
   }
 
   #foundFor(find: Find): Omit<Message<'found'>, 'id' | 'incarnation'> {
-    const { chord, ctx, formation, phase } = this.#ring;
+    const { chord, ctx, phase } = this.#ring;
     const { query, target, origin } = find;
     const notOrigin = (record: NodeRecord): boolean => record.id !== origin.id;
     const common = { t: 'found', query, target, owner: ctx.self, hops: find.hops } as const;
     if (phase === 'forming') {
-      const members = formation.others.filter(notOrigin).slice(0, RECORDS_PER_FOUND - 1);
+      const members = this.#ring.confirmed().filter(notOrigin).slice(0, RECORDS_PER_FOUND - 1);
       return { ...common, predecessor: null, successors: members, formed: false };
     }
     const before =

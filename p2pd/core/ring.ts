@@ -138,6 +138,14 @@ export class Ring {
     return this.#formersUntil;
   }
 
+  /**
+   * The members of a forming ring to whom we have a tunnel. Others are told of these only: one that has died would be told
+   * from node to node for ever, each learning it anew from those that had not forgotten it yet.
+   */
+  confirmed(): NodeRecord[] {
+    return this.formation.others.filter(({ id }) => this.peers.get(id)?.remote !== undefined);
+  }
+
   /** Takes in what a member told, while this node has its pointers from the member list. */
   absorb(teller: NodeRecord, told: Told): void {
     const records = [teller, ...told.members, ...told.successors];
@@ -216,7 +224,7 @@ export class Ring {
         predecessor: null,
         successors: [],
         formed: false,
-        members: this.formation.others.slice(0, SUCCESSORS_MAX),
+        members: this.confirmed().slice(0, SUCCESSORS_MAX),
       };
     }
     // Whoever adopts our list puts us at its head and so has room for one less.

@@ -241,9 +241,9 @@ export class Stabiliser {
   }
 
   #notify(peer: Peer): void {
-    const { ctx, phase, formation } = this.#ring;
+    const { ctx, phase } = this.#ring;
     if (peer.remote === undefined || this.#ring.chord.first?.id !== peer.id) return;
-    const members = phase === 'formed' ? [] : formation.others.slice(0, MEMBERS_PER_NOTIFY);
+    const members = phase === 'formed' ? [] : this.#ring.confirmed().slice(0, MEMBERS_PER_NOTIFY);
     ctx.send(peer.remote, { t: 'notify', record: ctx.self, formed: phase === 'formed', members });
   }
 
