@@ -242,8 +242,11 @@ function addOtherCommands(program: Command): void {
   run(
     command(program, 'bugreport', 'collect versions, configuration without secrets and state in one file', [
       'bugreport',
+      'bugreport --scenario plan.json     then, in the sources: npm run sim -- --plan plan.json',
     ]),
   )
+    .option('--scenario <file>', 'write the latest events of the node as a plan for the simulator, and nothing else')
+    .option('--vi <name>', 'of which VI, where several nodes are here')
     .option('--output <file>', 'the file; default: p2pxbone-bugreport-TIME.json here')
     .option('--config <file>', 'configuration file of the daemon, to be included')
     .action(async (options) => (await import('./commands/bugreport.ts')).run(options));

@@ -2,14 +2,24 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { release, version as systemVersion, type } from 'node:os';
 import { join, resolve } from 'node:path';
+import { OverlayError } from '../../overlay/errors.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
 import type { ToControl } from '../../overlay/messages/control.ts';
+import { valueOf } from '../command.ts';
 import { readYaml } from '../config-file.ts';
 import { print, toJson } from '../output.ts';
 import { version } from '../program.ts';
 import { askRd, controlSocket, runDirectory } from '../rd-client.ts';
+import { scenarioOf } from '../scenario.ts';
 
-export type BugreportOptions = { readonly run?: string; readonly output?: string; readonly config?: string };
+export type BugreportOptions = {
+  readonly run?: string;
+  readonly output?: string;
+  readonly config?: string;
+  /** Write what was recorded of this VI's node as a plan for the simulator into that file, and nothing else. */
+  readonly scenario?: string;
+  readonly vi?: string;
+};
 
 /** Names of fields whose values are left out, whatever they hold. */
 const SECRET = /secret|token|key|password|invitation|pem/i;
@@ -18,6 +28,7 @@ const NO_SECRET = new Set(['keysAgeMs', 'rekeys', 'rekeySeconds']);
 
 export async function run(options: BugreportOptions): Promise<void> {
   const where = runDirectory(options.run);
+  if (options.scenario !== undefined) return writeScenario(where, options.scenario, options.vi);
   const now = new Date(systemClock.wall()).toISOString();
   const status = await said(where, { t: 'status' }, 'status');
   const report = {
@@ -37,6 +48,7 @@ export async function run(options: BugreportOptions): Promise<void> {
     tunnels: await said(where, { t: 'tunnels' }, 'tunnels'),
     routes: await said(where, { t: 'routes' }, 'routes'),
     ring: await said(where, { t: 'nodes' }, 'nodes'),
+    history: await said(where, { t: 'history' }, 'history'),
     interfaces: outputOf('ip', ['-d', '-s', 'address']),
     rules: { ipv4: outputOf('ip', ['rule']), ipv6: outputOf('ip', ['-6', 'rule']) },
     kernelRoutes: { ipv4: outputOf('ip', ['route']), ipv6: outputOf('ip', ['-6', 'route']) },
@@ -46,11 +58,23 @@ export async function run(options: BugreportOptions): Promise<void> {
   print(path);
 }
 
+async function writeScenario(where: string, file: string, vi: string | undefined): Promise<void> {
+  const question = { t: 'history', ...(vi === undefined ? {} : { vi }) } as const;
+  const { nodes } = valueOf(await askRd(where, question, 'history'));
+  const [node, another] = nodes;
+  if (node === undefined) throw new OverlayError('NOT_FOUND', 'No virtual node runs here; join a VI first.');
+  if (another !== undefined)
+    throw new OverlayError('BAD_ARGUMENT', 'Several virtual nodes run here; name one with --vi.');
+  const path = resolve(file);
+  writeFileSync(path, `${toJson(scenarioOf(node))}\n`, { mode: 0o600, flag: 'wx' });
+  print(path);
+}
+
 /** The answer, or the failure in its place: a report is wanted most where something does not answer. */
 async function said(
   where: string,
   question: ToControl,
-  answer: 'status' | 'tunnels' | 'routes' | 'nodes',
+  answer: 'status' | 'tunnels' | 'routes' | 'nodes' | 'history',
 ): Promise<unknown> {
   const result = await askRd(where, question, answer, { timeoutMs: 5000 });
   return result.ok ? result.value : { failed: { code: result.code, message: result.message } };

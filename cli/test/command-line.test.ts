@@ -8,10 +8,12 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { idAddress, parseCidr } from '../../overlay/addresses.ts';
-import { formatId, idOfKey, toId } from '../../overlay/id.ts';
+import { formatId, type Id, idOfKey, toId } from '../../overlay/id.ts';
 import { formatInvitation } from '../../overlay/invitation.ts';
-import type { FromControl, NodeStatus, ToControl, TunnelStatus } from '../../overlay/messages/control.ts';
+import type { FromControl, HistoryEvent, NodeStatus, ToControl, TunnelStatus } from '../../overlay/messages/control.ts';
 import { parseViDefinition } from '../../overlay/vi.ts';
+import { parsePlan } from '../../test/sim/plan.ts';
+import { runPlan } from '../../test/sim/run.ts';
 import { COMMAND_FILE } from '../rd-launch.ts';
 import { type ControlServer, controlServer } from './control-server.ts';
 
@@ -143,6 +145,27 @@ function answer(question: ToControl): FromControl[] {
           ],
         },
       ];
+    case 'history': {
+      const ring = (agoMs: number, neighbours: Id[]) => ({ agoMs, what: 'ring' as const, peer: null, neighbours });
+      const of = (agoMs: number, what: HistoryEvent['what'], peer: Id | null = null): HistoryEvent => {
+        return { agoMs, what, peer, neighbours: [] };
+      };
+      const third = toId(3n << 61n);
+      const events = [
+        of(90_000, 'started'),
+        of(89_000, 'peer', other),
+        ring(88_000, [other, other]),
+        of(70_000, 'peer', third),
+        ring(69_000, [other, third]),
+        of(50_000, 'p2pd.down'),
+        of(49_000, 'p2pd.up'),
+        of(30_000, 'tunnel.down', other),
+        ring(29_900, [third, third]),
+        of(10_000, 'peer', other),
+        ring(9000, [other, third]),
+      ];
+      return [{ t: 'history', nodes: [{ vi, id: self, events }] }];
+    }
     case 'tunnels':
       return [{ t: 'tunnels', nodes: [{ vi: 'lab', id: self, tunnels: [tunnel, plainTunnel] }] }];
     case 'qos':
@@ -398,6 +421,28 @@ test('a bug report has no secrets and is for its owner only', async () => {
   const { tunnels, status } = JSON.parse(text) as { tunnels: unknown; status: unknown };
   for (const part of [tunnels, status]) assert.match(JSON.stringify(part), /"cipher":"aes-128-gcm".*"keysAgeMs":62000/);
   assert.match(JSON.stringify(status), /"rekeySeconds":3600/);
+});
+
+test('what was recorded of a node is a plan that the simulator takes', async () => {
+  const output = join(scratch, 'plan.json');
+  const { code, stdout } = await at('bugreport', '--scenario', output);
+  assert.equal(code, 0);
+  assert.equal(stdout.trim(), output);
+  const plan = parsePlan(JSON.parse(readFileSync(output, 'utf8')));
+  assert.ok(plan.ok, plan.ok ? '' : plan.message);
+  assert.deepEqual(plan.value.setting.ids, [self, other, toId(3n << 61n)].map(formatId));
+  assert.deepEqual(
+    plan.value.steps.map((step) => ({ ...step, at: 0 })),
+    [
+      { at: 0, do: 'join', node: 0 },
+      { at: 0, do: 'join', node: 1 },
+      { at: 0, do: 'join', node: 2 },
+      { at: 0, do: 'p2pd', node: 0, forMs: 1000 },
+      { at: 0, do: 'crash', node: 1, state: true, forMs: 22_000 },
+    ],
+  );
+  const outcome = runPlan(plan.value);
+  assert.equal(outcome.failure, undefined);
 });
 
 test('the demo without root says what it needs', {

@@ -126,6 +126,8 @@ export const TO_CONTROL = {
   lookup: closed({ vi: MaybeVi, id: IdField }),
   /** Names and addresses of the VI's nodes, from the overlay manager; from tunnels only where it does not answer. */
   nodes: closed({ vi: MaybeVi }),
+  /** The latest events in the lives of the nodes here. */
+  history: closed({ vi: MaybeVi }),
   /** Quality of service of the tunnels, or of that to one peer: a name, an address, or an id. */
   qos: closed({ vi: MaybeVi, netns: MaybeNetns, peer: Type.Optional(Peer) }),
   /** What is given replaces that direction's shape, until cleared or the daemon restarts. */
@@ -156,6 +158,30 @@ export const PeerQos = closed({
 });
 export type PeerQos = Static<typeof PeerQos>;
 
+/**
+ * `started`: the node was brought up. `ring`: its neighbours are others now: predecessor and successors. `peer`: that node
+ * introduced itself. `tunnel.down`: the tunnel to it has ended. The others are about the P2P daemon and the overlay manager.
+ */
+export const HistoryEvent = closed({
+  agoMs: Count,
+  what: Type.Union([
+    Type.Literal('started'),
+    Type.Literal('ring'),
+    Type.Literal('peer'),
+    Type.Literal('tunnel.down'),
+    Type.Literal('p2pd.up'),
+    Type.Literal('p2pd.down'),
+    Type.Literal('manager.up'),
+    Type.Literal('manager.down'),
+    Type.Literal('left'),
+  ]),
+  peer: Type.Union([IdField, Type.Null()]),
+  neighbours: Type.Array(IdField, { maxItems: 9 }),
+});
+export type HistoryEvent = Static<typeof HistoryEvent>;
+export const NodeHistory = closed({ vi: ViConfig, id: IdField, events: Type.Array(HistoryEvent, { maxItems: 512 }) });
+export type NodeHistory = Static<typeof NodeHistory>;
+
 const KnownNode = closed({ id: IdField, name: Type.String(), ipv4: AddressText, ipv6: AddressText });
 
 export const FROM_CONTROL = {
@@ -169,6 +195,7 @@ export const FROM_CONTROL = {
   routes: closed({
     nodes: Type.Array(closed({ vi: Name, id: IdField, generation: Count, routes: Type.Array(Route) })),
   }),
+  history: closed({ nodes: Type.Array(NodeHistory) }),
   found: closed({ owner: KnownNode, hops: Count }),
   qos: closed({ nodes: Type.Array(closed({ vi: Name, id: IdField, peers: Type.Array(PeerQos) })) }),
   nodes: closed({ vi: ViConfig, complete: Type.Boolean(), nodes: Type.Array(KnownNode) }),

@@ -174,6 +174,7 @@ export const toControl: readonly ToControl[] = [
   { t: 'join', invitation: 'pxb1_x' },
   { t: 'leave', vi: 'lab' },
   { t: 'tunnels', vi: 'lab' },
+  { t: 'history' },
   { t: 'routes' },
   { t: 'lookup', id: high },
   { t: 'nodes' },
@@ -235,6 +236,10 @@ export const fromControl: readonly FromControl[] = [
         ],
       },
     ],
+  },
+  {
+    t: 'history',
+    nodes: [{ vi, id: low, events: [{ agoMs: 12, what: 'ring', peer: null, neighbours: [low, high] }] }],
   },
   { t: 'routes', nodes: [{ vi: 'lab', id: low, generation: 3, routes: [{ after: high, until: low, to: low }] }] },
   { t: 'found', owner: { id: high, name: 'b', ipv4: '10.77.0.2', ipv6: 'fd12::2' }, hops: 2 },

@@ -54,6 +54,12 @@ export async function answerControl(
       });
       return ok({ t: 'routes', nodes });
     }
+    case 'history': {
+      const nodes = members.of(question.vi).map((node) => {
+        return { vi: node.membership.vi, id: node.id, events: node.history.events };
+      });
+      return ok({ t: 'history', nodes });
+    }
     case 'lookup': {
       const node = theNode(members, question.vi);
       return node.ok ? lookup(node.value, question.id, engine) : node;

@@ -14,6 +14,7 @@ import { inBackground } from './background.ts';
 import { claimsOf } from './certificates.ts';
 import type { NodeActions, NodeOutput } from './engine.ts';
 import type { Membership } from './files.ts';
+import { History } from './history.ts';
 import type { Host } from './host.ts';
 import { pemToDer } from './identity.ts';
 import type { Attachment } from './kernel.ts';
@@ -53,6 +54,7 @@ export class HostedNode implements NodeActions {
   readonly #ring = new RingWatch();
   readonly #revocations: SavedRevocations;
   readonly #interface: NodeInterface;
+  readonly history: History = new History(systemClock);
   #isOpen = false;
   readonly #readiness = new Readiness();
   #isConnected = false;
@@ -202,6 +204,7 @@ export class HostedNode implements NodeActions {
       return credential;
     }
     this.#isOpen = true;
+    this.history.note('started');
     this.#saved.save();
     this.#enter();
     // Others may come by us from now on.
@@ -279,11 +282,13 @@ export class HostedNode implements NodeActions {
 
   connected(): void {
     this.#isConnected = true;
+    this.history.note('p2pd.up');
     this.p2pd.connected();
   }
 
   disconnected(): void {
     this.#isConnected = false;
+    this.history.note('p2pd.down');
     // One that ended while it was leaving will not say that it has left.
     if (this.#closing !== undefined) this.#left.resolve();
     this.p2pd.disconnected();
@@ -295,7 +300,20 @@ export class HostedNode implements NodeActions {
   }
 
   act(output: NodeOutput): void {
+    this.#note(output);
     this.#duties.act(output);
+  }
+
+  /** What of it is worth telling later how the node came to be as it is. */
+  #note(output: NodeOutput): void {
+    this.history.noteState(['manager.up', 'manager.down'], this.om.problem === null);
+    if (output.kind === 'tunnel.unset') this.history.note('tunnel.down', output.peer);
+    else if (output.kind === 'peer') this.history.note('peer', output.record.id);
+    else if (output.kind === 'left') this.history.note('left');
+    else if (output.kind === 'ring') {
+      const { predecessor, successors } = output.report;
+      this.history.note('ring', null, predecessor === null ? successors : [predecessor, ...successors]);
+    }
   }
 
   #warnOfUselessList(): void {

@@ -78,6 +78,10 @@ export const Setting = Type.Object(
     secure: Type.Boolean(),
     /** Every message is encoded and decoded. */
     wire: Type.Boolean(),
+    /** Places of the first machines on the circle, 16 hexadecimal digits each; derived from their numbers if absent. */
+    ids: Type.Optional(
+      Type.Array(Type.String({ pattern: '^[0-9a-f]{16}$' }), { maxItems: NODES_MAX, uniqueItems: true }),
+    ),
   },
   strict,
 );

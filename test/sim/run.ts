@@ -1,4 +1,6 @@
 /** One simulated life of a ring, from its plan to its verdict. */
+
+import { parseId } from '../../overlay/id.ts';
 import { below, seededRng } from '../../overlay/lib/rng.ts';
 import { squareLatency } from './base-network.ts';
 import { isIdeal, members, ownerOf, ownersAreUnique, randomId, routesAreRight } from './checks.ts';
@@ -71,7 +73,7 @@ function worldOf({ seed, setting, steps }: Plan): World {
   });
   const last = steps.reduce((most, step) => ('node' in step ? Math.max(most, step.node) : most), setting.nodes - 1);
   for (let index = 0; index <= last; index++) {
-    const node = world.create();
+    const node = world.create(parseId(setting.ids?.[index] ?? ''));
     if (secure) node.groups = ['all'];
   }
   return world;
