@@ -34,7 +34,9 @@ export function padEnd(text: string, width: number): string {
 
 /** Rows under headings, columns aligned, two spaces apart; columns of numbers to the right. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = headings.map((heading, i) => Math.max(widthOf(heading), ...rows.map((row) => widthOf(row[i] ?? ''))));
+  const widest = (i: number, least: number): number =>
+    rows.reduce((width, row) => Math.max(width, widthOf(row[i] ?? '')), least);
+  const widths = headings.map((heading, i) => widest(i, widthOf(heading)));
   const numeric = headings.map(
     (_, i) => rows.length > 0 && rows.every((row) => /^(-|\d+(\.\d+)?)?$/.test(row[i] ?? '')),
   );

@@ -271,8 +271,8 @@ function run(command: Command): Command {
 
 function node(command: Command): Command {
   return json(run(command))
-    .option('--vi <name>', 'the VI, where the daemon serves several')
-    .option('--netns <ns>', 'the network namespace, where a VI has several nodes here');
+    .option('--vi <name>', 'the VI, by its name or id, where the daemon serves several')
+    .option('--netns <ns>', "the network namespace, where a VI has several nodes here; '' is the host's own");
 }
 
 function families(command: Command): Command {

@@ -5,6 +5,7 @@ import { fail } from '../overlay/errors.ts';
 import { encodeFrame, FrameReader } from '../overlay/frames.ts';
 import { ok, type Result } from '../overlay/lib/result.ts';
 import { type FromControl, fromControlCodec, type ToControl, toControlCodec } from '../overlay/messages/control.ts';
+import { PartReader } from '../overlay/parts.ts';
 
 const DEFAULT_RUN = '/run/p2pxbone';
 const ANSWER_MS = 30_000;
@@ -37,6 +38,7 @@ export function askRd<Name extends FromControl['t']>(
   const { promise, resolve } = Promise.withResolvers<Result<AnswerNamed<Name>>>();
   const socket = connect(path);
   const reader = new FrameReader();
+  const parts = new PartReader();
   const finish = (result: Result<AnswerNamed<Name>>): void => {
     socket.destroy();
     resolve(result);
@@ -56,8 +58,9 @@ export function askRd<Name extends FromControl['t']>(
     if (!messages.ok) return finish(messages);
     for (const bytes of messages.value) {
       const message = fromControlCodec.decode(bytes);
-      if (!message.ok) return finish(message);
-      take(message.value);
+      const whole = message.ok ? parts.take(message.value) : message;
+      if (!whole.ok) return finish(whole);
+      if (whole.value !== undefined) take(whole.value);
     }
   });
   socket.on('error', (error: NodeJS.ErrnoException) => finish(connectFailure(error, path)));

@@ -23,7 +23,7 @@ export type Target = {
 const KEY_SCHEME = 'key:';
 
 export async function knownNodes(run: string, node: NodeStatus): Promise<KnownNodes> {
-  return valueOf(await askRd(run, { t: 'nodes', vi: node.vi.name }, 'nodes'));
+  return valueOf(await askRd(run, { t: 'nodes', vi: node.vi.id }, 'nodes'));
 }
 
 export function keyAddress(node: NodeStatus, id: Id): string {
@@ -35,7 +35,7 @@ export function keyAddress(node: NodeStatus, id: Id): string {
 export async function resolveTarget(run: string, node: NodeStatus, text: string, family?: Family): Promise<Target> {
   if (text.startsWith(KEY_SCHEME)) {
     const id = idOfKey(text.slice(KEY_SCHEME.length));
-    const found = valueOf(await askRd(run, { t: 'lookup', vi: node.vi.name, id }, 'found'));
+    const found = valueOf(await askRd(run, { t: 'lookup', vi: node.vi.id, id }, 'found'));
     if (family === 4) throw new OverlayError('BAD_ARGUMENT', 'A key has an IPv6 address only; leave -4 out.');
     return { text, address: keyAddress(node, id), family: 6, key: { id, owner: found.owner } };
   }

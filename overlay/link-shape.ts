@@ -64,15 +64,18 @@ export function parseLinkWords(words: LinkWords): Result<LinkShape | null> {
     if (!value.ok) return fail(value.code, `${word}: ${value.message}`);
     shape[number] = value.value;
   }
-  const { rateBitsPerSecond, burstBytes, queueBytes, delayMs = 0, jitterMs = 0, reorder = 0 } = shape;
-  if (jitterMs > delayMs) return fail('BAD_ARGUMENT', 'jitter: give a delay that is at least as long.');
-  if (reorder > 0 && delayMs === 0) {
-    return fail('BAD_ARGUMENT', 'reorder: give a delay too; the packets that skip it overtake the others.');
-  }
-  if (rateBitsPerSecond === undefined && (burstBytes ?? queueBytes) !== undefined) {
-    return fail('BAD_ARGUMENT', `${burstBytes === undefined ? 'queue' : 'burst'}: give a rate too.`);
-  }
+  const problem = contradictionOf(shape);
+  if (problem !== undefined) return fail('BAD_ARGUMENT', problem);
   return ok(hasEffect(shape) ? shape : null);
+}
+
+/** Which field makes no sense beside the others, and what to do; undefined where all do. */
+export function contradictionOf(shape: LinkShape): string | undefined {
+  const { rateBitsPerSecond, burstBytes, queueBytes, delayMs = 0, jitterMs = 0, reorder = 0 } = shape;
+  if (jitterMs > delayMs) return 'jitter: give a delay that is at least as long.';
+  if (reorder > 0 && delayMs === 0) return 'reorder: give a delay too; the packets that skip it overtake the others.';
+  if (rateBitsPerSecond !== undefined || (burstBytes ?? queueBytes) === undefined) return undefined;
+  return `${burstBytes === undefined ? 'queue' : 'burst'}: give a rate too.`;
 }
 
 export function parseTunnelWords(words: TunnelWords): Result<TunnelShape> {

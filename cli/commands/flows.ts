@@ -24,7 +24,7 @@ export async function run(options: RdOptions): Promise<void> {
   const where = runDirectory(options.run);
   const status = await statusOf(options);
   const node = chooseNode(status, options);
-  const question = { vi: node.vi.name };
+  const question = { vi: node.vi.id };
   const [known, tunnels, routes, sockets] = await Promise.all([
     knownNodes(where, node),
     askRd(where, { t: 'tunnels', ...question }, 'tunnels'),

@@ -8,9 +8,7 @@ export async function run(key: string, options: RdOptions): Promise<void> {
   const node = chooseNode(await statusOf(options), options);
   const id = idOfKey(key);
   const address = keyAddress(node, id);
-  const { owner, hops } = valueOf(
-    await askRd(runDirectory(options.run), { t: 'lookup', vi: node.vi.name, id }, 'found'),
-  );
+  const { owner, hops } = valueOf(await askRd(runDirectory(options.run), { t: 'lookup', vi: node.vi.id, id }, 'found'));
   if (options.json) return printJson({ key, vi: node.vi.name, id, address, owner, hops });
   print(
     fields([

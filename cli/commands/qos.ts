@@ -2,7 +2,7 @@
 import { OverlayError } from '../../overlay/errors.ts';
 import { formatLinkShape, type LinkShape, type LinkWords, parseLinkWords } from '../../overlay/link-shape.ts';
 import type { PeerQos } from '../../overlay/messages/control.ts';
-import { chooseNode, type RdOptions, statusOf, valueOf } from '../command.ts';
+import { chooseNode, type RdOptions, scopeOf, statusOf, titleOf, valueOf } from '../command.ts';
 import { print, printJson, table } from '../output.ts';
 import { type AnswerNamed, askRd, runDirectory } from '../rd-client.ts';
 
@@ -11,13 +11,7 @@ export type SetOptions = RdOptions & LinkWords & Ways;
 export type ClearOptions = RdOptions & { readonly all?: boolean };
 
 export async function show(peer: string | undefined, options: RdOptions): Promise<void> {
-  const { vi, netns } = options;
-  const question = {
-    t: 'qos' as const,
-    ...(vi === undefined ? {} : { vi }),
-    ...(netns === undefined ? {} : { netns }),
-    ...(peer === undefined ? {} : { peer }),
-  };
+  const question = { t: 'qos' as const, ...scopeOf(options), ...(peer === undefined ? {} : { peer }) };
   tell(valueOf(await askRd(runDirectory(options.run), question, 'qos')), options);
 }
 
@@ -54,14 +48,15 @@ function shapeOf({ rate, burst, queue, delay, jitter, loss, reorder }: LinkWords
 
 async function nodeMeant(options: RdOptions): Promise<{ vi: string; netns: string }> {
   const node = chooseNode(await statusOf(options), options);
-  return { vi: node.vi.name, netns: node.netns ?? '' };
+  // Names may be those of VIs of several overlay managers.
+  return { vi: node.vi.id, netns: node.netns ?? '' };
 }
 
 function tell({ nodes }: AnswerNamed<'qos'>, options: RdOptions): void {
   if (options.json) return printJson({ nodes });
   if (nodes.length === 0) return print("No virtual node runs here; join a VI with 'p2pxbone join INVITATION'.");
   for (const node of nodes) {
-    if (nodes.length > 1) print(`VI ${node.vi}`);
+    if (nodes.length > 1) print(titleOf(node));
     print(table(['PEER', 'WAY', 'SHAPE', 'SET BY'], node.peers.flatMap(rowsOf)));
   }
 }

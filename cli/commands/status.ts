@@ -4,6 +4,8 @@ import type { NodeStatus, RdStatus, TunnelSecurity } from '../../overlay/message
 import { type RdOptions, statusOf } from '../command.ts';
 import { fields, formatDuration, paint, print, printJson } from '../output.ts';
 
+const TUNNELS_SHOWN_MAX = 32;
+
 export async function run(options: RdOptions): Promise<void> {
   const status = await statusOf(options);
   if (options.json) return printJson(withoutTag(status));
@@ -39,13 +41,21 @@ function nodeText(node: NodeStatus): string {
     ['groups', node.groups.join(', ') || 'none'],
     ['security', `policy ${node.vi.definition.security.policy}`],
     ['tunnels', String(node.tunnels)],
-    ...node.security.map((tunnel): [string, string] => ['', tunnelText(tunnel)]),
+    ...securityRows(node),
     ['P2P daemon', daemonText(node)],
     ['certificate', `valid until ${new Date(node.certificateExpiresAt).toISOString()}`],
     ['revocations', revocationsText(node.revocations)],
   ];
   if (node.problem !== null) rows.push(['problem', paint('red', node.problem)]);
   return fields(rows);
+}
+
+/** Of the first tunnels: a list of all is what `tunnels` gives. */
+function securityRows({ security }: NodeStatus): [string, string][] {
+  const rows = security.slice(0, TUNNELS_SHOWN_MAX).map((tunnel): [string, string] => ['', tunnelText(tunnel)]);
+  const left = security.length - rows.length;
+  if (left > 0) rows.push(['', `and ${left} more; 'p2pxbone tunnels' lists them all`]);
+  return rows;
 }
 
 function tunnelText(tunnel: NodeStatus['security'][number]): string {

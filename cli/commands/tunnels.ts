@@ -1,16 +1,16 @@
 import type { TunnelSecurity } from '../../overlay/messages/control.ts';
-import { type RdOptions, valueOf } from '../command.ts';
+import { type RdOptions, scopeOf, titleOf, valueOf } from '../command.ts';
 import { formatBytes, formatDuration, print, printJson, table } from '../output.ts';
 import { askRd, runDirectory } from '../rd-client.ts';
 import { endpoint, securityText } from './status.ts';
 
 export async function run(options: RdOptions): Promise<void> {
-  const question = { t: 'tunnels', ...(options.vi === undefined ? {} : { vi: options.vi }) } as const;
+  const question = { t: 'tunnels', ...scopeOf(options) } as const;
   const { nodes } = valueOf(await askRd(runDirectory(options.run), question, 'tunnels'));
   if (options.json) return printJson({ nodes });
   if (nodes.length === 0) return print("No virtual node runs here; join a VI with 'p2pxbone join INVITATION'.");
   for (const node of nodes) {
-    if (nodes.length > 1) print(`VI ${node.vi}`);
+    if (nodes.length > 1) print(titleOf(node));
     print(
       table(
         [

@@ -136,6 +136,7 @@ function answer(question: ToControl): FromControl[] {
             {
               vi: 'lab',
               id: self,
+              netns: null,
               generation: 3,
               routes: [
                 { after: other, until: self, to: self },
@@ -167,7 +168,7 @@ function answer(question: ToControl): FromControl[] {
       return [{ t: 'history', nodes: [{ vi, id: self, events }] }];
     }
     case 'tunnels':
-      return [{ t: 'tunnels', nodes: [{ vi: 'lab', id: self, tunnels: [tunnel, plainTunnel] }] }];
+      return [{ t: 'tunnels', nodes: [{ vi: 'lab', id: self, netns: null, tunnels: [tunnel, plainTunnel] }] }];
     case 'qos':
     case 'qos.set':
     case 'qos.clear': {
@@ -181,7 +182,7 @@ function answer(question: ToControl): FromControl[] {
         out: { shape, from: shape === null ? ('none' as const) : ('command' as const) },
         in: { shape: inwards, from: inwards === null ? ('none' as const) : ('command' as const) },
       };
-      return [{ t: 'qos', nodes: [{ vi: 'lab', id: self, peers: [peer] }] }];
+      return [{ t: 'qos', nodes: [{ vi: 'lab', id: self, netns: null, peers: [peer] }] }];
     }
     case 'leave':
       return [{ t: 'failed', code: 'NOT_FOUND', message: `No node of ${question.vi} is here.` }];
@@ -325,6 +326,42 @@ test('routes and tunnels are tables', async () => {
   assert.match(tunnels, /plain \(no common group\) +- +- /);
 });
 
+test('thousands of tunnels are shown, as text and as JSON', async (context) => {
+  const count = 20_000;
+  const tunnels = Array.from({ length: count }, () => tunnel);
+  const [row = assert.fail()] = node.security;
+  const security = Array.from({ length: count }, () => row);
+  const crowd = await controlServer((question) => {
+    if (question.t === 'tunnels') return [{ t: 'tunnels', nodes: [{ vi: 'lab', id: self, netns: 'blue', tunnels }] }];
+    return answer(question).map((said) => (said.t === 'status' ? { ...said, nodes: [{ ...node, security }] } : said));
+  });
+  context.after(() => crowd.close());
+  const json = await p2pxbone('tunnels', '--json', '--run', crowd.run);
+  assert.equal(json.code, 0, json.stderr);
+  const { nodes } = JSON.parse(json.stdout) as { nodes: { netns: string; tunnels: { peerName: string }[] }[] };
+  assert.deepEqual([nodes[0]?.netns, nodes[0]?.tunnels.length], ['blue', count]);
+  const text = await p2pxbone('tunnels', '--run', crowd.run);
+  assert.equal(text.stdout.trimEnd().split('\n').length, count + 1);
+  const status = await p2pxbone('status', '--json', '--run', crowd.run);
+  assert.equal((JSON.parse(status.stdout) as { nodes: { security: unknown[] }[] }).nodes[0]?.security.length, count);
+  const short = await p2pxbone('status', '--run', crowd.run);
+  assert.match(short.stdout, /and 19968 more; 'p2pxbone tunnels' lists them all/);
+  assert.ok(short.stdout.split('\n').length < 60);
+});
+
+test('a question goes to the nodes of one namespace', async () => {
+  const asked: ToControl[] = [];
+  const listening = await controlServer((question) => {
+    asked.push(question);
+    return answer(question);
+  });
+  for (const name of ['tunnels', 'routes']) {
+    await p2pxbone(name, '--json', '--vi', 'lab', '--netns', 'blue', '--run', listening.run);
+    assert.deepEqual(asked.shift(), { t: name, vi: 'lab', netns: 'blue' });
+  }
+  listening.close();
+});
+
 test('qos says what is now in effect, and only the direction given is set', async () => {
   const set = await at('qos', 'set', 'n2', '--out', '--rate', '10mbit', '--delay', '0.5s', '--loss', '1%');
   assert.equal(set.code, 0, set.stderr);
@@ -342,6 +379,9 @@ test('qos that makes no sense ends with 2 and says how to write it', async () =>
     [['set', 'n2'], /Give at least --rate/],
     [['set', 'n2', '--rate', '10'], /--rate: '10' is not a rate from 8kbit to 100gbit, such as 10mbit/],
     [['set', 'n2', '--jitter', '2ms'], /--jitter: give a delay/],
+    [['set', 'n2', '--reorder', '5%', '--rate', '1mbit'], /--reorder: give a delay too/],
+    [['set', 'n2', '--burst', '15kB', '--loss', '1%'], /--burst: give a rate too/],
+    [['set', 'n2', '--queue', '15kB', '--delay', '1ms'], /--queue: give a rate too/],
     [['clear'], /either a peer or --all/],
     [['clear', 'n2', '--all'], /either a peer or --all/],
   ] as const) {

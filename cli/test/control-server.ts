@@ -4,7 +4,8 @@ import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { encodeFrame, FrameReader } from '../../overlay/frames.ts';
-import { type FromControl, fromControlCodec, type ToControl, toControlCodec } from '../../overlay/messages/control.ts';
+import { type FromControl, type ToControl, toControlCodec } from '../../overlay/messages/control.ts';
+import { partsOf } from '../../overlay/parts.ts';
 import { controlSocket } from '../rd-client.ts';
 
 export type ControlServer = { readonly run: string; close(): void };
@@ -24,8 +25,11 @@ export async function controlServer(
       for (const bytes of messages.value) {
         const question = toControlCodec.decode(bytes);
         if (!question.ok) throw new Error(question.message);
-        for (const message of answer(question.value, socket))
-          socket.write(encodeFrame(fromControlCodec.encode(message)));
+        for (const message of answer(question.value, socket)) {
+          const parts = partsOf(message);
+          if (!parts.ok) throw new Error(parts.message);
+          for (const part of parts.value) socket.write(encodeFrame(part));
+        }
       }
     });
   });

@@ -11,6 +11,7 @@ import { fromControlCodec, toControlCodec } from '../messages/control.ts';
 import { p2pdCodec } from '../messages/p2pd-p2pd.ts';
 import { toP2pdCodec, toRdCodec } from '../messages/p2pd-rd.ts';
 import { rdCodec } from '../messages/rd-rd.ts';
+import { PartReader } from '../parts.ts';
 import { parseRevocationBody, parseRevocationList } from '../revocation-list.ts';
 
 export type FuzzTarget = {
@@ -81,6 +82,22 @@ export const TARGETS: readonly FuzzTarget[] = [
       if (message === undefined) return `refused ${input.length >> 4}`;
       assert.ok(SEALED.some((sealed) => Buffer.compare(sealed, input) === 0));
       return 'opened';
+    },
+  },
+  {
+    name: 'answer-parts',
+    seeds: goldenSeeds('from-control'),
+    run(input) {
+      const reader = new PartReader();
+      const half = input.length >> 1;
+      const pieces = [input.subarray(0, half), input.subarray(half)].filter(({ length }) => length > 0);
+      let outcome = 'none';
+      pieces.forEach((bytes, index) => {
+        const taken = reader.take({ t: 'part', bytes, more: index < pieces.length - 1 });
+        outcome = taken.ok ? (taken.value?.t ?? 'more') : taken.code;
+        if (taken.ok && taken.value !== undefined) assert.deepEqual(fromControlCodec.decode(input), taken);
+      });
+      return outcome;
     },
   },
   {

@@ -9,8 +9,12 @@ import { LinkShape, TunnelShape } from '../link-shape.ts';
 import { Cipher, ViConfig } from '../vi.ts';
 import { RingPhase, Route } from './p2pd-rd.ts';
 
+/** Longest piece of a long answer, bytes. */
+export const PART_BYTES_MAX = 1024 * 1024;
+
 const Count = Type.Integer({ minimum: 0 });
 const Endpoint = closed({ address: AddressText, port: Port });
+/** Name or id. */
 const MaybeVi = Type.Optional(Name);
 /** '' is the daemon's own namespace. */
 const MaybeNetns = Type.Optional(Type.String({ maxLength: 64 }));
@@ -120,8 +124,8 @@ export const TO_CONTROL = {
   }),
   /** `vi`: name or id. `netns`: '' is the daemon's own namespace; needed where the VI has several nodes here. */
   leave: closed({ vi: Name, netns: Type.Optional(Type.String({ maxLength: 64 })) }),
-  tunnels: closed({ vi: MaybeVi }),
-  routes: closed({ vi: MaybeVi }),
+  tunnels: closed({ vi: MaybeVi, netns: MaybeNetns }),
+  routes: closed({ vi: MaybeVi, netns: MaybeNetns }),
   /** The node now responsible for an id. */
   lookup: closed({ vi: MaybeVi, id: IdField }),
   /** Names and addresses of the VI's nodes, from the overlay manager; from tunnels only where it does not answer. */
@@ -182,6 +186,9 @@ export type HistoryEvent = Static<typeof HistoryEvent>;
 export const NodeHistory = closed({ vi: ViConfig, id: IdField, events: Type.Array(HistoryEvent, { maxItems: 512 }) });
 export type NodeHistory = Static<typeof NodeHistory>;
 
+/** Of which node an answer speaks: the name of its VI, and its network namespace; null is the daemon's own. */
+const AboutNode = { vi: Name, id: IdField, netns: Type.Union([Type.String(), Type.Null()]) } as const;
+
 const KnownNode = closed({ id: IdField, name: Type.String(), ipv4: AddressText, ipv6: AddressText });
 
 export const FROM_CONTROL = {
@@ -191,14 +198,14 @@ export const FROM_CONTROL = {
   /** The node is configured and its P2P daemon runs; it is on the ring where phase says so. */
   joined: closed({ node: NodeStatus }),
   done: closed({}),
-  tunnels: closed({ nodes: Type.Array(closed({ vi: Name, id: IdField, tunnels: Type.Array(TunnelStatus) })) }),
-  routes: closed({
-    nodes: Type.Array(closed({ vi: Name, id: IdField, generation: Count, routes: Type.Array(Route) })),
-  }),
+  tunnels: closed({ nodes: Type.Array(closed({ ...AboutNode, tunnels: Type.Array(TunnelStatus) })) }),
+  routes: closed({ nodes: Type.Array(closed({ ...AboutNode, generation: Count, routes: Type.Array(Route) })) }),
   history: closed({ nodes: Type.Array(NodeHistory) }),
   found: closed({ owner: KnownNode, hops: Count }),
-  qos: closed({ nodes: Type.Array(closed({ vi: Name, id: IdField, peers: Type.Array(PeerQos) })) }),
+  qos: closed({ nodes: Type.Array(closed({ ...AboutNode, peers: Type.Array(PeerQos) })) }),
   nodes: closed({ vi: ViConfig, complete: Type.Boolean(), nodes: Type.Array(KnownNode) }),
+  /** A piece of an answer that is too long for a frame; the last one has no more after it. */
+  part: closed({ bytes: Type.Uint8Array({ minByteLength: 1, maxByteLength: PART_BYTES_MAX }), more: Type.Boolean() }),
 } as const;
 
 export type ToControl = MessageOf<typeof TO_CONTROL>;

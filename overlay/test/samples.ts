@@ -205,6 +205,7 @@ export const fromControl: readonly FromControl[] = [
       {
         vi: 'lab',
         id: low,
+        netns: null,
         tunnels: [
           {
             peer: high,
@@ -241,7 +242,9 @@ export const fromControl: readonly FromControl[] = [
     t: 'history',
     nodes: [{ vi, id: low, events: [{ agoMs: 12, what: 'ring', peer: null, neighbours: [low, high] }] }],
   },
-  { t: 'routes', nodes: [{ vi: 'lab', id: low, generation: 3, routes: [{ after: high, until: low, to: low }] }] },
+    t: 'routes',
+    nodes: [{ vi: 'lab', id: low, netns: 'blue', generation: 3, routes: [{ after: high, until: low, to: low }] }],
+  },
   { t: 'found', owner: { id: high, name: 'b', ipv4: '10.77.0.2', ipv6: 'fd12::2' }, hops: 2 },
   {
     t: 'qos',
@@ -249,6 +252,7 @@ export const fromControl: readonly FromControl[] = [
       {
         vi: 'lab',
         id: low,
+        netns: null,
         peers: [
           {
             peer: high,
@@ -262,6 +266,7 @@ export const fromControl: readonly FromControl[] = [
       },
     ],
   },
+  { t: 'part', bytes: Uint8Array.of(1, 2, 3), more: true },
   { t: 'nodes', vi, complete: true, nodes: [{ id: high, name: 'b', ipv4: '10.77.0.2', ipv6: 'fd12::2' }] },
 ];
 

@@ -1,6 +1,6 @@
 /** Answers to the questions of the command line. */
-import type { Counters } from '../../native/index.ts';
 import { idAddress, parseCidr } from '../../overlay/addresses.ts';
+import { wayToChoose } from '../../overlay/choice.ts';
 import { fail } from '../../overlay/errors.ts';
 import { formatId, type Id, parseId } from '../../overlay/id.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
@@ -10,12 +10,13 @@ import type { Engine } from './engine.ts';
 import type { HostedNode } from './hosted-node.ts';
 import type { Members } from './members.ts';
 import { clearQos, setQos, showQos } from './qos.ts';
-import { nodeStatus, tunnelStatuses } from './status.ts';
+import type { Readings } from './readings.ts';
+import { aboutNode, nodeStatus, tunnelStatuses } from './status.ts';
 
 export type ControlContext = {
   readonly members: Members;
   readonly engine: Engine;
-  readonly counters: () => Counters;
+  readonly readings: () => Readings;
   readonly status: () => RdStatus;
 };
 
@@ -33,24 +34,23 @@ export async function answerControl(
     case 'join': {
       const { t: _, ...order } = question;
       const joined = await members.join(order, progress);
-      return joined.ok ? ok({ t: 'joined', node: nodeStatus(joined.value, engine, context.counters()) }) : joined;
+      return joined.ok ? ok({ t: 'joined', node: nodeStatus(joined.value, engine, context.readings()) }) : joined;
     }
     case 'leave': {
       const left = await members.leave(question.vi, question.netns);
       return left.ok ? ok({ t: 'done' }) : left;
     }
     case 'tunnels': {
-      const counters = context.counters();
-      const nodes = members.of(question.vi).map((node) => {
-        const tunnels = tunnelStatuses(node, engine, counters);
-        return { vi: node.membership.vi.name, id: node.id, tunnels };
+      const readings = context.readings();
+      const nodes = nodesOf(members, question.vi, question.netns).map((node) => {
+        return { ...aboutNode(node), tunnels: tunnelStatuses(node, engine, readings) };
       });
       return ok({ t: 'tunnels', nodes });
     }
     case 'routes': {
-      const nodes = members.of(question.vi).map((node) => {
+      const nodes = nodesOf(members, question.vi, question.netns).map((node) => {
         const { generation, routes } = engine.routes(node.ref);
-        return { vi: node.membership.vi.name, id: node.id, generation, routes: [...routes] };
+        return { ...aboutNode(node), generation, routes: [...routes] };
       });
       return ok({ t: 'routes', nodes });
     }
@@ -94,7 +94,7 @@ function oneNode(members: Members, vi: string | undefined, netns: string | undef
   const [node] = nodes;
   if (node === undefined) return fail('NOT_FOUND', 'No such virtual node is here; join a VI first.');
   if (nodes.length > 1)
-    return fail('BAD_ARGUMENT', 'Several virtual nodes are meant; choose one with --vi and --netns.');
+    return fail('BAD_ARGUMENT', `Several virtual nodes are meant; choose one with ${choice(nodes)}.`);
   return ok(node);
 }
 
@@ -108,9 +108,15 @@ function theNode(members: Members, vi: string | undefined): Result<HostedNode> {
       vi === undefined ? 'No virtual node is here; join a VI first.' : `No node of '${vi}' is here.`,
     );
   }
-  if (nodes.some((node) => node.vi !== first.vi))
-    return fail('BAD_ARGUMENT', 'Nodes of several VIs are here; give --vi.');
+  if (nodes.some((node) => node.vi !== first.vi)) {
+    return fail('BAD_ARGUMENT', `Nodes of several VIs are here; choose one with ${choice(nodes)}.`);
+  }
   return ok(nodes.find((node) => node.isOnRing) ?? first);
+}
+
+/** By which option nodes can be told apart: VIs of several overlay managers may have one name. */
+function choice(nodes: readonly HostedNode[]): string {
+  return wayToChoose(nodes.map(({ vi, membership }) => ({ vi, name: membership.vi.name })));
 }
 
 async function lookup(node: HostedNode, id: Id, engine: Engine): Promise<Result<FromControl>> {

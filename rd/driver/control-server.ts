@@ -4,6 +4,7 @@ import type { PeerCredentials } from '../../native/index.ts';
 import type { Log } from '../../overlay/lib/log.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
 import { type FromControl, fromControlCodec, type ToControl, toControlCodec } from '../../overlay/messages/control.ts';
+import { partsOf } from '../../overlay/parts.ts';
 import { Complaints } from './complaints.ts';
 import { MessageSocket } from './message-socket.ts';
 import { closeServer, listenUnix } from './unix-server.ts';
@@ -73,8 +74,12 @@ export class ControlServer {
     try {
       const progress = (step: string): void => socket.send({ t: 'progress', step: step.slice(0, STEP_MAX) });
       const answer = await this.#handle(question, progress);
-      if (answer.ok) socket.send(answer.value);
-      else socket.send({ t: 'failed', code: answer.code, message: answer.message.slice(0, TEXT_MAX) });
+      const parts = answer.ok ? partsOf(answer.value) : answer;
+      if (!parts.ok) return socket.send({ t: 'failed', code: parts.code, message: parts.message.slice(0, TEXT_MAX) });
+      for (const part of parts.value) {
+        socket.sendEncoded(part);
+        await socket.drained();
+      }
     } catch (error) {
       this.#log.error({ question: question.t, error: (error as Error).stack }, 'a question could not be answered');
       socket.send({

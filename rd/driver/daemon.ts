@@ -23,6 +23,7 @@ import { loadIdentity, type RdIdentity } from './identity.ts';
 import { checkPrivileges, Kernel } from './kernel.ts';
 import { Members } from './members.ts';
 import { P2pdServer } from './p2pd-server.ts';
+import { Readings } from './readings.ts';
 import { Revocations } from './revocations.ts';
 import { nodeStatus } from './status.ts';
 import { VERSION } from './version.ts';
@@ -151,7 +152,7 @@ class Daemon {
       return answerControl(question, progress, {
         members: this.#members,
         engine: this.#engine,
-        counters: () => this.#openPlane().counters(),
+        readings: () => this.#readings(),
         status: () => this.#status(),
       });
     };
@@ -232,10 +233,15 @@ class Daemon {
     return this.#createPlane({ keepAliveMs, silenceMs });
   }
 
+  #readings(): Readings {
+    return new Readings(this.#openPlane().counters());
+  }
+
   #status(): RdStatus {
-    const counters = this.#openPlane().counters();
+    const readings = this.#readings();
     const drops: Record<string, number> = {};
-    for (const [reason, count] of Object.entries(counters.drops)) if (count > 0n) drops[reason] = Number(count);
+    for (const [reason, count] of Object.entries(readings.counters.drops))
+      if (count > 0n) drops[reason] = Number(count);
     const own = {
       controlGarbage: this.#engine.garbage,
       p2pdRefused: this.#p2pds.refused,
@@ -247,7 +253,7 @@ class Daemon {
       version: VERSION,
       underlay: this.#underlay,
       startedAt: this.#startedAt,
-      nodes: [...this.#members.all()].map((node) => nodeStatus(node, this.#engine, counters)),
+      nodes: [...this.#members.all()].map((node) => nodeStatus(node, this.#engine, readings)),
       drops,
     };
   }

@@ -1,6 +1,6 @@
 /** Runs the core on the data plane: events go in, decisions come out and are carried out in order. */
 import { X509Certificate } from 'node:crypto';
-import type { AssociationHandle, Counters, DataPlane, NativeEvent, NodeHandle } from '../../native/index.ts';
+import type { AssociationHandle, DataPlane, NativeEvent, NodeHandle } from '../../native/index.ts';
 import { ERRORS } from '../../overlay/errors.ts';
 import { formatId } from '../../overlay/id.ts';
 import { type Clock, systemClock } from '../../overlay/lib/clock.ts';
@@ -26,6 +26,7 @@ import { CertificateVerifier } from './certificates.ts';
 import { Complaints } from './complaints.ts';
 import { fingerprintOf } from './identity.ts';
 import type { NodePlane } from './node-plane.ts';
+import { Readings } from './readings.ts';
 import type { Revocations } from './revocations.ts';
 
 /** What a virtual node does about the core's decisions. */
@@ -55,8 +56,6 @@ const DOWN: Record<Extract<NativeEvent, { type: 'association.down' }>['reason'],
   replaced: 'replaced',
   expired: 'lost',
 };
-
-type AssociationRow = Counters['associations'][number];
 
 export class Engine {
   readonly #core: RdCore;
@@ -172,15 +171,9 @@ export class Engine {
   }
 
   /** Round-trip time, milliseconds; null where none is known. */
-  rttMs(association: AssociationRef | undefined, counters: Counters = this.#plane().counters()): number | null {
-    if (association === undefined) return null;
+  rttMs(association: AssociationRef | undefined, readings?: Readings): number | null {
     if (association === SELF) return 0;
-    return rowOf(association, counters)?.rttMs ?? null;
-  }
-
-  /** Cipher and age of the keys of an association; undefined where there is none. */
-  keysOf(association: AssociationRef | undefined, counters: Counters): AssociationRow | undefined {
-    return association === undefined ? undefined : rowOf(association, counters);
+    return (readings ?? new Readings(this.#plane().counters())).association(association)?.rttMs ?? null;
   }
 
   #schedule(): void {
@@ -322,8 +315,4 @@ export class Engine {
   #nodeFailed(handle: NodeHandle, errno: number): void {
     for (const { plane } of this.#nodes.values()) if (plane.handle === handle) plane.failed(errno);
   }
-}
-
-function rowOf(association: AssociationRef, counters: Counters): AssociationRow | undefined {
-  return counters.associations.find((row) => Number(row.association) === Number(association));
 }

@@ -275,9 +275,9 @@ export class HostedNode implements NodeActions {
     this.#interface.whenSettled(task);
   }
 
-  /** The shape of the tunnel to that peer has changed; there need be none. */
-  reshape(peer: Id): void {
-    this.#interface.plane?.reshape(peer);
+  /** The shape of the tunnel to that peer has changed; there need be none. Fails where the data plane refuses it. */
+  reshape(peer: Id): Result<void> {
+    return this.#interface.plane?.reshape(peer) ?? ok();
   }
 
   connected(): void {

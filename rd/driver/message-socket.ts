@@ -6,6 +6,7 @@ import type { Failure } from '../../overlay/lib/result.ts';
 
 /** A reader that lags behind so far is cut off, bytes. */
 const BACKLOG_BYTES_MAX = 8 * 1024 * 1024;
+const STALLED_MS = 30_000;
 
 export type MessageHandlers<In> = {
   readonly message: (message: In) => void;
@@ -43,6 +44,22 @@ export class MessageSocket<In, Out> {
   }
 
   send(message: Out): void {
+    this.sendEncoded(this.#out.encode(message));
+  }
+
+  /** Waits until most of what was sent is read; who reads nothing for STALLED_MS is cut off. */
+  async drained(): Promise<void> {
+    if (!this.isOpen || !this.#socket.writableNeedDrain) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const stalled = setTimeout(() => this.#socket.destroy(), STALLED_MS);
+    this.#socket.once('drain', resolve).once('close', resolve);
+    await promise;
+    clearTimeout(stalled);
+    this.#socket.off('drain', resolve).off('close', resolve);
+  }
+
+  /** A message as its codec writes it. */
+  sendEncoded(message: Uint8Array): void {
     if (this.#socket.destroyed || this.#socket.writableEnded) return;
     if (this.#socket.writableLength > BACKLOG_BYTES_MAX) {
       this.#socket.destroy();
@@ -56,7 +73,7 @@ export class MessageSocket<In, Out> {
         this.#socket.uncork();
       });
     }
-    this.#socket.write(encodeFrame(this.#out.encode(message)));
+    this.#socket.write(encodeFrame(message));
   }
 
   /** Closes when what was sent is written. */

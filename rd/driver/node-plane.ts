@@ -10,11 +10,13 @@ import type {
 import { macOfNode } from '../../overlay/addresses.ts';
 import { formatId, type Id } from '../../overlay/id.ts';
 import type { Log } from '../../overlay/lib/log.ts';
+import { ok, type Result } from '../../overlay/lib/result.ts';
 import { sameEndpoint } from '../core/contact.ts';
 import type { AssociationRef, Hop, Image, LinkAddresses, TunnelPlan } from '../core/io.ts';
 import { inBackground } from './background.ts';
 import type { Attachment } from './kernel.ts';
 import { linkLines } from './kernel.ts';
+import type { Readings } from './readings.ts';
 import { ipBatch, ipBatchForced } from './shell.ts';
 import type { TunnelShapes } from './tunnel-shapes.ts';
 
@@ -91,9 +93,9 @@ export class NodePlane {
   }
 
   /** Gives the tunnel to that peer, if there is one, the shape that it is to have now. */
-  reshape(peer: Id): void {
+  reshape(peer: Id): Result<void> {
     const placed = this.#tunnels.get(peer);
-    if (placed !== undefined) this.#update(placed, { shape: this.#options.shapes.of(peer) });
+    return placed === undefined ? ok() : this.#update(placed, { shape: this.#options.shapes.of(peer) });
   }
 
   publish(image: Image): void {
@@ -107,9 +109,9 @@ export class NodePlane {
     if (!published.ok) this.#options.log.error({ problem: published.message }, 'the forwarding table was refused');
   }
 
-  countersOf(peer: Id, rows: readonly TunnelCounters[]): TunnelCounters | undefined {
+  countersOf(peer: Id, readings: Readings): TunnelCounters | undefined {
     const handle = this.#tunnels.get(peer)?.handle;
-    return handle === undefined ? undefined : rows.find((row) => row.tunnel === handle);
+    return handle === undefined ? undefined : readings.tunnel(handle);
   }
 
   /** From now on nothing is done for this node; what it has goes with its interface. */
@@ -156,9 +158,10 @@ export class NodePlane {
     return false;
   }
 
-  #update(placed: Placed, change: Parameters<DataPlane['updateTunnel']>[1]): void {
+  #update(placed: Placed, change: Parameters<DataPlane['updateTunnel']>[1]): Result<void> {
     const updated = this.#options.plane.updateTunnel(placed.handle, change);
     if (!updated.ok) this.#options.log.warn({ problem: updated.message }, 'a tunnel cannot be changed');
+    return updated;
   }
 
   #nextHop(hop: Hop): NextHop {

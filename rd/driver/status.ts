@@ -1,11 +1,12 @@
 /** What operators see of the daemon and its nodes. */
-import type { Counters } from '../../native/index.ts';
+import type { Id } from '../../overlay/id.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
 import type { NodeStatus, TunnelSecurity, TunnelStatus } from '../../overlay/messages/control.ts';
 import type { Cipher } from '../../overlay/vi.ts';
 import type { TunnelView } from '../core/io.ts';
 import type { Engine } from './engine.ts';
 import type { HostedNode } from './hosted-node.ts';
+import type { Readings } from './readings.ts';
 
 /** Inner Ethernet and VXLAN headers, bytes. */
 const ENCAPSULATION_BYTES = 14 + 8;
@@ -17,7 +18,7 @@ const RECORD_BYTES: Readonly<Record<Cipher, number>> = {
 };
 const UNKNOWN_IPV4 = '0.0.0.0';
 
-export function nodeStatus(node: HostedNode, engine: Engine, counters: Counters): NodeStatus {
+export function nodeStatus(node: HostedNode, engine: Engine, readings: Readings): NodeStatus {
   const up = engine.tunnels(node.ref).filter((tunnel) => tunnel.state === 'up');
   const { vi, name, incarnation, ipv4, ipv6, groups, netns } = node.membership;
   const { phase, predecessor, successors, fingers } = node.report;
@@ -40,7 +41,7 @@ export function nodeStatus(node: HostedNode, engine: Engine, counters: Counters)
     generation: engine.routes(node.ref).generation,
     tunnels: up.length,
     security: up.flatMap((view) => {
-      const security = securityOf(view, engine, counters);
+      const security = securityOf(view, readings);
       return security === null ? [] : [{ peer: view.peer, peerName: view.name, ...security }];
     }),
     problem: node.problem,
@@ -50,10 +51,15 @@ export function nodeStatus(node: HostedNode, engine: Engine, counters: Counters)
   };
 }
 
-export function tunnelStatuses(node: HostedNode, engine: Engine, counters: Counters): TunnelStatus[] {
+/** Of which node an answer speaks. */
+export function aboutNode({ id, membership }: HostedNode): { vi: string; id: Id; netns: string | null } {
+  return { vi: membership.vi.name, id, netns: membership.netns };
+}
+
+export function tunnelStatuses(node: HostedNode, engine: Engine, readings: Readings): TunnelStatus[] {
   if (!node.isReady) return [];
   return engine.tunnels(node.ref).map((view) => {
-    const row = node.plane.countersOf(view.peer, counters.tunnels);
+    const row = node.plane.countersOf(view.peer, readings);
     return {
       peer: view.peer,
       peerName: view.name,
@@ -62,12 +68,12 @@ export function tunnelStatuses(node: HostedNode, engine: Engine, counters: Count
       endpoint: view.endpoint,
       local: view.local,
       remote: view.remote || UNKNOWN_IPV4,
-      security: securityOf(view, engine, counters),
+      security: securityOf(view, readings),
       held: view.held,
       heldByPeer: view.heldByPeer,
       uses: usesOf(node, view),
-      rttMs: engine.rttMs(view.association, counters),
-      mtu: mtuOf(node, view, engine, counters),
+      rttMs: engine.rttMs(view.association, readings),
+      mtu: mtuOf(node, view, engine, readings),
       shape: node.shapes.of(view.peer),
       packetsIn: Number(row?.packetsIn ?? 0n),
       packetsOut: Number(row?.packetsOut ?? 0n),
@@ -87,18 +93,18 @@ function usesOf({ report }: HostedNode, { peer }: TunnelView): string[] {
 }
 
 /** Cipher and keys are those of the association; a plain tunnel does not use them. */
-function securityOf({ security, association }: TunnelView, engine: Engine, counters: Counters): TunnelSecurity | null {
+function securityOf({ security, association }: TunnelView, readings: Readings): TunnelSecurity | null {
   if (security === null) return null;
-  const keys = security.secure ? engine.keysOf(association, counters) : undefined;
+  const keys = security.secure ? readings.association(association) : undefined;
   const keysAgeMs = typeof keys?.keysAgeMs === 'number' ? Math.max(0, Math.round(keys.keysAgeMs)) : null;
   return { ...security, cipher: keys?.cipher ?? null, keysAgeMs, rekeys: keys?.rekeys ?? 0 };
 }
 
-function mtuOf(node: HostedNode, { association, security }: TunnelView, engine: Engine, counters: Counters): number {
+function mtuOf(node: HostedNode, { association, security }: TunnelView, engine: Engine, readings: Readings): number {
   const { mtu } = node.membership.vi.definition;
   const payload = association === undefined ? undefined : engine.payloadBytesMax(association);
   if (payload === undefined) return mtu;
-  const cipher = security?.secure === true ? engine.keysOf(association, counters)?.cipher : undefined;
+  const cipher = security?.secure === true ? readings.association(association)?.cipher : undefined;
   const record = cipher === undefined || cipher === null ? 0 : RECORD_BYTES[cipher];
   return Math.min(mtu, payload - record - ENCAPSULATION_BYTES);
 }

@@ -34,18 +34,26 @@ export class TunnelShapes {
     return this.#ofVi[way] === null ? 'none' : 'vi';
   }
 
-  /** Directions that the change does not name stay. */
-  set(peer: ShapedPeer, change: ShapeChange): Result<void> {
+  /** Directions that the change does not name stay. Gives what takes it back. */
+  set(peer: ShapedPeer, change: ShapeChange): Result<() => void> {
     const before = this.#settings.get(peer.id);
     if (before === undefined && this.#settings.size >= SHAPED_PEERS_MAX) {
       return fail('LIMIT_REACHED', `${SHAPED_PEERS_MAX} peers have settings; clear those of peers that are gone.`);
     }
     this.#settings.set(peer.id, { ...before, ...change, peer });
-    return ok();
+    return ok(() => this.#restore(peer.id, before));
   }
 
-  clear(peer: Id): void {
+  /** Gives what takes it back. */
+  clear(peer: Id): () => void {
+    const before = this.#settings.get(peer);
     this.#settings.delete(peer);
+    return () => this.#restore(peer, before);
+  }
+
+  #restore(peer: Id, setting: Setting | undefined): void {
+    if (setting === undefined) this.#settings.delete(peer);
+    else this.#settings.set(peer, setting);
   }
 
   get peers(): readonly ShapedPeer[] {
