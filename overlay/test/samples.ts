@@ -242,6 +242,7 @@ export const fromControl: readonly FromControl[] = [
     t: 'history',
     nodes: [{ vi, id: low, events: [{ agoMs: 12, what: 'ring', peer: null, neighbours: [low, high] }] }],
   },
+  {
     t: 'routes',
     nodes: [{ vi: 'lab', id: low, netns: 'blue', generation: 3, routes: [{ after: high, until: low, to: low }] }],
   },
