@@ -76,7 +76,9 @@ export class Dialogue {
       host.complain(tunnel.peer, 'SECURITY_MISMATCH');
       return this.#life.fail(tunnel, 'SECURITY_MISMATCH', now);
     }
-    const refusal = pairs.adopt(tunnel, message.pair, now);
+    // So does the pair: where both had asked, each would take the one that the other has just given up.
+    const isPairOpen = isNews || tunnel.pair === undefined;
+    const refusal = isPairOpen ? pairs.adopt(tunnel, message.pair, now) : undefined;
     if (refusal !== undefined) return this.#life.fail(tunnel, refusal, now);
     if (isNews) tunnel.remoteHold = message.held;
     else if (known < message.from.incarnation) tunnel.remoteHold = false;
@@ -87,7 +89,10 @@ export class Dialogue {
     // Who the peer is has come out by its answer: it may be on our list, or not be on it. And what the answer says may be
     // newer than what we went by, for all we know; the peer may be bound to where it answered.
     const isOpen =
-      agreement.demands(tunnel) !== wasDemanded || message.secure !== security.secure || way !== association;
+      agreement.demands(tunnel) !== wasDemanded ||
+      message.secure !== security.secure ||
+      message.pair !== tunnel.pair ||
+      way !== association;
     if (isOpen) asks.start(tunnel, 'con_req', now);
     else this.#life.announce(tunnel, now);
   }
