@@ -95,7 +95,9 @@ export class Neighbours {
         continue;
       }
       peer.unwantedAt ??= ctx.now;
-      if (ctx.now >= this.#releaseAt(peer) && !routed(peer.id)) this.#release(peer);
+      // One that nobody wants any more and that was never answered needs no grace: it is not there.
+      const isOverdue = peer.hold === 'asked' && after(peer.askedAt, TUNNEL_MS) <= ctx.now;
+      if (isOverdue || (ctx.now >= this.#releaseAt(peer) && !routed(peer.id))) this.#release(peer);
     }
     this.#due = this.#nextDue();
   }
