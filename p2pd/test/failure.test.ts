@@ -127,11 +127,11 @@ test('a live node suspected because its answers are lost is found again', () => 
     const world = ideal(12, { seed });
     const sorted = members(world);
     const [asker, suspect] = [sorted[3] as SimNode, sorted[4] as SimNode];
-    world.muted.add(`${suspect.index}>${asker.index}`);
+    world.planes.muted.add(`${suspect.index}>${asker.index}`);
     const lost = (): boolean =>
       asker.machine?.node?.ring.chord.successors.some(({ id }) => id === suspect.id) === false;
     world.until('the successor is given up', lost, 10_000);
-    world.muted.clear();
+    world.planes.muted.clear();
     world.until('the ring is ideal', () => isIdeal(world), 60_000);
     world.until('keys reach their owners', () => routesAreRight(world, 10), 5000);
   }

@@ -15,12 +15,13 @@ import { RD_RD_BYTES_MAX, type RdMessage, rdCodec } from '../../overlay/messages
 import { parseViDefinition, type ViConfig, type ViDefinition } from '../../overlay/vi.ts';
 import type { Endpoint, Input as P2pdInput } from '../../p2pd/core/io.ts';
 import { Machine } from '../../p2pd/core/machine.ts';
-import type { CertificateCheck, Hop, Input as RdInput, Output as RdOutput, SessionRef } from '../../rd/core/io.ts';
+import type { CertificateCheck, Input as RdInput, Output as RdOutput, SessionRef } from '../../rd/core/io.ts';
 import { RdCore } from '../../rd/core/rd.ts';
 import { type Association, Associations, type End } from './associations.ts';
 import { BaseNetwork, constantLatency, FAIR, type Latency, type Weather } from './base-network.ts';
+import { DataPlanes, type P2pdPacket } from './data-plane.ts';
 import { KIND } from './events.ts';
-import { Forwarding, type Packet } from './forwarding.ts';
+import { Forwarding } from './forwarding.ts';
 import { Manager, type ManagerAnswer, type ManagerRequest } from './manager.ts';
 import { type Event, EventQueue } from './queue.ts';
 import { type Deferred, NODE, SimNode } from './sim-node.ts';
@@ -59,14 +60,11 @@ const REFUSED_MS = 100;
 const MANAGER_MS = 10;
 const REMEMBERED_MAX = 16;
 const LEAVE_MS = 5000;
-const HOPS_MAX = 64;
 /** Datagrams and messages that wait for a daemon that stands still; the sockets hold no more. */
 const DEFERRED_MAX = 256;
 /** More events at one instant than this for each node are a loop. */
 const AT_ONCE_PER_NODE = 2000;
 const LEASE_LEFT_MS = 3_600_000;
-
-type P2pdPacket = Packet<P2pdMessage>;
 
 export class World {
   readonly seed: number;
@@ -75,10 +73,9 @@ export class World {
   readonly nodes: SimNode[] = [];
   readonly network: BaseNetwork;
   readonly associations: Associations;
+  readonly planes: DataPlanes;
   readonly manager: Manager;
   readonly trace: Trace = new Trace();
-  /** Datagrams between two nodes that are thrown away, by `${from.index}>${to.index}`; keep-alives pass. */
-  readonly muted: Set<string> = new Set();
   /** The overlay manager can be reached from every island, not from the mainland alone. */
   managerIsEverywhere = false;
   watch: Watch = {};
@@ -89,9 +86,6 @@ export class World {
   bytesMax = 0;
   controls = 0;
   events = 0;
-  /** Largest number of hops that a packet took, and packets that met their limit. */
-  hopsMax = 0;
-  lost = 0;
   complaints = 0;
   readonly #queue = new EventQueue();
   readonly #options: WorldOptions;
@@ -134,6 +128,13 @@ export class World {
       },
       down: ({ machine, ref }, reason) =>
         this.rdInput(this.#node(machine), { kind: 'association.down', association: ref, reason }),
+    });
+    this.planes = new DataPlanes({
+      network: this.network,
+      associations: this.associations,
+      node: (machine) => this.#node(machine),
+      post: (ms, kind, machine, extra, body) => this.#post(ms, kind, machine, extra, body),
+      deliver: (node, packet) => this.#deliver(node, packet),
     });
     this.manager = new Manager(
       seededRng(this.rng.uint32()),
@@ -252,8 +253,8 @@ export class World {
 
   /** P2P daemons' datagrams do not pass from the one to the other; keep-alives do. */
   mute(from: SimNode, to: SimNode, isMuted: boolean): void {
-    if (isMuted) this.muted.add(`${from.index}>${to.index}`);
-    else this.muted.delete(`${from.index}>${to.index}`);
+    if (isMuted) this.planes.muted.add(`${from.index}>${to.index}`);
+    else this.planes.muted.delete(`${from.index}>${to.index}`);
   }
 
   setClockRate(node: SimNode, rate: number): void {
@@ -359,7 +360,7 @@ export class World {
           : undefined;
       case KIND.PACKET:
         return this.#ofRd(index, kind, extra, body)
-          ? this.#onPacket(this.#node(index), extra, body as P2pdPacket)
+          ? this.planes.onPacket(this.#node(index), extra, body as P2pdPacket)
           : undefined;
       case KIND.CALL:
         return (body as (extra: number) => void)(extra);
@@ -760,63 +761,16 @@ export class World {
     return this.rdInput(node, { kind: 'leases', node: NODE, request: answer.request, pairs, msLeft });
   }
 
-  // The data plane.
-
   #send(node: SimNode, to: Endpoint, message: P2pdMessage): void {
     this.datagrams++;
     this.trace.note(message.t);
-    let carried = message;
-    if (this.#options.wire === true) {
-      const bytes = p2pdCodec.encode(message);
-      this.bytesMax = Math.max(this.bytesMax, bytes.length);
-      if (bytes.length > P2PD_DATAGRAM_BYTES_MAX) {
-        throw new Error(`seed ${this.seed}: a ${message.t} of ${bytes.length} bytes does not fit into a datagram`);
-      }
-      carried = decoded(p2pdCodec, bytes);
+    if (this.#options.wire !== true) return this.planes.send(node, to, message);
+    const bytes = p2pdCodec.encode(message);
+    this.bytesMax = Math.max(this.bytesMax, bytes.length);
+    if (bytes.length > P2PD_DATAGRAM_BYTES_MAX) {
+      throw new Error(`seed ${this.seed}: a ${message.t} of ${bytes.length} bytes does not fit into a datagram`);
     }
-    if (node.forwarding === undefined) return;
-    const hop = node.forwarding.to(to.address);
-    const link = hop.kind === 'tunnel' ? node.tunnels.get(hop.peer)?.plan.link : undefined;
-    // As the kernel chooses the source: that of the link for its other end, the node's own for all else.
-    const byLink = link?.remote.ipv6 === to.address;
-    const from = byLink ? link.local.ipv6 : node.ipv6;
-    this.#forward(node, hop, { message: carried, from, to: to.address, port: to.port, byLink, hops: 0 });
-  }
-
-  #forward(node: SimNode, hop: Hop, packet: P2pdPacket): void {
-    if (hop.kind === 'local') return this.#deliver(node, packet);
-    if (hop.kind === 'unreachable' || packet.hops >= HOPS_MAX) {
-      this.lost++;
-      return;
-    }
-    const tunnel = node.tunnels.get(hop.peer);
-    if (tunnel === undefined || tunnel.machine < 0) {
-      this.lost++;
-      return;
-    }
-    if (this.muted.size > 0 && this.muted.has(`${node.index}>${tunnel.machine}`)) return;
-    if (tunnel.plan.secure && this.associations.end(node.index, tunnel.plan.association)?.state !== 'up') return;
-    const copies = this.network.isDoubled() ? 2 : 1;
-    for (let copy = 0; copy < copies; copy++) {
-      const ms = this.network.delay(node.index, tunnel.machine);
-      if (ms === undefined) continue;
-      const { message, from, to, port, byLink, hops } = packet;
-      const carried = { message, from, to, port, byLink, hops: hops + 1 };
-      this.#post(ms + node.lagMs, KIND.PACKET, tunnel.machine, node.index, carried);
-    }
-  }
-
-  #onPacket(node: SimNode, via: number, packet: P2pdPacket): void {
-    const sender = this.#node(via);
-    const tunnel = node.tunnels.get(sender.id);
-    if (node.forwarding === undefined || tunnel === undefined) return;
-    if (tunnel.plan.secure && this.associations.end(node.index, tunnel.plan.association)?.state !== 'up') return;
-    if (packet.byLink) {
-      const own = node.forwarding.exact(packet.from);
-      if (own?.kind !== 'tunnel' || own.peer !== sender.id) return;
-    }
-    this.hopsMax = Math.max(this.hopsMax, packet.hops);
-    this.#forward(node, node.forwarding.to(packet.to), packet);
+    this.planes.send(node, to, decoded(p2pdCodec, bytes));
   }
 
   #deliver(node: SimNode, packet: P2pdPacket): void {
