@@ -30,6 +30,8 @@ constexpr const char* kUsage =
     "address_load udp|tcp|tls ADDRESS:PORT CA-FILE CLIENTS-FILE CLIENTS IN-FLIGHT PAIRS WARM-SECONDS SECONDS";
 // A datagram unanswered for so long is sent again.
 constexpr double kResendSeconds = 0.5;
+// At the end everything is released; who cannot within this time says so.
+constexpr double kEndSeconds = 30;
 constexpr size_t kFrameHeader = 5;
 
 struct Result {
@@ -38,6 +40,8 @@ struct Result {
   uint64_t refused = 0;
   std::vector<float> us;
   bool isMeasuring = false;
+  // Nothing more is leased; what is held is released.
+  bool isEnding = false;
 };
 
 struct Order {
@@ -61,6 +65,7 @@ struct Slot {
   uint64_t request = 0;
   // CBOR; empty while it leases.
   Bytes pairs;
+  bool isIdle = false;
   double firstSentAt = 0;
   double sentAt = 0;
 };
@@ -89,6 +94,7 @@ class Client {
   }
 
   int fd() const { return fd_; }
+  bool isIdle() const { return std::ranges::all_of(slots_, &Slot::isIdle); }
 
   void start(double now) {
     for (Slot& slot : slots_) begin(slot, now);
@@ -104,7 +110,7 @@ class Client {
   void resendLate(double now) {
     if (order_.transport != "udp") return;
     for (Slot& slot : slots_) {
-      if (now - slot.sentAt < kResendSeconds) continue;
+      if (slot.isIdle || now - slot.sentAt < kResendSeconds) continue;
       ++result_.resent;
       send(slot, now);
     }
@@ -216,7 +222,8 @@ class Client {
     }
     if (answer.kind == "leased") slot->pairs.assign(answer.pairs.begin(), answer.pairs.end());
     else slot->pairs.clear();
-    begin(*slot, now);
+    if (slot->pairs.empty() && result_.isEnding) slot->isIdle = true;
+    else begin(*slot, now);
   }
 
   void flush() {
@@ -286,7 +293,8 @@ void loop(std::vector<std::unique_ptr<Client>>& clients, double until) {
   }
   std::array<epoll_event, 64> events;
   double lookAt = 0;
-  for (double now = bench::nowSeconds(); now < until; now = bench::nowSeconds()) {
+  const auto isDone = [&] { return std::ranges::all_of(clients, [](const auto& client) { return client->isIdle(); }); };
+  for (double now = bench::nowSeconds(); now < until && !isDone(); now = bench::nowSeconds()) {
     const int count = epoll_wait(epoll, events.data(), static_cast<int>(events.size()), 10);
     for (const epoll_event& event : std::span(events).first(static_cast<size_t>(std::max(count, 0)))) {
       static_cast<Client*>(event.data.ptr)->receive(bench::nowSeconds());
@@ -305,10 +313,12 @@ void print(Result& result, double seconds, double cpu) {
     return static_cast<double>(result.us[static_cast<size_t>(share * static_cast<double>(result.us.size() - 1))]);
   };
   std::printf(
-      "{\"transactions\": %llu, \"seconds\": %.4f, \"cpuSeconds\": %.4f, \"resent\": %llu, \"refused\": %llu, "
+      "{\"transactions\": %llu, \"seconds\": %.4f, \"cpuSeconds\": %.4f, "
+      "\"resent\": %llu, \"refused\": %llu, "
       "\"us\": {\"p50\": %.1f, \"p90\": %.1f, \"p99\": %.1f, \"p999\": %.1f, \"max\": %.1f}}\n",
       static_cast<unsigned long long>(result.transactions), seconds, cpu,
-      static_cast<unsigned long long>(result.resent), static_cast<unsigned long long>(result.refused), at(0.5), at(0.9), at(0.99), at(0.999), at(1));
+      static_cast<unsigned long long>(result.resent), static_cast<unsigned long long>(result.refused),
+      at(0.5), at(0.9), at(0.99), at(0.999), at(1));
 }
 
 }  // namespace
@@ -326,6 +336,11 @@ int main(int argc, char** argv) {
   const double cpuBefore = cpuSeconds();
   const double before = bench::nowSeconds();
   loop(clients, before + std::stod(argv[9]));
-  print(result, bench::nowSeconds() - before, cpuSeconds() - cpuBefore);
+  const double seconds = bench::nowSeconds() - before;
+  const double cpu = cpuSeconds() - cpuBefore;
+  result.isMeasuring = false;
+  result.isEnding = true;
+  loop(clients, bench::nowSeconds() + kEndSeconds);
+  print(result, seconds, cpu);
   return 0;
 }
