@@ -158,7 +158,10 @@ export class Answer {
     const notOrigin = (record: NodeRecord): boolean => record.id !== origin.id;
     const common = { t: 'found', query, target, owner: ctx.self, hops: find.hops } as const;
     if (phase === 'forming') {
-      const members = this.#ring.confirmed().filter(notOrigin).slice(0, RECORDS_PER_FOUND - 1);
+      const members = this.#ring
+        .confirmed()
+        .filter(notOrigin)
+        .slice(0, RECORDS_PER_FOUND - 1);
       return { ...common, predecessor: null, successors: members, formed: false };
     }
     const before =
