@@ -56,14 +56,23 @@ export class Forwarding {
     return this.image.ranges[low === untils.length ? 0 : low]?.hop ?? UNREACHABLE;
   }
 
-  /** The range that is delivered here, if there is one: (after, until]. */
+  /** The range that is delivered here, if there is one: (after, until]. Its pieces differ in whose they were before. */
   get own(): { readonly after: Id; readonly until: Id } | undefined {
     const { ranges } = this.image;
-    const index = ranges.findIndex(({ hop }) => hop.kind === 'local');
-    const range = ranges[index];
-    if (range === undefined) return undefined;
-    return { after: (ranges.at(index - 1) as (typeof ranges)[number]).until, until: range.until };
+    const isLocal = (index: number): boolean => ranges.at(index % ranges.length)?.hop.kind === 'local';
+    const first = ranges.findIndex((_, index) => isLocal(index) && (ranges.length === 1 || !isLocal(index - 1)));
+    if (first < 0) return ranges.length > 0 && isLocal(0) ? whole(ranges) : undefined;
+    let last = first;
+    while (last + 1 < first + ranges.length && isLocal(last + 1)) last++;
+    const at = (index: number): Id => (ranges.at(index % ranges.length) as (typeof ranges)[number]).until;
+    return { after: at(first - 1), until: at(last) };
   }
+}
+
+/** All pieces are delivered here: the circle ends where the last one does. */
+function whole(ranges: Image['ranges']): { readonly after: Id; readonly until: Id } {
+  const { until } = ranges.at(-1) as (typeof ranges)[number];
+  return { after: until, until };
 }
 
 /** A tunnel as the data plane has it, with the machine at its other end. */
