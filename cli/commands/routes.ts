@@ -17,7 +17,7 @@ export async function run(options: RdOptions): Promise<void> {
     // It has just left.
     if (here === undefined) continue;
     const known = await knownNodes(where, here);
-    const nameOf = (id: bigint): string => known.nodes.find((other) => other.id === id)?.name ?? '?';
+    const names = new Map(known.nodes.map(({ id, name }) => [id, name]));
     print(`${titleOf(node)}, generation ${node.generation}`);
     print(
       table(
@@ -26,7 +26,7 @@ export async function run(options: RdOptions): Promise<void> {
           formatRange(route.after, route.until),
           shareOf(route.after, route.until),
           route.to === node.id ? 'this node' : formatId(route.to),
-          nameOf(route.to),
+          names.get(route.to) ?? '?',
         ]),
       ),
     );

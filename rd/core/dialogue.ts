@@ -70,7 +70,7 @@ export class Dialogue {
     const wasDemanded = tunnel.ask?.secure === true;
     // What a later con_req of the peer led to stands: the answer may be older than that.
     const agreed = isNews ? undefined : tunnel.security;
-    const way = (isNews ? undefined : tunnel.association) ?? this.#wayOf(tunnel, association, far);
+    const way = this.#wayOf(tunnel, association, far, isNews);
     const security = agreed ?? agreement.toAnswer(message, wasDemanded, { association: way, contact, far });
     if (security === undefined) {
       host.complain(tunnel.peer, 'SECURITY_MISMATCH');
@@ -153,16 +153,17 @@ export class Dialogue {
   /**
    * The association to which a tunnel is bound after a message that came by `arrived`. Both ends must be bound to the same
    * one, for records of an association mean nothing in another. So the end that leads keeps to the one that it has, and
-   * the other follows it. A new life of the peer has none of those that were up while the former one spoke.
+   * the other follows it, if the message is the latest. A new life of the peer has none of those that were up while the
+   * former one spoke.
    */
-  #wayOf(tunnel: Tunnel | undefined, arrived: AssociationRef, far: FarEnd): AssociationRef {
+  #wayOf(tunnel: Tunnel | undefined, arrived: AssociationRef, far: FarEnd, isLatest = true): AssociationRef {
     const { associations } = this.#parts.host;
     const bound = tunnel?.association;
     const key = associations.keyOf(arrived);
     if (bound === undefined || key === undefined || associations.keyOf(bound) !== key) return arrived;
     const isNewLife = (tunnel?.far?.record.incarnation ?? far.record.incarnation) < far.record.incarnation;
     if (isNewLife && associations.upSince(bound) <= (tunnel?.heardAt ?? 0)) return arrived;
-    return associations.leads(key) ? bound : arrived;
+    return associations.leads(key) || !isLatest ? bound : arrived;
   }
 
   #asked(peer: Id, kind: 'con_req' | 'release', request: number): Tunnel | undefined {
