@@ -15,6 +15,8 @@ import { World } from './world.ts';
 export const IDEAL_MS_MAX = 120_000;
 /** It counts as ideal when it has been so for this long. */
 const SETTLE_MS = 10_000;
+/** Where a tenth of all datagrams is lost, neighbours suspect each other now and then; the ring has mended after this. */
+const FALSE_ALARM_MS_MAX = 20_000;
 const LOOKUP_EVERY_MS = 500;
 const STEP_MS = 500;
 
@@ -43,9 +45,9 @@ export function runPlan(plan: Plan, inspect: (world: World) => void = () => unde
     referee.run(end);
     idealMs = untilIdeal(world, referee);
     lookups.stop();
-    assertQuiet(world);
+    untilQuiet(world, referee);
     referee.run(Math.max(0, plan.minutes * 60_000 - world.now));
-    assertQuiet(world);
+    untilQuiet(world, referee);
     const forgotten = forgottenLeases(world);
     if (forgotten !== undefined) throw new Broken(forgotten);
   } catch (error) {
@@ -95,10 +97,15 @@ function untilIdeal(world: World, referee: Referee): number {
   }
 }
 
-/** What must be so of an ideal ring some time later. */
-function assertQuiet(world: World): void {
-  for (const verdict of [isIdeal(world), routesAreRight(world, 10), ownersAreUnique(world, 50)]) {
-    if (verdict !== true) throw new Broken(`some time after the ring was ideal: ${verdict}`);
+/** What must be so of an ideal ring some time later: at once, or as soon as a false alarm can be over. */
+function untilQuiet(world: World, referee: Referee): void {
+  const end = world.now + FALSE_ALARM_MS_MAX;
+  for (;;) {
+    const verdicts = [isIdeal(world), routesAreRight(world, 10), ownersAreUnique(world, 50)];
+    const wrong = verdicts.find((verdict) => verdict !== true);
+    if (wrong === undefined) return;
+    if (world.now >= end) throw new Broken(`some time after the ring was ideal: ${wrong}`);
+    referee.run(STEP_MS);
   }
 }
 
