@@ -132,7 +132,9 @@ test('the list outlives the process, and forgets what would have expired', async
   assert.ok(certificates.number > revocations, 'a shorter list is a new one');
   database.close();
   const { host, port } = om.access;
-  const again = valueOf(await startOm({ data: om.data, listen: { host, port }, logLevel: 'silent' }));
+  const again = valueOf(
+    await startOm({ data: om.data, listen: { host, port }, addressListen: { host, port: 0 }, logLevel: 'silent' }),
+  );
   t.after(() => again.close());
   assert.equal((await listOf(om, watcher)).serials.size, 0);
 });
