@@ -138,7 +138,9 @@ test('a client outlives a restart of the server', async (t) => {
   const unreachable = await om.admin.listVis();
   assertFails(unreachable, 'OM_UNREACHABLE');
   const { host, port } = om.access;
-  const again = valueOf(await startOm({ data: om.data, listen: { host, port }, logLevel: 'silent' }));
+  const again = valueOf(
+    await startOm({ data: om.data, listen: { host, port }, addressListen: { host, port: 0 }, logLevel: 'silent' }),
+  );
   t.after(() => again.close());
   valueOf(await om.admin.listVis());
 });

@@ -150,7 +150,9 @@ test('one overlay manager on a data directory, and one on a port', async (t) => 
   const samePort = { host: '127.0.0.1', port: om.port };
   assertFails(await startOm({ data: elsewhere, listen: samePort, logLevel: 'silent' }), 'CONFLICT', /in use/);
   await kill(om, 'SIGKILL');
-  const next = valueOf(await startOm({ data, listen: samePort, logLevel: 'silent' }));
+  const next = valueOf(
+    await startOm({ data, listen: samePort, addressListen: { ...samePort, port: 0 }, logLevel: 'silent' }),
+  );
   assertFails(await startOm({ data, listen, logLevel: 'silent' }), 'CONFLICT');
   await next.close();
 });
