@@ -20,7 +20,7 @@ import {
 } from '../fields.ts';
 import { ViConfig } from '../vi.ts';
 
-export const P2PD_RD_VERSION = 2;
+export const P2PD_RD_VERSION = 3;
 
 /** Counts committed sets of routes; 0 before the first. */
 const Generation = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
@@ -35,7 +35,8 @@ export const ANSWER_HOLD_MS = 10_000;
 
 /**
  * A tunnel as the P2P daemon sees it. It exists while either end holds it: `held` says whether we do. One that only
- * the peer holds is usable, and goes when the peer releases it.
+ * the peer holds is usable, and goes when the peer releases it. `ready`: the peer's resource daemon has it too, so that
+ * packets arrive; before that nothing is to be routed through it.
  */
 export const Tunnel = closed({
   key: IdField,
@@ -43,6 +44,7 @@ export const Tunnel = closed({
   local: VirtualEnd,
   remote: VirtualEnd,
   held: Type.Boolean(),
+  ready: Type.Boolean(),
 });
 
 /** (after, until] goes into the tunnel with that key; to === the node's own id delivers locally. */

@@ -1,6 +1,6 @@
 /**
  * What resource daemons say to each other, always inside a mutually authenticated DTLS association: tunnel set-up
- * (con_req, con_resp) and release. Keep-alives and path probes are the data plane's own.
+ * (con_req, con_resp, con_ack) and release. Keep-alives and path probes are the data plane's own.
  *
  * An association proves which daemon (which key) is at the other end; the certificate in con_req and con_resp proves
  * which virtual node that daemon speaks for: it must name that node and carry the same key.
@@ -9,7 +9,7 @@ import { Type } from '@sinclair/typebox';
 import { type Codec, createCodec, type MessageOf } from '../codec.ts';
 import { Contact, closed, ErrorCodeField, Groups, IdField, Incarnation, Port, RequestId, ViId } from '../fields.ts';
 
-export const RD_RD_VERSION = 2;
+export const RD_RD_VERSION = 3;
 
 /** Largest control message, bytes. */
 export const RD_RD_BYTES_MAX = 1100;
@@ -57,6 +57,11 @@ export const RD_RD = {
     /** Whether the responder's P2P daemon holds the tunnel too. */
     held: Type.Boolean(),
   }),
+  /**
+   * The asker has the tunnel too, so the responder may send packets through it. Not repeated: without it the responder
+   * takes the tunnel for ready after a while.
+   */
+  con_ack: closed({ request: RequestId, vi: ViId, from: IdField, to: IdField }),
   con_refused: closed({ request: RequestId, vi: ViId, from: IdField, to: IdField, code: ErrorCodeField }),
   /** The sender holds the tunnel no more. Repeated until answered. */
   release: closed({ request: RequestId, vi: ViId, from: IdField, to: IdField, incarnation: Incarnation }),

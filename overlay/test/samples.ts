@@ -34,6 +34,7 @@ const tunnel: RdTunnel = {
   local: { address: 'fd12:3456:789a:1::', port: 4747 },
   remote: { address: 'fd12:3456:789a:1::1', port: 4747 },
   held: true,
+  ready: true,
 };
 
 const from = { id: low, incarnation: 9 };
@@ -135,6 +136,7 @@ export const rd: readonly RdMessage[] = [
     secure: false,
   },
   { t: 'con_resp', request: 1, vi: vi.id, to: high, from: end, pair: 12, secure: false, held: true },
+  { t: 'con_ack', request: 1, vi: vi.id, from: low, to: high },
   { t: 'con_refused', request: 1, vi: vi.id, from: low, to: high, code: 'LIMIT_REACHED' },
   { t: 'release', request: 2, vi: vi.id, from: low, to: high, incarnation: 9 },
   { t: 'released', request: 2, vi: vi.id, from: high, to: low, gone: true },

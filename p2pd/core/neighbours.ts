@@ -118,6 +118,7 @@ export class Neighbours {
     this.version++;
     this.#ring.refresh(peer, tunnel.peer);
     peer.remote = { address: canonical(tunnel.remote.address), port: tunnel.remote.port };
+    peer.ready = tunnel.ready;
     if (peer.hold === 'asked' && tunnel.held) peer.hold = 'held';
     else if (peer.hold === 'held' && !tunnel.held) peer.hold = 'none';
     peer.failures = 0;

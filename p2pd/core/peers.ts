@@ -21,6 +21,7 @@ export class Peer {
   /** Since when its tunnel is held without being wanted. */
   unwantedAt: Millis | undefined = undefined;
   #remote: Endpoint | undefined;
+  #ready = false;
   #member = false;
   #lapsesAt: Millis = NEVER;
   readonly #changed: () => void;
@@ -40,6 +41,16 @@ export class Peer {
   set remote(remote: Endpoint | undefined) {
     if ((remote === undefined) !== (this.#remote === undefined)) this.#changed();
     this.#remote = remote;
+  }
+
+  /** Packets sent through its tunnel arrive, so routes may go there. */
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  set ready(ready: boolean) {
+    if (ready !== this.#ready) this.#changed();
+    this.#ready = ready;
   }
 
   /** It has spoken as a member of the ring, or a member told so. */

@@ -165,7 +165,7 @@ export class Routes {
 
   #wanted(): RdRoute[] {
     const { ctx, chord } = this.#ring;
-    const isUp = (id: Id): boolean => this.#ring.up(id) !== undefined;
+    const isUp = (id: Id): boolean => this.#ring.up(id)?.ready === true;
     const others: Id[] = [];
     for (const [id, record] of this.#neighbours.ofRing()) if (isUp(id) && this.#ring.alive(record)) others.push(id);
     const own = this.#ring.ownRange();

@@ -311,6 +311,7 @@ export class ModelRd {
       local: this.#world.endpoint(end.link, side),
       remote: this.#world.endpoint(end.link, side === 0 ? 1 : 0),
       held: end.hold !== 'none',
+      ready: true,
     };
   }
 

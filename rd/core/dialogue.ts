@@ -55,13 +55,13 @@ export class Dialogue {
     }
     tunnel.remoteHold = true;
     tunnel.contact = contact;
-    this.#life.becomeUp(tunnel, way, far, security, now);
+    this.#life.becomeUp(tunnel, way, far, security, request, now);
     letters.accept(tunnel, request, way);
     this.#life.announce(tunnel, now);
   }
 
   conResp(message: ConResp, association: AssociationRef, contact: ContactInfo, far: FarEnd, now: Millis): void {
-    const { host, pairs, asks, agreement } = this.#parts;
+    const { host, pairs, letters, asks, agreement } = this.#parts;
     const tunnel = this.#asked(message.from.node, 'con_req', message.request);
     if (tunnel === undefined) return;
     const known = tunnel.far?.record.incarnation ?? message.from.incarnation;
@@ -85,7 +85,8 @@ export class Dialogue {
     tunnel.ask = undefined;
     tunnel.confirmed = true;
     tunnel.contact = contact;
-    this.#life.becomeUp(tunnel, way, far, security, now);
+    this.#life.becomeUp(tunnel, way, far, security, undefined, now);
+    letters.acknowledge(message, association);
     // Who the peer is has come out by its answer: it may be on our list, or not be on it. And what the answer says may be
     // newer than what we went by, for all we know; the peer may be bound to where it answered.
     const isOpen =
@@ -95,6 +96,13 @@ export class Dialogue {
       way !== association;
     if (isOpen) asks.start(tunnel, 'con_req', now);
     else this.#life.announce(tunnel, now);
+  }
+
+  acknowledged(peer: Id, request: number, association: AssociationRef): void {
+    const { host, table } = this.#parts;
+    const tunnel = table.get(peer);
+    if (tunnel === undefined || host.associations.keyOf(association) !== tunnel.contact.key) return;
+    if (tunnel.ackDue !== undefined && request >= tunnel.ackDue.request) this.#life.becomeReady(tunnel);
   }
 
   /** Our con_req was answered by somebody whose certificate does not fit. */
@@ -143,7 +151,7 @@ export class Dialogue {
     if (stands && tunnel.phase !== 'up') {
       // The peer counts on it, and had told us so before.
       tunnel.remoteHold = true;
-      this.#life.becomeUp(tunnel, this.#wayOf(tunnel, association, far), far, tunnel.security, now);
+      this.#life.becomeUp(tunnel, this.#wayOf(tunnel, association, far), far, tunnel.security, undefined, now);
     } else if (tunnel.phase === 'releasing') {
       return this.#life.forget(tunnel, now);
     }

@@ -22,8 +22,11 @@ export type ImageTunnel = {
   readonly link: LinkAddresses | null;
   /** Stable addresses of the peer. */
   readonly stable: { readonly ipv4: string; readonly ipv6: string };
-  /** False while the association is lost: the peer may still be reached round the ring. */
-  readonly isUp: boolean;
+  /**
+   * What goes through it. `ranges`: its association is lost, so that the peer itself is better reached round the ring.
+   * `link`: what the two ends of the link say to each other, for one of them does not have it yet or has released it.
+   */
+  readonly use: 'all' | 'ranges' | 'link';
 };
 
 /**
@@ -43,11 +46,11 @@ export function compileImage(source: ImageSource): Image {
   const peers = new Set<Id>();
   const upPeers = new Set<Id>();
   for (const tunnel of source.tunnels) {
-    peers.add(tunnel.peer);
-    if (tunnel.isUp) upPeers.add(tunnel.peer);
     const hop: Hop = { kind: 'tunnel', peer: tunnel.peer };
-    const { link, stable } = tunnel;
-    if (link === null || tunnel.isUp) add(stable, hop);
+    const { link, stable, use } = tunnel;
+    if (use !== 'link') peers.add(tunnel.peer);
+    if (use === 'all') upPeers.add(tunnel.peer);
+    if (use === 'all' || (link === null && use === 'ranges')) add(stable, hop);
     if (link === null) continue;
     add(link.remote, hop);
     add(link.local, local);

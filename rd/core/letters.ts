@@ -37,6 +37,11 @@ export class Letters {
     this.#send(association, { t: 'con_resp', ...answer, ...state });
   }
 
+  acknowledge({ from, request }: ConResp, association: AssociationRef): void {
+    const { id, vi } = this.#setup();
+    this.#send(association, { t: 'con_ack', request, vi: vi.id, from: id, to: from.node });
+  }
+
   refuse(message: ConReq, code: ErrorCode, association: AssociationRef): void {
     const { id, vi } = this.#setup();
     const answer = { request: message.request, vi: vi.id, from: id, to: message.from.node, code };

@@ -9,7 +9,7 @@ import type { Associations } from './associations.ts';
 import type { AssociationRef, NodeSetup, Output, TunnelPlan } from './io.ts';
 import type { Leases } from './leases.ts';
 import type { Letters } from './letters.ts';
-import { GIVE_UP_MS, REBIND_MS } from './limits.ts';
+import { GIVE_UP_MS, READY_MS, REBIND_MS } from './limits.ts';
 import type { Pairs } from './pairs.ts';
 import type { Security } from './security.ts';
 import { carriesPackets, describeTunnel, type FarEnd, sameFarEnd, type Tunnel } from './tunnel.ts';
@@ -23,6 +23,8 @@ export type TunnelHost = {
   readonly tell: (message: ToP2pd) => void;
   readonly set: (plan: TunnelPlan) => void;
   readonly unset: (peer: Id) => void;
+  /** Which tunnels packets are sent through is another question now. */
+  readonly changed: () => void;
   /** The peer was refused for a reason that its operator or ours should hear of. */
   readonly complain: (peer: Id, code: ErrorCode) => void;
   /** A tunnel has ended because of its peer's certificate. */
@@ -92,15 +94,19 @@ export class Lifecycle {
     else asks.send(tunnel, ask, now);
   }
 
+  /** `request`: the con_req by which the peer asked for it; undefined where the peer is known to have its end. */
   becomeUp(
     tunnel: Tunnel,
     association: AssociationRef,
     far: FarEnd,
     security: Security | undefined,
+    request: number | undefined,
     now: Millis,
   ): void {
     const before = tunnel.far;
     const wasUp = carriesPackets(tunnel);
+    const isSameLife = before !== undefined && before.record.incarnation === far.record.incarnation;
+    const wasReady = tunnel.ready;
     const link = this.#parts.pairs.linkOf(tunnel);
     const changed = !wasUp || !sameFarEnd(before, far) || link?.local.ipv6 !== tunnel.link?.local.ipv6;
     const moved = tunnel.association !== association || tunnel.security?.secure !== security?.secure;
@@ -112,9 +118,29 @@ export class Lifecycle {
     tunnel.security = security;
     tunnel.heardAt = now;
     this.#parts.asks.heard(tunnel);
+    if (request === undefined) this.#setReady(tunnel);
+    else if (!wasUp || !isSameLife) this.#awaitAck(tunnel, request, now);
     if (changed || moved) this.setPlan(tunnel);
-    if (!changed) return;
+    if (changed || wasReady !== tunnel.ready) this.tellUp(tunnel);
+  }
+
+  /** The peer says that it has its end, or time says so. */
+  becomeReady(tunnel: Tunnel): void {
+    if (tunnel.ready || !carriesPackets(tunnel)) return;
+    this.#setReady(tunnel);
     this.tellUp(tunnel);
+  }
+
+  #setReady(tunnel: Tunnel): void {
+    tunnel.ready = true;
+    tunnel.ackDue = undefined;
+    this.#host.changed();
+  }
+
+  #awaitAck(tunnel: Tunnel, request: number, now: Millis): void {
+    tunnel.ready = false;
+    tunnel.ackDue = { request, at: after(now, READY_MS) };
+    this.#host.changed();
   }
 
   setPlan(tunnel: Tunnel): void {
@@ -122,6 +148,7 @@ export class Lifecycle {
     const endpoint = association === undefined ? undefined : this.#host.associations.endpointOf(association);
     // Without an association the data plane keeps what it has: a secure tunnel is bound to one that is gone, and drops.
     if (association === undefined || endpoint === undefined || security === undefined) return;
+    tunnel.placed = true;
     this.#host.set({ peer, association, endpoint, link, ...security });
   }
 
@@ -183,23 +210,25 @@ export class Lifecycle {
 
   // Ends.
 
-  /** Nobody holds it any more: packets stop, and the peer is told. */
+  /** Nobody holds it any more: nothing is sent through it, and the peer is told. */
   end(tunnel: Tunnel, now: Millis): void {
-    this.#takeDown(tunnel, 'released');
+    this.#sayDown(tunnel, 'released');
+    this.#host.changed();
     this.#leave(tunnel, now);
   }
 
   /** Ends it on our side, whoever holds it; the peer is told. */
   fail(tunnel: Tunnel, code: ErrorCode, now: Millis): void {
-    if (carriesPackets(tunnel)) this.#takeDown(tunnel, 'peer-dead');
+    if (carriesPackets(tunnel)) this.#sayDown(tunnel, 'peer-dead');
     else this.refuse(tunnel.peer, code);
+    this.#unset(tunnel);
     tunnel.remoteHold = false;
     this.#leave(tunnel, now);
   }
 
   /** The peer has no such tunnel any more, or is gone. */
   die(tunnel: Tunnel, now: Millis): void {
-    if (carriesPackets(tunnel)) this.#takeDown(tunnel, 'peer-dead');
+    if (carriesPackets(tunnel)) this.#sayDown(tunnel, 'peer-dead');
     else if (tunnel.phase === 'setting-up') this.refuse(tunnel.peer, 'PEER_UNREACHABLE');
     this.forget(tunnel, now);
   }
@@ -213,7 +242,7 @@ export class Lifecycle {
 
   /** The data plane or the kernel would not make it. */
   broken(tunnel: Tunnel, now: Millis): void {
-    this.#takeDown(tunnel, 'failed');
+    this.#sayDown(tunnel, 'failed');
     this.#parts.letters.sayGone(tunnel);
     this.forget(tunnel, now);
   }
@@ -225,23 +254,33 @@ export class Lifecycle {
   }
 
   forget(tunnel: Tunnel, now: Millis): void {
+    this.#unset(tunnel);
     this.#parts.pairs.drop(tunnel, now);
     this.#parts.table.remove(tunnel);
   }
 
-  /** Keeps the tunnel, without packets, until the peer has heard that we do not hold it. */
+  /** Keeps the tunnel, sending nothing through it, until the peer has heard that we do not hold it. */
   #leave(tunnel: Tunnel, now: Millis): void {
     tunnel.hold = 'none';
     tunnel.answerUntil = undefined;
     tunnel.until = undefined;
     if (tunnel.confirmed === false || tunnel.association === undefined) return this.forget(tunnel, now);
     tunnel.phase = 'releasing';
+    tunnel.ready = false;
+    tunnel.ackDue = undefined;
     if (tunnel.ask?.kind !== 'release') this.#parts.asks.start(tunnel, 'release', now);
   }
 
-  #takeDown({ peer }: Tunnel, reason: (ToP2pd & { t: 'tunnel.down' })['reason']): void {
+  #sayDown({ peer }: Tunnel, reason: (ToP2pd & { t: 'tunnel.down' })['reason']): void {
     this.#host.tell({ t: 'tunnel.down', key: peer, reason });
-    this.#host.unset(peer);
+  }
+
+  #unset(tunnel: Tunnel): void {
+    tunnel.ready = false;
+    tunnel.ackDue = undefined;
+    if (!tunnel.placed) return;
+    tunnel.placed = false;
+    this.#host.unset(tunnel.peer);
   }
 
   // Messages to the P2P daemon.

@@ -12,6 +12,9 @@ export const NEXT_ENDPOINT_MS = 1200;
 export const ASSOCIATION_IDLE_MS = 30_000;
 export const ATTEMPTS_MAX = 4096;
 
+/** A peer that has asked for a tunnel has it too after this, even if its con_ack was lost. */
+export const READY_MS = 2000;
+
 /** A tunnel whose association was replaced waits so long for its peer to confirm it. */
 export const REBIND_MS = 6000;
 

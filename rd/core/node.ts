@@ -7,7 +7,7 @@ import { P2PD_RD_VERSION, type ToP2pd, type ToRd } from '../../overlay/messages/
 import { RD_RD_VERSION, type RdMessage } from '../../overlay/messages/rd-rd.ts';
 import type { Associations } from './associations.ts';
 import { type ContactInfo, decodeContact, sameBytes } from './contact.ts';
-import { compileImage, sameImage } from './image.ts';
+import { compileImage, type ImageTunnel, sameImage } from './image.ts';
 import type {
   AssociationRef,
   CertificateCheck,
@@ -62,6 +62,9 @@ export class NodeCore {
       tell: (message) => this.tell(message),
       set: (plan) => this.#set(plan),
       unset: (peer) => this.#unset(peer),
+      changed: () => {
+        this.#dirty = true;
+      },
       complain: (peer, code) => emit({ kind: 'complaint', node: ref, peer, code }),
       voided: (peer, code) => this.#emit({ kind: 'tunnel.voided', node: this.#ref, peer, code }),
     });
@@ -162,6 +165,8 @@ export class NodeCore {
 
   control(message: Exclude<RdMessage, ConReq | ConResp>, association: AssociationRef, now: Millis): void {
     switch (message.t) {
+      case 'con_ack':
+        return this.tunnels.dialogue.acknowledged(message.from, message.request, association);
       case 'con_refused':
         return this.tunnels.dialogue.refused(message.from, message.request, message.code, association, now);
       case 'release':
@@ -302,11 +307,7 @@ export class NodeCore {
 
   #compile(): Image {
     const { vi, id, ipv4, ipv6 } = this.#setup;
-    const tunnels = [...this.tunnels.all()].flatMap(({ peer, link, far, phase }) =>
-      far !== undefined && (phase === 'up' || phase === 'lost')
-        ? [{ peer, link, stable: far, isUp: phase === 'up' }]
-        : [],
-    );
+    const tunnels = [...this.tunnels.all()].flatMap((tunnel) => imageTunnelOf(tunnel) ?? []);
     const prefixes = [vi.prefix, vi.definition.ipv4Pool];
     const { routes, formers } = this.#routes;
     return compileImage({ id, ipv4, ipv6, prefixes, routes, formers, tunnels });
@@ -330,6 +331,15 @@ export class NodeCore {
       pair: tunnel.pair ?? null,
     };
   }
+}
+
+function imageTunnelOf(tunnel: Tunnel): ImageTunnel | undefined {
+  const { peer, link, far, phase, placed, ready } = tunnel;
+  if (far === undefined) return undefined;
+  const parts = { peer, link, stable: far };
+  // Before it is ready, the P2P daemon sends no range there.
+  if (carriesPackets(tunnel)) return { ...parts, use: !ready ? 'link' : phase === 'lost' ? 'ranges' : 'all' };
+  return phase === 'releasing' && placed ? { ...parts, use: 'link' } : undefined;
 }
 
 function sameGroups(a: readonly string[], b: readonly string[]): boolean {

@@ -170,6 +170,7 @@ export class RdCore {
         return node.conReq(message, association, check, now);
       case 'con_resp':
         return node.conResp(message, association, check, now);
+      case 'con_ack':
       case 'con_refused':
       case 'release':
       case 'released':

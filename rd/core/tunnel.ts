@@ -19,6 +19,10 @@
  * Whether an end holds the tunnel is a fact that it owns and tells the other: con_req says yes, release says no, each
  * repeated until answered. Its messages are numbered, so that the other end never goes back to an older one. A tunnel
  * lives while either end holds it; both come to know the same two facts, so both keep it or both let it go.
+ *
+ * No packet is to be lost where tunnels come and go, so an end takes packets earlier and longer than it sends them. The
+ * end that was asked sends when the other one has it too (`ready`); the end that releases sends no more and takes what
+ * comes until the other one has released.
  */
 import type { NodeRecord } from '../../overlay/fields.ts';
 import type { Id } from '../../overlay/id.ts';
@@ -80,6 +84,12 @@ export type Tunnel = {
   confirmed: boolean | undefined;
   contact: ContactInfo;
   far: FarEnd | undefined;
+  /** The data plane has it. */
+  placed: boolean;
+  /** The peer has its end too; what is sent arrives. */
+  ready: boolean;
+  /** Until it is ready: the request of the peer whose con_ack says so, and when it counts as ready without. */
+  ackDue: { readonly request: number; readonly at: Millis } | undefined;
   association: AssociationRef | undefined;
   /** When the peer last spoke of it. */
   heardAt: Millis | undefined;
@@ -107,6 +117,9 @@ export function createTunnel(peer: Id, contact: ContactInfo, now: Millis): Tunne
     confirmed: false,
     contact,
     far: undefined,
+    placed: false,
+    ready: false,
+    ackDue: undefined,
     association: undefined,
     heardAt: undefined,
     pair: undefined,
@@ -135,7 +148,7 @@ export function carriesPackets(tunnel: Tunnel): boolean {
 
 /** As the P2P daemon sees it; undefined before it is up. */
 export function describeTunnel(tunnel: Tunnel, setup: NodeSetup): RdTunnel | undefined {
-  const { far, link } = tunnel;
+  const { far, link, ready } = tunnel;
   if (far === undefined || !carriesPackets(tunnel)) return undefined;
   return {
     key: tunnel.peer,
@@ -143,6 +156,7 @@ export function describeTunnel(tunnel: Tunnel, setup: NodeSetup): RdTunnel | und
     local: { address: link?.local.ipv6 ?? setup.ipv6, port: setup.p2pdPort },
     remote: { address: link?.remote.ipv6 ?? far.ipv6, port: far.p2pdPort },
     held: tunnel.hold !== 'none',
+    ready,
   };
 }
 

@@ -178,12 +178,13 @@ export class Tunnels {
 
   deadline(): Millis | undefined {
     let least = Number.POSITIVE_INFINITY;
-    for (const { ask, until, answerUntil, far } of this.#table.all()) {
+    for (const { ask, until, answerUntil, ackDue, far } of this.#table.all()) {
       const proof = far?.certificate;
       if (proof !== undefined) least = Math.min(least, proof.until, proof.askAt);
       if (ask !== undefined) least = Math.min(least, ask.nextAt, ask.giveUpAt);
       if (until !== undefined) least = Math.min(least, until);
       if (answerUntil !== undefined) least = Math.min(least, answerUntil);
+      if (ackDue !== undefined) least = Math.min(least, ackDue.at);
     }
     return Number.isFinite(least) ? (least as Millis) : undefined;
   }
@@ -193,6 +194,7 @@ export class Tunnels {
       this.#watchProof(tunnel, now);
       if (!this.#table.has(tunnel)) continue;
       if (tunnel.answerUntil !== undefined && tunnel.answerUntil <= now) this.#life.dropHold(tunnel, now);
+      if (tunnel.ackDue !== undefined && tunnel.ackDue.at <= now) this.#life.becomeReady(tunnel);
       if (tunnel.until !== undefined && tunnel.until <= now) this.#life.outOfTime(tunnel, now);
       const { ask } = tunnel;
       if (ask !== undefined && ask.giveUpAt <= now) this.#life.fail(tunnel, 'PEER_UNREACHABLE', now);

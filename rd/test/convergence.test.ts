@@ -137,3 +137,53 @@ describe('daemons that dial each other at once', () => {
     });
   });
 });
+
+/** Packets for the peer itself go into the tunnel at `from`, and the other end takes none from there. */
+function losesPackets(network: Network, from: Peer, to: Peer): boolean {
+  const entry = from.image?.exact.find(({ address }) => address === to.setup.ipv6);
+  return entry?.hop.kind === 'tunnel' && !carries(network, from, to);
+}
+
+describe('a tunnel that comes and goes', () => {
+  test('carries packets from when both ends have it until one of them has let it go', () => {
+    forEachSeed((seed) => {
+      const { network, a, b } = world(seed);
+      const { rng } = network;
+      // Without losses, and with round trips shorter than an end waits for the other one's word.
+      const { wayMs } = network;
+      network.wayMs = (from, to, family) => wayMs(from, to, family) / 4;
+      network.faults = { loss: 0, duplicate: 0, delayMsMax: below(rng, 200) };
+      for (const peer of [a, b]) network.add(peer, peer === a ? b : a);
+      network.run(20_000);
+      for (const [peer, other] of [
+        [a, b],
+        [b, a],
+      ] as const) {
+        network.release(peer, other);
+      }
+      network.run(20_000);
+      let routed = 0;
+      network.watch = (peer) => {
+        for (const [from, to] of [
+          [a, b],
+          [b, a],
+        ] as const) {
+          if (losesPackets(network, from, to)) assert.fail(`${from.key} sends what ${to.key} does not take`);
+        }
+        if (peer.image?.exact.some(({ hop }) => hop.kind === 'tunnel') === true) routed += 1;
+      };
+      for (let i = 0; i < 12; i++) {
+        const [peer, other] = below(rng, 2) === 0 ? [a, b] : [b, a];
+        const isAdded = below(rng, 2) === 0;
+        if (isAdded) network.add(peer, other);
+        else network.release(peer, other);
+        // No P2P daemon wants back at once what it has just released.
+        network.run((isAdded ? 0 : 2000) + below(rng, 2) * below(rng, 1500));
+      }
+      insistFor(network, a, b, 20_000);
+      assert.ok(routed > 0);
+      const hop = a.image?.exact.find(({ address }) => address === b.setup.ipv6)?.hop;
+      assert.equal(hop?.kind, 'tunnel');
+    });
+  });
+});

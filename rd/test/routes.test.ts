@@ -162,7 +162,7 @@ describe('the former owners of our range', () => {
               peer: id(n),
               link: null,
               stable: { ipv4: `10.77.1.${n}`, ipv6: `fd00:1::${n}` },
-              isUp: true,
+              use: 'all' as const,
             })),
           });
           for (const probe of probes) {
@@ -192,7 +192,7 @@ describe('the forwarding image', () => {
       ...self,
       routes: [],
       formers: [],
-      tunnels: [{ peer: id(9), link, stable, isUp: true }],
+      tunnels: [{ peer: id(9), link, stable, use: 'all' as const }],
     });
     assert.deepEqual(image.prefixes, []);
     assert.deepEqual(image.ranges, []);
@@ -208,14 +208,14 @@ describe('the forwarding image', () => {
       ...self,
       routes: [],
       formers: [],
-      tunnels: [{ peer: id(9), link, stable, isUp: false }],
+      tunnels: [{ peer: id(9), link, stable, use: 'ranges' as const }],
     });
     const addresses = new Set(image.exact.map((entry) => entry.address));
     assert.ok(addresses.has('fd00::11') && !addresses.has('10.77.0.9'));
   });
 
   test('has every address once, whatever the tunnels claim', () => {
-    const tunnel = { peer: id(9), link, stable, isUp: true };
+    const tunnel = { peer: id(9), link, stable, use: 'all' as const };
     const image = compileImage({ ...self, routes: [], formers: [], tunnels: [tunnel, { ...tunnel, peer: id(10) }] });
     const addresses = image.exact.map((entry) => entry.address);
     assert.equal(new Set(addresses).size, addresses.length);
@@ -226,14 +226,19 @@ describe('the forwarding image', () => {
       ...self,
       routes: [],
       formers: [],
-      tunnels: [{ peer: id(9), link: null, stable, isUp: true }],
+      tunnels: [{ peer: id(9), link: null, stable, use: 'all' as const }],
     });
     assert.ok(image.exact.some((entry) => entry.address === stable.ipv4 && entry.hop.kind === 'tunnel'));
   });
 
   test('has a range without its tunnel unreachable, and the others as they are', () => {
     const routes = [route(9, 5, 5), route(5, 7, 7), route(7, 9, 9)];
-    const image = compileImage({ ...self, routes, formers: [], tunnels: [{ peer: id(9), link, stable, isUp: true }] });
+    const image = compileImage({
+      ...self,
+      routes,
+      formers: [],
+      tunnels: [{ peer: id(9), link, stable, use: 'all' as const }],
+    });
     assert.deepEqual(
       image.ranges.map(({ until, hop }) => [until, hop.kind]),
       [
@@ -242,15 +247,30 @@ describe('the forwarding image', () => {
         [9n, 'tunnel'],
       ],
     );
-    const again = compileImage({ ...self, routes, formers: [], tunnels: [{ peer: id(9), link, stable, isUp: true }] });
+    const again = compileImage({
+      ...self,
+      routes,
+      formers: [],
+      tunnels: [{ peer: id(9), link, stable, use: 'all' as const }],
+    });
     assert.ok(sameImage(image, again));
     assert.equal(sameImage(image, compileImage({ ...self, routes, formers: [], tunnels: [] })), false);
     assert.equal(sameImage(undefined, again), false);
     const formers = [{ until: id(5), owner: id(9) }];
-    const inherited = compileImage({ ...self, routes, formers, tunnels: [{ peer: id(9), link, stable, isUp: true }] });
+    const inherited = compileImage({
+      ...self,
+      routes,
+      formers,
+      tunnels: [{ peer: id(9), link, stable, use: 'all' as const }],
+    });
     assert.deepEqual(inherited.ranges[0], { until: 5n, hop: { kind: 'local', former: 9n } });
     assert.equal(sameImage(image, inherited), false);
-    const lost = compileImage({ ...self, routes, formers, tunnels: [{ peer: id(9), link, stable, isUp: false }] });
+    const lost = compileImage({
+      ...self,
+      routes,
+      formers,
+      tunnels: [{ peer: id(9), link, stable, use: 'ranges' as const }],
+    });
     assert.deepEqual(lost.ranges[0]?.hop, { kind: 'local' });
   });
 });

@@ -15,6 +15,7 @@ export async function joinAndCheck(
   const ring = await ringFor(context, nodes, { order });
 
   const { pings, faults } = await pingAllPairs(ring.members);
+  if (faults.length > 0) context.diagnostic(`drops of all daemons: ${JSON.stringify(await dropsOf(ring.members))}`);
   assert.deepEqual(faults.slice(0, 10), []);
   context.diagnostic(`${pings} pings between all pairs by IPv4 and IPv6 answered`);
 
