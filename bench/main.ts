@@ -8,6 +8,9 @@ import { parseArgs } from 'node:util';
 import { table } from '../cli/output.ts';
 import { addressServer } from './address-server.ts';
 import type { Benchmark, BenchmarkOptions, BenchmarkResult } from './benchmark.ts';
+import { churn } from './churn.ts';
+import { figure5 } from './figure5.ts';
+import { figure6 } from './figure6.ts';
 import { forwarding } from './forwarding.ts';
 import { idle } from './idle.ts';
 import { removeLabs } from './lab/lab.ts';
@@ -15,11 +18,25 @@ import { scheduleAlike, scheduleAsBefore } from './lab/scheduling.ts';
 import { qos } from './qos.ts';
 import { receive } from './receive.ts';
 import { ring } from './ring.ts';
+import { scale } from './scale.ts';
 import { soak } from './soak.ts';
 import { rounded } from './statistics.ts';
 import { tunnel } from './tunnel.ts';
 
-const BENCHMARKS: readonly Benchmark[] = [tunnel, forwarding, receive, soak, qos, ring, idle, addressServer];
+const BENCHMARKS: readonly Benchmark[] = [
+  tunnel,
+  forwarding,
+  receive,
+  soak,
+  qos,
+  ring,
+  idle,
+  addressServer,
+  figure5,
+  figure6,
+  scale,
+  churn,
+];
 const RESULTS = fileURLToPath(new URL('../docs/results/', import.meta.url));
 
 const USAGE = `npm run bench -- NAME [options], as root

@@ -141,9 +141,13 @@ class Run {
   // Made up by someone who is on no path: a stranger gets no more than he gave, and nothing that is up falls.
   void raw(Peer& peer, std::span<const uint8_t> datagram) {
     const size_t before = up();
+    const size_t handshakes = machine_.states(now_).size() - before;
     const bool stranger = !known(peer.endpoint);
     node_.receive(peer.endpoint, datagram, now_);
     hold(up() == before);
+    // What is not encrypted and says that it is the end is not.
+    const bool alert = isDtls(datagram) && contentTypeOf(datagram) == contentAlert && isWhole(datagram, 24);
+    hold(!alert || machine_.states(now_).size() - before == handshakes);
     const size_t answered = drain();
     hold(!stranger || answered <= datagram.size());
     hold(!stranger || !known(peer.endpoint));

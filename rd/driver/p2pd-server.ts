@@ -79,11 +79,17 @@ export class P2pdServer implements SessionActions {
 
   /** A message that cannot be written is ours to repair; the others still go out. */
   #send(socket: Session['socket'], message: ToP2pd): void {
+    this.#trace('to', message);
     try {
       socket.send(message);
     } catch (error) {
       this.#options.log.error({ message: message.t, error: (error as Error).stack }, 'a message could not be sent');
     }
+  }
+
+  #trace(way: 'to' | 'from', message: ToP2pd | ToRd): void {
+    const key = message.t === 'tunnel.up' ? message.tunnel.key : 'key' in message ? message.key : undefined;
+    this.#options.log.trace({ [way]: message.t, ...(key === undefined ? {} : { key: formatId(key) }) }, 'P2P daemon');
   }
 
   async stop(): Promise<void> {
@@ -122,6 +128,7 @@ export class P2pdServer implements SessionActions {
       session.socket.end();
       return;
     }
+    this.#trace('from', message);
     const { node } = session;
     // A hello may come while the interface is being made.
     node?.whenReady(() => {

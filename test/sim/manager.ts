@@ -36,10 +36,12 @@ export class Manager {
   /** Answers to requests that may be repeated, by machine and request; the latest few of each. */
   readonly #granted = new Map<number, Map<string, readonly number[]>>();
   #next = 0;
-  /** Addresses handed out and given back since the start. */
+  /** Pairs handed out and given back since the start. */
   leased = 0;
   freed = 0;
-  requests = 0;
+  /** Requests for pairs, and tellings of which are held. */
+  leaseRequests = 0;
+  bootstraps = 0;
 
   constructor(rng: Rng, now: () => number, presence: (machine: number) => Presence) {
     this.#rng = rng;
@@ -64,8 +66,11 @@ export class Manager {
   }
 
   answer(machine: number, request: ManagerRequest): ManagerAnswer {
-    this.requests++;
-    if (request.kind === 'bootstrap') return this.#bootstrap(machine);
+    if (request.kind === 'bootstrap') {
+      this.bootstraps++;
+      return this.#bootstrap(machine);
+    }
+    this.leaseRequests++;
     if (request.kind === 'keep') {
       return { kind: 'keep', request: '', pairs: this.#keep(machine, request.pairs), msLeft: LEASE_MS };
     }

@@ -46,6 +46,8 @@ export type Watch = {
   rerouted?(node: SimNode): void;
   /** Its tunnels or leases have changed. */
   retunnelled?(node: SimNode): void;
+  /** Its P2P daemon has sent this. */
+  sent?(message: P2pdMessage): void;
 };
 
 /** One way on the socket between the two daemons, milliseconds. */
@@ -87,6 +89,9 @@ export class World {
   controls = 0;
   events = 0;
   complaints = 0;
+  /** Ends of tunnels that were made and that have gone, since the start. */
+  tunnelEndsMade = 0;
+  tunnelEndsGone = 0;
   readonly #queue = new EventQueue();
   readonly #options: WorldOptions;
   readonly #pool: Cidr;
@@ -555,6 +560,7 @@ export class World {
     node.deferredRd = [];
     node.isRdPaused = false;
     node.forwarding = undefined;
+    this.tunnelEndsGone += node.tunnels.size;
     node.tunnels.clear();
     node.report = undefined;
     this.#hear(node);
@@ -616,11 +622,12 @@ export class World {
         return this.associations.close(node.index, output.association);
       case 'tunnel.set': {
         const machine = this.#byAddress.get(output.plan.endpoint.address) ?? -1;
+        if (!node.tunnels.has(output.plan.peer)) this.tunnelEndsMade++;
         node.tunnels.set(output.plan.peer, { plan: output.plan, machine });
         return this.watch.retunnelled?.(node);
       }
       case 'tunnel.unset':
-        node.tunnels.delete(output.peer);
+        if (node.tunnels.delete(output.peer)) this.tunnelEndsGone++;
         return this.watch.retunnelled?.(node);
       case 'publish':
         node.forwarding = new Forwarding(output.image, this.#prefix);
@@ -672,6 +679,7 @@ export class World {
     node.hasLeft = true;
     this.rdInput(node, { kind: 'node.close', node: NODE });
     node.forwarding = undefined;
+    this.tunnelEndsGone += node.tunnels.size;
     node.tunnels.clear();
     node.report = undefined;
     this.watch.rerouted?.(node);
@@ -764,6 +772,7 @@ export class World {
   #send(node: SimNode, to: Endpoint, message: P2pdMessage): void {
     this.datagrams++;
     this.trace.note(message.t);
+    this.watch.sent?.(message);
     if (this.#options.wire !== true) return this.planes.send(node, to, message);
     const bytes = p2pdCodec.encode(message);
     this.bytesMax = Math.max(this.bytesMax, bytes.length);

@@ -1,0 +1,116 @@
+/**
+ * The paper's figure 6: what the address server has to do, against the number of nodes and against how often nodes come
+ * and go, for three periods of stabilisation.
+ */
+import type { Benchmark } from './benchmark.ts';
+import { drawChart, type LinePanel } from './chart.ts';
+import { SimulatedRing } from './models/simulated-ring.ts';
+import { describeSetting, settingOf } from './report/machine.ts';
+import { markdownTable } from './report/markdown.ts';
+import { rounded } from './statistics.ts';
+
+const PERIODS_S = [1, 5, 30] as const;
+const SIZES = [100, 300, 1000, 3000, 10_000] as const;
+const SIZE_OF_CHURN = 1000;
+/** Joins and departures together, per second. */
+const RATES = [0.1, 0.3, 1, 3, 10, 30, 100] as const;
+const SEED = 6;
+const MEASURED_S = 120;
+/** Churn goes on for so many periods before it is measured. */
+const SETTLE_PERIODS = 5;
+
+type Load = {
+  readonly nodes: number;
+  readonly periodS: number;
+  readonly perSecond: number;
+  readonly links: 'numbered' | 'unnumbered';
+  /** Per second: a request or release for each tunnel that is made or goes, as in the paper. */
+  readonly perTunnel: number;
+  /** Per second: what the address server was asked, with pairs leased in blocks. */
+  readonly blocks: number;
+};
+
+function loadOf(nodes: number, periodS: number, perSecond: number, links: Load['links'] = 'numbered'): Load {
+  const ring = new SimulatedRing({ seed: SEED, nodes, periodS, links });
+  const { world } = ring;
+  ring.untilIdeal();
+  // One round of all fingers.
+  world.run(5 * periodS * 1000);
+  ring.churn(perSecond, SETTLE_PERIODS * periodS);
+  const count = (): [number, number] => [
+    (world.tunnelEndsMade + world.tunnelEndsGone) / 2,
+    world.manager.leaseRequests,
+  ];
+  const [tunnels, requests] = count();
+  ring.churn(perSecond, MEASURED_S);
+  const [tunnelsThen, requestsThen] = count();
+  const perTunnel = (tunnelsThen - tunnels) / MEASURED_S;
+  return { nodes, periodS, perSecond, links, perTunnel, blocks: (requestsThen - requests) / MEASURED_S };
+}
+
+function panel(title: string, xTitle: string, x: readonly number[], loads: readonly (readonly Load[])[]): LinePanel {
+  const lines = PERIODS_S.flatMap((periodS, i) => [
+    { name: `${periodS} s, one for each tunnel`, values: (loads[i] ?? []).map(({ perTunnel }) => perTunnel) },
+    { name: `${periodS} s, blocks`, values: (loads[i] ?? []).map(({ blocks }) => blocks) },
+  ]);
+  return { kind: 'lines', title, xTitle, x: x.map(String), lines };
+}
+
+export const figure6: Benchmark = {
+  name: 'figure6',
+  about: 'the paper’s figure 6: address requests against the number of nodes and against churn, simulated',
+  async run(say) {
+    const run = (nodes: number, periodS: number, perSecond: number): Load => {
+      say(`${nodes} nodes, period ${periodS} s, ${perSecond} joins and departures per second`);
+      return loadOf(nodes, periodS, perSecond);
+    };
+    const bySize = PERIODS_S.map((periodS) => SIZES.map((nodes) => run(nodes, periodS, 1)));
+    const byRate = PERIODS_S.map((periodS) => RATES.map((rate) => run(SIZE_OF_CHURN, periodS, rate)));
+    say('unnumbered');
+    const unnumbered = loadOf(SIZE_OF_CHURN, 1, 10, 'unnumbered');
+    const cells = (loads: readonly (readonly Load[])[], at: number): string[] =>
+      loads.flatMap((list) => [rounded(list[at]?.perTunnel), rounded(list[at]?.blocks)]);
+    const headings = (first: string): string[] => [
+      first,
+      ...PERIODS_S.flatMap((periodS) => [`${periodS} s: per tunnel`, 'blocks']),
+    ];
+    const sizes = markdownTable(
+      headings('nodes'),
+      SIZES.map((nodes, at) => [String(nodes), ...cells(bySize, at)]),
+    );
+    const rates = markdownTable(
+      headings('per second'),
+      RATES.map((rate, at) => [String(rate), ...cells(byRate, at)]),
+    );
+    const markdown = `# Load of the address server: the paper's figure 6
+
+\`npm run bench -- figure6 --results\`. ${describeSetting(await settingOf([]))}
+
+Requests and releases per second, in the simulator (\`docs/simulation.md\`), ${MEASURED_S} s of each. Departures are power failures; joins and
+departures take turns. **per tunnel**: one for each tunnel that is made and one for each that goes, which is how the paper's resource daemons asked.
+**blocks**: what ours ask, which lease link pairs in blocks and keep them. Unnumbered VIs ask for none (${rounded(unnumbered.blocks)} per second were
+counted with ${SIZE_OF_CHURN} nodes, a period of 1 s and 10 joins and departures per second).
+
+## Against the number of nodes, one join or departure per second
+
+${sizes}
+
+## Against joins and departures per second, ${SIZE_OF_CHURN} nodes
+
+${rates}
+
+![Requests and releases per second](figure6.svg)
+`;
+    const panels = [
+      panel('requests per second, one join or departure per second', 'nodes', SIZES, bySize),
+      panel(`requests per second, ${SIZE_OF_CHURN} nodes`, 'joins and departures per second', RATES, byRate),
+    ];
+    const figures = [bySize, byRate].flat(2).map(({ nodes, periodS, perSecond, blocks }) => ({
+      name: `${nodes} nodes, period ${periodS} s, ${perSecond}/s: requests`,
+      value: blocks,
+      unit: '/s',
+    }));
+    const report = { markdown, svg: drawChart('What the address server is asked', panels) };
+    return { name: 'figure6', figures, samples: { bySize, byRate, unnumbered }, report };
+  },
+};

@@ -1,0 +1,144 @@
+/**
+ * A large ring in the simulator, as a process of its own with a heap of its own: scale-run.ts NODES PERIOD_S. Progress goes
+ * to standard error, the figures to standard output as JSON.
+ */
+import { below, seededRng } from '../../overlay/lib/rng.ts';
+import { systemClock } from '../../overlay/lib/clock.ts';
+import { p2pdCodec } from '../../overlay/messages/p2pd-p2pd.ts';
+import { members, randomId } from '../../test/sim/checks.ts';
+import type { SimNode } from '../../test/sim/sim-node.ts';
+import { quantile } from '../statistics.ts';
+import { SimulatedRing } from './simulated-ring.ts';
+
+export type ScaleRun = {
+  readonly nodes: number;
+  readonly periodS: number;
+  readonly joinedS: number;
+  readonly idealS: number;
+  readonly lookups: number;
+  /** Answered with the node that was the owner when the question was put or when it was answered, or not. */
+  readonly wrong: number;
+  readonly unanswered: number;
+  readonly hops: { readonly median: number; readonly p99: number; readonly most: number };
+  /** Per node and second, of P2P daemons to each other, under churn. */
+  readonly datagrams: number;
+  readonly bytes: number;
+  readonly tunnels: { readonly mean: number; readonly p99: number; readonly most: number };
+  /** Per second, all nodes together, under churn. */
+  readonly bootstraps: number;
+  readonly idealAgainS: number;
+  readonly wallS: number;
+  readonly residentGb: number;
+  readonly events: number;
+};
+
+const SEED = 100_000;
+const JOINS_PER_S = 500;
+const CHURN_S = 600;
+/** Of all nodes, within a minute; departures are power failures, and as many join. */
+const CHURN_PER_MINUTE = 0.01;
+const LOOKUPS_PER_S = 100;
+/** One datagram of so many is encoded, to know how long they are. */
+const MEASURED_OF = 64;
+
+const [nodes = 1000, periodS = 30] = process.argv.slice(2).map(Number);
+const started = systemClock.now();
+const say = (text: string): void => {
+  const seconds = Math.round((systemClock.now() - started) / 1000);
+  const gigabytes = (process.memoryUsage().rss / 1e9).toFixed(1);
+  process.stderr.write(`${seconds} s, ${gigabytes} GB: ${text}\n`);
+};
+
+function ownerIn(sorted: readonly SimNode[], id: bigint): SimNode {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((sorted[middle] as SimNode).id < id) low = middle + 1;
+    else high = middle;
+  }
+  return sorted[low === sorted.length ? 0 : low] as SimNode;
+}
+
+const ring = new SimulatedRing({ seed: SEED, nodes, periodS, links: 'unnumbered', joinsPerS: JOINS_PER_S });
+const { world } = ring;
+const joinedS = world.now / 1000;
+say(`${nodes} nodes have begun to join`);
+const idealS = joinedS + ring.untilIdeal() / 1000;
+say(`the ring is ideal after ${idealS.toFixed(0)} virtual seconds`);
+world.run(5 * periodS * 1000);
+say('every finger was looked up once more');
+
+let [sampled, sampledBytes] = [0, 0];
+world.watch = {
+  sent: (message) => {
+    if (world.datagrams % MEASURED_OF !== 0) return;
+    sampled++;
+    sampledBytes += p2pdCodec.encode(message).length;
+  },
+};
+const rng = seededRng(SEED + 1);
+const hops: number[] = [];
+const open = new Map<number, { readonly node: SimNode; readonly id: bigint; readonly owner: SimNode }>();
+let [asked, wrong, answered] = [0, 0, 0];
+let sorted = members(world);
+world.onLookup = (node, request) => {
+  const question = open.get(request);
+  const answer = node.lookups.get(request);
+  node.lookups.delete(request);
+  if (question === undefined || answer === undefined || answer.owner === null) return;
+  open.delete(request);
+  answered++;
+  if (answer.owner === question.owner.id || answer.owner === ownerIn(sorted, question.id).id) hops.push(answer.hops);
+  else wrong++;
+};
+const before = { datagrams: world.datagrams, bootstraps: world.manager.bootstraps };
+const askingEnds = world.now + CHURN_S * 1000;
+const ask = (): void => {
+  if (world.now >= askingEnds) return;
+  world.later(1000 / LOOKUPS_PER_S, ask);
+  const node = ring.present[below(rng, ring.present.length)] as SimNode;
+  if (!node.member) return;
+  const id = randomId(rng);
+  open.set(++asked, { node, id, owner: ownerIn(sorted, id) });
+  world.lookup(node, asked, id);
+};
+const renew = (): void => {
+  sorted = members(world);
+  if (world.now < askingEnds) world.later(1000, renew);
+};
+renew();
+ask();
+const perMinute = nodes * CHURN_PER_MINUTE;
+for (let minute = 1; minute <= CHURN_S / 60; minute++) {
+  ring.churn((2 * perMinute) / 60, 60);
+  say(`minute ${minute} of churn: ${asked} lookups`);
+}
+const seconds = CHURN_S;
+const datagrams = (world.datagrams - before.datagrams) / seconds / nodes;
+const bootstraps = (world.manager.bootstraps - before.bootstraps) / seconds;
+world.run(10_000);
+const idealAgainS = 10 + ring.untilIdeal() / 1000;
+const tunnels = ring.present.map((node) => node.tunnels.size);
+const run: ScaleRun = {
+  nodes,
+  periodS,
+  joinedS,
+  idealS,
+  lookups: asked,
+  wrong,
+  unanswered: asked - answered,
+  hops: { median: quantile(hops, 0.5), p99: quantile(hops, 0.99), most: Math.max(...hops) },
+  datagrams,
+  bytes: sampled === 0 ? 0 : (datagrams * sampledBytes) / sampled,
+  tunnels: {
+    mean: tunnels.reduce((sum, count) => sum + count, 0) / tunnels.length,
+    p99: quantile(tunnels, 0.99),
+    most: tunnels.reduce((most, count) => Math.max(most, count), 0),
+  },
+  bootstraps,
+  idealAgainS,
+  wallS: (systemClock.now() - started) / 1000,
+  residentGb: process.memoryUsage().rss / 1e9,
+  events: world.events,
+};
+process.stdout.write(`${JSON.stringify(run)}\n`);

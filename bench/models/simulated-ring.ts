@@ -1,0 +1,82 @@
+/** Large rings of the simulator as the benchmarks use them: brought up at a steady rate, then under churn. */
+import { below, type Rng, seededRng } from '../../overlay/lib/rng.ts';
+import type { ViDefinition } from '../../overlay/vi.ts';
+import { squareLatency } from '../../test/sim/base-network.ts';
+import { isIdeal } from '../../test/sim/checks.ts';
+import type { SimNode } from '../../test/sim/sim-node.ts';
+import { World } from '../../test/sim/world.ts';
+
+/** One way between nodes at opposite corners of the base network, milliseconds. */
+export const SPAN_MS = 40;
+const JOINS_PER_S = 100;
+/** The first nodes come one by one: a ring of few cannot take a hundred in a second. */
+const FIRST_NODES = 20;
+const FIRST_GAP_MS = 500;
+const IDEAL_MS_MAX = 1_800_000;
+
+export type RingOptions = {
+  readonly seed: number;
+  readonly nodes: number;
+  readonly periodS: number;
+  readonly links: ViDefinition['links'];
+  readonly joinsPerS?: number;
+};
+
+/** Default proportions between the timers, whatever the period of stabilisation. */
+export function timersOf(periodS: number): ViDefinition['timers'] {
+  return { stabiliseMs: periodS * 1000, fixFingersMs: periodS * 5000, keepAliveMs: 500, silenceMs: 2000 };
+}
+
+export class SimulatedRing {
+  readonly world: World;
+  readonly #rng: Rng;
+  /** Those that are meant to be on the ring. */
+  readonly #present: SimNode[] = [];
+
+  constructor({ seed, nodes, periodS, links, joinsPerS = JOINS_PER_S }: RingOptions) {
+    this.#rng = seededRng(seed);
+    const linkPool = '32.0.0.0/3';
+    const definition = { links, linkPool, ipv4Pool: '10.0.0.0/8', timers: timersOf(periodS) };
+    this.world = new World({ seed, latency: squareLatency(seededRng(seed ^ 0x5ca1e), SPAN_MS), definition });
+    for (let i = 0; i < nodes; i++) {
+      const first = Math.min(i, FIRST_NODES) * FIRST_GAP_MS;
+      const ms = first + (Math.max(0, i - FIRST_NODES) * 1000) / joinsPerS;
+      this.world.later(ms, () => this.add());
+    }
+    this.world.run(FIRST_NODES * FIRST_GAP_MS + (nodes * 1000) / joinsPerS);
+  }
+
+  get present(): readonly SimNode[] {
+    return this.#present;
+  }
+
+  add(): void {
+    this.#present.push(this.world.add());
+  }
+
+  random(): SimNode {
+    return this.#present[below(this.#rng, this.#present.length)] as SimNode;
+  }
+
+  /** Power fails at a node at random. */
+  kill(): void {
+    const at = below(this.#rng, this.#present.length);
+    const node = this.#present[at] as SimNode;
+    this.#present[at] = this.#present.at(-1) as SimNode;
+    this.#present.pop();
+    this.world.kill(node);
+  }
+
+  /** Milliseconds until pointers and lists are right at every node. */
+  untilIdeal(): number {
+    return this.world.until('the ring is ideal', () => isIdeal(this.world, false), IDEAL_MS_MAX, 1000);
+  }
+
+  /** Joins and departures in turn, so many together in a second, for so long. */
+  churn(perSecond: number, seconds: number): void {
+    for (let i = 0; i < perSecond * seconds; i++) {
+      this.world.later((i * 1000) / perSecond, () => (i % 2 === 0 ? this.kill() : this.add()));
+    }
+    this.world.run(seconds * 1000);
+  }
+}
