@@ -88,6 +88,8 @@ export interface NativePlane {
   lookup(node: number, address: Uint8Array): number | NativeFailure;
   associate(ip: Uint8Array, port: number, serverName: string): number | NativeFailure;
   send(association: number, message: Uint8Array): undefined | NativeFailure;
+  /** Capacity: 1 to estimate it too. */
+  measure(association: number, capacity: 0 | 1): undefined | NativeFailure;
   closeAssociation(association: number): void;
   drain(): readonly { readonly type: string; readonly peer?: NativeEndpoint }[];
   counters(): NativeCounters;

@@ -146,6 +146,13 @@ export type NativeEvent =
   | { readonly type: 'association.moved'; readonly association: AssociationHandle; readonly peer: Endpoint }
   /** Largest UDP payload that reaches the peer in one piece, bytes. Sent when first known and when it changes. */
   | { readonly type: 'association.mtu'; readonly association: AssociationHandle; readonly payloadBytesMax: number }
+  /** What `measure` found; null: no answers, or too few. Not told where the association ends before. */
+  | {
+      readonly type: 'association.measured';
+      readonly association: AssociationHandle;
+      readonly rttMs: number | null;
+      readonly bitsPerSecond: number | null;
+    }
   | { readonly type: 'control'; readonly association: AssociationHandle; readonly message: Uint8Array }
   /** The kernel removed or broke a TAP; the node forwards no more until it is reopened. */
   | { readonly type: 'node.failed'; readonly node: NodeHandle; readonly errno: number };
@@ -266,6 +273,12 @@ export interface DataPlane {
   associate(peer: Endpoint, serverName: string): Result<AssociationHandle>;
   /** Sends one control message inside DTLS; unreliable, unordered. At most 1100 bytes. First byte 0x80 or above. */
   send(association: AssociationHandle, message: Uint8Array): Result<void>;
+  /**
+   * Measures the path by keep-alives: the least round-trip time of four, milliseconds; with `capacity` also an estimate of
+   * its bits per second by three trains of 16 full datagrams, up to 1e10: about what the narrowest link carries, less
+   * where a processor is slower than that. One at a time for each association; told by `association.measured` within 3 s.
+   */
+  measure(association: AssociationHandle, capacity: boolean): Result<void>;
   closeAssociation(association: AssociationHandle): void;
 
   /** One doorbell: called with all events since the last call, on the JavaScript thread. Set before `bind`. */

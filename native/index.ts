@@ -250,6 +250,10 @@ class Plane implements DataPlane {
     return settled(this.#native.send(association, message), 'send the message');
   }
 
+  measure(association: AssociationHandle, capacity: boolean): Result<void> {
+    return settled(this.#native.measure(association, capacity ? 1 : 0), 'measure the path');
+  }
+
   closeAssociation(association: AssociationHandle): void {
     this.#native.closeAssociation(association);
   }

@@ -54,6 +54,7 @@ const char* nameOf(AssociationEvent::Kind kind) {
     case AssociationEvent::Kind::mtu: return "association.mtu";
     case AssociationEvent::Kind::moved: return "association.moved";
     case AssociationEvent::Kind::control: return "control";
+    case AssociationEvent::Kind::measured: return "association.measured";
   }
   return "vxlan";
 }
@@ -63,6 +64,8 @@ Napi::Uint8Array bytesToJs(Napi::Env env, std::span<const uint8_t> bytes) {
   std::copy(bytes.begin(), bytes.end(), array.Data());
   return array;
 }
+
+Napi::Value measureToJs(Napi::Env env, double value) { return value < 0 ? env.Null() : Napi::Number::New(env, value); }
 
 Napi::Object associationEventToJs(Napi::Env env, const AssociationEvent& event) {
   Napi::Object object = Napi::Object::New(env);
@@ -84,6 +87,10 @@ Napi::Object associationEventToJs(Napi::Env env, const AssociationEvent& event) 
       break;
     case AssociationEvent::Kind::moved: object.Set("peer", endpointToJs(env, event.peer)); break;
     case AssociationEvent::Kind::control: object.Set("message", bytesToJs(env, event.bytes)); break;
+    case AssociationEvent::Kind::measured:
+      object.Set("rttMs", measureToJs(env, event.rttMs));
+      object.Set("bitsPerSecond", measureToJs(env, event.bitsPerSecond));
+      break;
   }
   return object;
 }
@@ -117,7 +124,7 @@ Napi::Object associationToJs(Napi::Env env, const AssociationState& state) {
   object.Set("association", state.association);
   object.Set("peer", endpointToJs(env, state.peer));
   object.Set("state", state.up ? "up" : "handshaking");
-  object.Set("rttMs", state.rttMs < 0 ? env.Null() : Napi::Number::New(env, state.rttMs));
+  object.Set("rttMs", measureToJs(env, state.rttMs));
   object.Set("payloadBytesMax", static_cast<double>(state.payloadBytesMax));
   object.Set("cipher", state.cipher ? Napi::String::New(env, nameOf(*state.cipher)) : env.Null());
   object.Set("keysAgeMs", state.cipher ? Napi::Number::New(env, static_cast<double>(state.keysAge)) : env.Null());

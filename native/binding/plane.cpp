@@ -37,6 +37,7 @@ Napi::Function Plane::define(Napi::Env env) {
                          InstanceMethod<&Plane::lookup>("lookup"),
                          InstanceMethod<&Plane::associate>("associate"),
                          InstanceMethod<&Plane::send>("send"),
+                         InstanceMethod<&Plane::measure>("measure"),
                          InstanceMethod<&Plane::closeAssociation>("closeAssociation"),
                          InstanceMethod<&Plane::drain>("drain"),
                          InstanceMethod<&Plane::counters>("counters"),
@@ -255,6 +256,15 @@ Napi::Value Plane::send(const Napi::CallbackInfo& info) {
   const std::span<const uint8_t> message = arguments.bytes();
   if (!usable(info.Env(), arguments.good())) return {};
   return resultToJs(info.Env(), plane_->send(association, message));
+}
+
+// (association, 1 to estimate the capacity too)
+Napi::Value Plane::measure(const Napi::CallbackInfo& info) {
+  Arguments arguments{info};
+  const AssociationId association = arguments.integerUpTo(kNumberMax);
+  const bool capacity = arguments.integerUpTo<uint8_t>(1) == 1;
+  if (!usable(info.Env(), arguments.good())) return {};
+  return resultToJs(info.Env(), plane_->measure(association, capacity));
 }
 
 Napi::Value Plane::closeAssociation(const Napi::CallbackInfo& info) {

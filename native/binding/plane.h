@@ -34,6 +34,7 @@ class Plane final : public Napi::ObjectWrap<Plane> {
   Napi::Value lookup(const Napi::CallbackInfo& info);
   Napi::Value associate(const Napi::CallbackInfo& info);
   Napi::Value send(const Napi::CallbackInfo& info);
+  Napi::Value measure(const Napi::CallbackInfo& info);
   Napi::Value closeAssociation(const Napi::CallbackInfo& info);
   Napi::Value drain(const Napi::CallbackInfo& info);
   Napi::Value counters(const Napi::CallbackInfo& info);

@@ -50,6 +50,16 @@ bool AssociationMachine::send(AssociationId id, std::span<const uint8_t> message
   return true;
 }
 
+bool AssociationMachine::measure(AssociationId id, bool capacity, Millis now) {
+  const auto found = impl_->associations.find(id);
+  if (found == impl_->associations.end() || !found->second->up() || found->second->measurement) return false;
+  Association& association = *found->second;
+  association.measurement.emplace(capacity, association.probe->payloadBytesMax(), now);
+  impl_->measure(association, now);
+  impl_->schedule(association, now);
+  return true;
+}
+
 void AssociationMachine::close(AssociationId association, Millis now) {
   const auto found = impl_->associations.find(association);
   if (found != impl_->associations.end()) impl_->end(*found->second, DownReason::closed, now);
@@ -90,7 +100,7 @@ void AssociationMachine::handleRecord(const ControlRecord& record, std::span<con
   const auto found = impl_->associations.find(record.association);
   // It may have ended while the record was on its way from the reader.
   if (found == impl_->associations.end() || !found->second->up()) return;
-  (void)impl_->handleOpened(*found->second, record.type, content, record.datagramBytes, now);
+  (void)impl_->handleOpened(*found->second, record, content, now);
 }
 
 void AssociationMachine::handleMoved(AssociationId association, const Endpoint& to, Millis now) {

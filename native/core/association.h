@@ -80,13 +80,15 @@ struct Transmit {
 // `down` is told for an association that was announced by `up` or returned by associate; a stranger's handshake that
 // fails is not heard of.
 struct AssociationEvent {
-  enum class Kind : uint8_t { up, down, mtu, moved, control };
+  enum class Kind : uint8_t { up, down, mtu, moved, control, measured };
   Kind kind = Kind::up;
   AssociationId association = 0;
   Endpoint peer;
   Role role = Role::client;                    // up
   DownReason reason = DownReason::closed;      // down
   size_t payloadBytesMax = 0;                  // mtu
+  double rttMs = -1;                           // measured; negative: no answer
+  double bitsPerSecond = -1;                   // measured; negative: not asked for, or no estimate
   std::string serverName;                      // up
   std::vector<uint8_t> bytes;                  // up: peer certificate, DER; control: the message
 };
@@ -137,6 +139,9 @@ class AssociationMachine {
   // A control message (first byte 0x80 or above, at most controlBytesMax). False if there is no such association, it is
   // not up, or the message is none or does not fit one datagram of the path.
   [[nodiscard]] bool send(AssociationId association, std::span<const uint8_t> message, Millis now);
+  // Measures the path (core/path_measurement.h) and tells by an event, unless the association ends before. False if there
+  // is no such association, it is not up, or a measurement is going on.
+  [[nodiscard]] bool measure(AssociationId association, bool capacity, Millis now);
   void close(AssociationId association, Millis now);
   void closeAll(Millis now);
 

@@ -266,6 +266,7 @@ Millis AssociationMachine::Impl::deadlineOf(const Association& association) cons
   if (!association.up()) return std::min(association.handshakeEndsAt, association.retransmitAt);
   Millis at = std::min({association.liveness->deadline(), association.probe->deadline(), association.certificateEndsAt,
                         association.keysSince + settings.keyLifeMax});
+  if (association.measurement) at = std::min(at, association.measurement->deadline());
   if (mayRekey(association)) at = std::min(at, std::max(association.rekeyAt, association.rekeyNotBefore));
   return at;
 }
@@ -305,6 +306,7 @@ void AssociationMachine::Impl::runUp(Association& association, Millis now) {
   if (channel.hasOlder() && olderRests) channel.forgetOlder(retired);
   if (rekeyDue(association, now)) beginRekey(association, now);
   keepAlive(association, now);
+  measure(association, now);
   schedule(association, now);
 }
 
@@ -318,6 +320,21 @@ void AssociationMachine::Impl::keepAlive(Association& association, Millis now) {
     association.liveness->asked(now);
   }
   tellMtu(association);
+}
+
+void AssociationMachine::Impl::measure(Association& association, Millis now) {
+  if (!association.measurement) return;
+  PathMeasurement& measurement = *association.measurement;
+  const PathMeasurement::Due due = measurement.due(now);
+  for (size_t i = 0; i < due.requests; i++) {
+    write(association, association.liveness->request(due.payloadBytes, recordOverheadBytes(association.cipher), now));
+    measurement.asked(association.liveness->lastNumber(), now);
+  }
+  if (!measurement.done(now)) return;
+  AssociationEvent& event = tell(AssociationEvent::Kind::measured, association);
+  event.rttMs = measurement.rttMs();
+  event.bitsPerSecond = measurement.bitsPerSecond();
+  association.measurement.reset();
 }
 
 void AssociationMachine::Impl::write(Association& association, std::span<const uint8_t> content) {

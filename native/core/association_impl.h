@@ -15,6 +15,7 @@
 #include "core/association_session.h"
 #include "core/channel_directory.h"
 #include "core/handshake_limiter.h"
+#include "core/path_measurement.h"
 #include "core/secure_channel.h"
 
 namespace p2pxbone {
@@ -67,6 +68,7 @@ struct Association {
   // Once up.
   std::optional<Liveness> liveness;
   std::optional<PathProbe> probe;
+  std::optional<PathMeasurement> measurement;
   size_t payloadBytesTold = 0;
   Millis flightRepeatedAt = 0;
   Cipher cipher = Cipher::aes128Gcm;
@@ -167,8 +169,8 @@ struct AssociationMachine::Impl {
   void handleUnpublished(Association& association, std::span<const uint8_t> datagram, Millis now);
   void openUnpublished(Association& association, std::span<const uint8_t> datagram, Millis now);
   // False if the association has ended.
-  bool handleOpened(Association& association, uint8_t type, std::span<const uint8_t> content, size_t datagramBytes, Millis now);
-  void handleContent(Association& association, std::span<const uint8_t> message, size_t datagramBytes, Millis now);
+  bool handleOpened(Association& association, const ControlRecord& record, std::span<const uint8_t> content, Millis now);
+  void handleContent(Association& association, std::span<const uint8_t> message, const ControlRecord& record, Millis now);
   void move(Association& association, const Endpoint& to, Millis now);
 
   // Time.
@@ -177,6 +179,7 @@ struct AssociationMachine::Impl {
   void run(Association& association, Millis now);
   void runUp(Association& association, Millis now);
   void keepAlive(Association& association, Millis now);
+  void measure(Association& association, Millis now);
 
   // Output.
   void write(Association& association, std::span<const uint8_t> content);

@@ -65,6 +65,8 @@ std::optional<std::vector<uint8_t>> Liveness::answer(std::span<const uint8_t> re
   return content;
 }
 
+uint64_t Liveness::numberAnswered(std::span<const uint8_t> answer) { return numberOf(answer); }
+
 bool Liveness::answered(std::span<const uint8_t> answer, Millis now, std::optional<size_t>& payloadBytes) {
   if (answer.size() != answerBytes) return false;
   const uint64_t number = numberOf(answer);

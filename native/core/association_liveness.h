@@ -38,6 +38,11 @@ class Liveness {
   // False if malformed. `payloadBytes` is set if it answers a request of ours of that UDP payload size.
   [[nodiscard]] bool answered(std::span<const uint8_t> answer, Millis now, std::optional<size_t>& payloadBytes);
 
+  // Of the latest request.
+  [[nodiscard]] uint64_t lastNumber() const { return lastNumber_; }
+  // Which request an answer that is not malformed is to.
+  [[nodiscard]] static uint64_t numberAnswered(std::span<const uint8_t> answer);
+
   [[nodiscard]] double rttMs() const { return rttMs_; }
 
  private:

@@ -6,6 +6,7 @@
 
 #include "core/association_impl.h"
 #include "core/record_opener.h"
+#include "core/secure_arrivals.h"
 
 namespace p2pxbone {
 namespace {
@@ -70,13 +71,15 @@ void AssociationMachine::Impl::openUnpublished(Association& association, std::sp
       (reason == DropReason::recordReplayed ? drops.replayed : drops.badRecord)++;
       return;
     }
-    if (!handleOpened(association, opened.type, opened.content, datagram.size(), now)) return;
+    const ControlRecord record{association.id, opened.type, datagram.size(), 0};
+    if (!handleOpened(association, record, opened.content, now)) return;
     rest = rest.subspan(length);
   }
 }
 
-bool AssociationMachine::Impl::handleOpened(Association& association, uint8_t type, std::span<const uint8_t> content,
-                                            size_t datagramBytes, Millis now) {
+bool AssociationMachine::Impl::handleOpened(Association& association, const ControlRecord& record,
+                                            std::span<const uint8_t> content, Millis now) {
+  const uint8_t type = record.type;
   association.liveness->received(now);
   if (type == contentAlert) {
     static constexpr uint8_t fatal = 2;
@@ -91,22 +94,28 @@ bool AssociationMachine::Impl::handleOpened(Association& association, uint8_t ty
     drops.badContent++;
     return true;
   }
-  handleContent(association, content, datagramBytes, now);
+  handleContent(association, content, record, now);
   tellMtu(association);
   schedule(association, now);
   return true;
 }
 
 void AssociationMachine::Impl::handleContent(Association& association, std::span<const uint8_t> message,
-                                             size_t datagramBytes, Millis now) {
+                                             const ControlRecord& record, Millis now) {
   const uint8_t kind = message.empty() ? uint8_t{0} : message[0];
   if (kind == contentKeepAliveRequest) {
-    const auto answer = Liveness::answer(message, datagramBytes);
+    const auto answer = Liveness::answer(message, record.datagramBytes);
     if (!answer) drops.badContent++;
     else write(association, *answer);
   } else if (kind == contentKeepAliveAnswer) {
     std::optional<size_t> payloadBytes;
-    if (!association.liveness->answered(message, now, payloadBytes)) drops.badContent++;
+    if (!association.liveness->answered(message, now, payloadBytes)) {
+      drops.badContent++;
+    } else if (association.measurement) {
+      const int64_t micros = record.arrivedMicros != 0 ? record.arrivedMicros : now * 1000;
+      association.measurement->answered(Liveness::numberAnswered(message), micros);
+      measure(association, now);
+    }
     if (payloadBytes) association.probe->answered(*payloadBytes, now);
   } else if (kind == contentRekeyAnnounce) {
     handleAnnounced(association, message);

@@ -47,7 +47,7 @@ void SecureArrivals::passOn(SecureChannel& channel, const Endpoint& from, const 
   if (!channel.provenTold) channel.provenTold = sink.proven(channel.association);
   const bool data = opened.type == contentApplicationData;
   if (data && !opened.content.empty() && opened.content[0] == kVxlanFlagVni) return sink.packet(channel, from, opened.content);
-  sink.record({channel.association, opened.type, datagramBytes}, from, opened.content);
+  sink.record({channel.association, opened.type, datagramBytes, 0}, from, opened.content);
 }
 
 SecureChannel* SecureArrivals::findMoved(const ChannelDirectory& directory, const Endpoint& from, Millis now) const {

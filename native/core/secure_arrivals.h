@@ -13,8 +13,9 @@ namespace p2pxbone {
 // A message inside a channel that the control side is to handle.
 struct ControlRecord {
   AssociationId association = 0;
-  uint8_t type = 0;          // of the record
-  size_t datagramBytes = 0;  // of the UDP payload it came in
+  uint8_t type = 0;           // of the record
+  size_t datagramBytes = 0;   // of the UDP payload it came in
+  int64_t arrivedMicros = 0;  // by the clock of Millis; 0: not noted
 };
 
 class ArrivalSink {

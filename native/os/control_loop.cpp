@@ -41,11 +41,11 @@ bool ControlLoop::offerRecord(const ControlRecord& record, const Endpoint& from,
 }
 
 bool ControlLoop::offerMoved(AssociationId association, const Endpoint& to) {
-  return push(records_, {Arrival::Kind::moved, to, {association, 0, 0}, {}});
+  return push(records_, {Arrival::Kind::moved, to, {association, 0, 0, 0}, {}});
 }
 
 bool ControlLoop::offerProven(AssociationId association) {
-  return push(records_, {Arrival::Kind::proven, {}, {association, 0, 0}, {}});
+  return push(records_, {Arrival::Kind::proven, {}, {association, 0, 0, 0}, {}});
 }
 
 // The lock makes the reader's second look and the control thread's publication one after the other: a record is either

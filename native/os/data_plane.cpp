@@ -238,6 +238,12 @@ Failure DataPlane::send(AssociationId association, std::span<const uint8_t> mess
   return sent ? Failure{} : Failure{PlaneError::associationUnusable, 0, {}};
 }
 
+Failure DataPlane::measure(AssociationId association, bool capacity) {
+  bool begun = false;
+  control_->call([&](AssociationMachine& machine, Millis now) { begun = machine.measure(association, capacity, now); });
+  return begun ? Failure{} : Failure{PlaneError::associationUnusable, 0, {}};
+}
+
 void DataPlane::closeAssociation(AssociationId association) {
   control_->call([&](AssociationMachine& machine, Millis now) { machine.close(association, now); });
 }

@@ -27,7 +27,7 @@ enum class PlaneError : uint8_t {
   notBound,
   nodeUnknown,
   tunnelUnknown,
-  associationUnusable,  // no such association, or it is not up
+  associationUnusable,  // no such association, it is not up, or it is being measured already
   credentialBad,        // with a text
   credentialMissing,    // or too many associations
   limitReached,
@@ -115,6 +115,7 @@ class DataPlane {
 
   [[nodiscard]] Outcome<AssociationId> associate(const Endpoint& peer, const std::string& serverName);
   [[nodiscard]] Failure send(AssociationId association, std::span<const uint8_t> message);
+  [[nodiscard]] Failure measure(AssociationId association, bool capacity);
   void closeAssociation(AssociationId association);
 
   [[nodiscard]] PlaneCounters counters();

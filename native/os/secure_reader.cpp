@@ -1,5 +1,7 @@
 #include "os/secure_reader.h"
 
+#include "os/thread.h"
+
 namespace p2pxbone {
 
 bool SecureReader::handle(const Directory& directory, const DatagramSlot& slot, std::span<uint8_t> datagram, Millis now) {
@@ -28,7 +30,10 @@ void SecureReader::packet(const SecureChannel& channel, const Endpoint& from, st
 
 void SecureReader::record(const ControlRecord& record, const Endpoint& from, std::span<const uint8_t> content) {
   opened_ = true;
-  note(control_.offerRecord(record, from, content));
+  // Before it waits for the control thread: measurements of the path go by this.
+  ControlRecord stamped = record;
+  stamped.arrivedMicros = monotonicMicros();
+  note(control_.offerRecord(stamped, from, content));
 }
 
 void SecureReader::handshake(const Endpoint& from, bool known, std::span<const uint8_t> datagram) {

@@ -96,10 +96,14 @@ export const TO_RD = {
   'route.delete': closed({ after: IdField, until: IdField }),
   /** Puts the staged routes into effect together. `count`: how many routes there must be then. */
   'routes.commit': closed({ generation: Generation, count: Type.Integer({ minimum: 0, maximum: 4096 }) }),
+  /**
+   * Measure the base network's path to a peer: by the key of the tunnel to it, or by its contact where there is none.
+   * `bandwidth` includes the round-trip time. Answered by `measured`, from memory where it was measured lately.
+   */
   measure: closed({
     request: RequestId,
     target: Type.Union([closed({ key: IdField }), closed({ contact: Contact })]),
-    what: Type.Union([Type.Literal('rtt')]),
+    what: Type.Union([Type.Literal('rtt'), Type.Literal('bandwidth')]),
   }),
   'ring.report': RingReport,
   /** Other nodes to try when none of the known ones answers. Answered by `bootstrap`. */
@@ -141,6 +145,10 @@ export const TO_P2PD = {
   measured: closed({
     request: RequestId,
     rttMs: Type.Union([Type.Number({ minimum: 0 }), Type.Null()]),
+    /** Estimated capacity of the narrowest link on the way there, at most 1e10; null where it was not asked for. */
+    bitsPerSecond: Type.Union([Type.Number({ minimum: 0 }), Type.Null()]),
+    /** Why what was asked for is null. */
+    error: Type.Optional(ErrorCodeField),
   }),
   /**
    * Nodes to join by, best first. `found`: nobody else is there, make a ring of one. Neither nodes nor `found`: ask

@@ -142,7 +142,13 @@ export class ModelRd {
         this.lookups.set(message.request, message);
         return;
       case 'measure':
-        return this.tell({ t: 'measured', request: message.request, rttMs: null });
+        return this.tell({
+          t: 'measured',
+          request: message.request,
+          rttMs: null,
+          bitsPerSecond: null,
+          error: 'PEER_UNREACHABLE',
+        });
       case 'left':
         return this.#world.left(this);
     }

@@ -85,6 +85,13 @@ export type Input =
   /** The peer goes on from another address. */
   | { readonly kind: 'association.moved'; readonly association: AssociationRef; readonly endpoint: Endpoint }
   | { readonly kind: 'association.down'; readonly association: AssociationRef; readonly reason: AssociationDown }
+  /** Answers `measure`; null: no answers, or too few. */
+  | {
+      readonly kind: 'measured';
+      readonly association: AssociationRef;
+      readonly rttMs: number | null;
+      readonly bitsPerSecond: number | null;
+    }
   | {
       readonly kind: 'control';
       readonly association: AssociationRef;
@@ -169,11 +176,11 @@ export type Output =
     }
   | { readonly kind: 'bootstrap.get'; readonly node: NodeRef }
   | {
+      /** Answered by `measured`, unless the association ends before. */
       readonly kind: 'measure';
-      readonly node: NodeRef;
-      readonly request: number;
-      /** undefined: no association leads there. */
-      readonly association: AssociationRef | undefined;
+      readonly association: AssociationRef;
+      /** Beside the round-trip time the capacity. */
+      readonly capacity: boolean;
     }
   | { readonly kind: 'ring'; readonly node: NodeRef; readonly report: RingReportMessage }
   | { readonly kind: 'lookup.answer'; readonly node: NodeRef; readonly answer: ToRd & { t: 'lookup.answer' } }

@@ -44,3 +44,27 @@ export const LEASE_EXTEND_AFTER = 1 / 3;
 export const ROUTES_MAX = 4096;
 /** Route changes that a P2P daemon may have staged and not yet committed. */
 export const STAGED_MAX = 16_384;
+
+/** Measured round-trip times answer later questions for so long; measured bandwidths and failures likewise. */
+export const MEASURE_RTT_FRESH_MS = 30_000;
+export const MEASURE_CAPACITY_FRESH_MS = 600_000;
+export const MEASURE_FAILED_FRESH_MS = 30_000;
+/** Peers' daemons whose measured values are remembered; that of the oldest is forgotten for a new one. */
+export const MEASURE_KNOWN_MAX = 4096;
+/** Measurements under way at once; questions that wait for one of them. */
+export const MEASURES_MAX = 16;
+export const MEASURE_ASKS_MAX = 64;
+/** A measurement, with the association that it may need first, has so long. */
+export const MEASURE_GIVE_UP_MS = GIVE_UP_MS + 4000;
+/** An association made for a measurement is closed after this unless a tunnel uses it. */
+export const MEASURE_LINGER_MS = 5000;
+/** Measurements that one node may have made, and all nodes of the daemon together. */
+export const MEASURE_NODE = { burst: 64, perSecond: 2 } as const;
+export const MEASURE_ALL = { burst: 128, perSecond: 4 } as const;
+/** Associations begun for measurements, and of these, those with one host, which a contact need not name rightly. */
+export const MEASURE_STRANGERS = { burst: 32, perSecond: 1 } as const;
+export const MEASURE_STRANGERS_OF_HOST = { burst: 8, perSecond: 0.1 } as const;
+/** Hosts whose allowance is not full; with more, no further one is approached. */
+export const MEASURE_HOSTS_MAX = 1024;
+/** Measurements of bandwidth by all nodes of the daemon, each of 48 full datagrams. */
+export const MEASURE_CAPACITIES = { burst: 8, perSecond: 0.1 } as const;

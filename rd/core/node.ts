@@ -22,14 +22,19 @@ import type {
 } from './io.ts';
 import { blockOf, Leases } from './leases.ts';
 import type { ConReq, ConResp } from './letters.ts';
+import type { Measurements } from './measurements.ts';
 import { RouteTable } from './routes.ts';
 import { carriesPackets, describeTunnel, type FarEnd, proofOf, type Tunnel } from './tunnel.ts';
 import { Tunnels } from './tunnels.ts';
+
+/** What the nodes of one daemon share. */
+export type Shared = { readonly associations: Associations; readonly measurements: Measurements };
 
 export class NodeCore {
   readonly #ref: NodeRef;
   readonly #emit: (output: Output) => void;
   readonly #associations: Associations;
+  readonly #measurements: Measurements;
   readonly leases: Leases;
   readonly tunnels: Tunnels;
   readonly #routes: RouteTable;
@@ -42,12 +47,14 @@ export class NodeCore {
   /** Tunnels to remove once no published image names them. */
   readonly #unsets = new Set<Id>();
 
-  constructor(ref: NodeRef, setup: NodeSetup, associations: Associations, emit: (output: Output) => void, now: Millis) {
+  constructor(ref: NodeRef, setup: NodeSetup, shared: Shared, emit: (output: Output) => void, now: Millis) {
+    const { associations, measurements } = shared;
     this.#ref = ref;
     this.#setup = setup;
     this.#routes = new RouteTable(setup.id);
     this.#emit = emit;
     this.#associations = associations;
+    this.#measurements = measurements;
     const linkPairs = linkCapacity(parseCidr(setup.vi.definition.linkPool) as Cidr);
     const requestPrefix = setup.incarnation.toString(16).padStart(12, '0');
     this.leases =
@@ -123,7 +130,7 @@ export class NodeCore {
       case 'routes.commit':
         return this.#commit(message.generation, message.count, now);
       case 'measure':
-        return this.#measure(message);
+        return this.#measure(message, now);
       case 'ring.report': {
         const { t: _, ...report } = message;
         return this.#emit({ kind: 'ring', node, report });
@@ -257,11 +264,20 @@ export class NodeCore {
     this.tunnels.sweep(now);
   }
 
-  #measure(message: ToRd & { t: 'measure' }): void {
-    const { request, target } = message;
-    const key = 'key' in target ? this.tunnels.get(target.key)?.contact.key : decodeContact(target.contact)?.key;
-    const association = key === undefined ? undefined : this.#associations.find(key);
-    this.#emit({ kind: 'measure', node: this.#ref, request, association });
+  #measure({ request, target, what }: ToRd & { t: 'measure' }, now: Millis): void {
+    const answer = (message: ToP2pd): void => this.tell(message);
+    const question = { node: this.#ref, request, capacity: what === 'bandwidth', answer };
+    const unknown = { t: 'measured', request, rttMs: null, bitsPerSecond: null } as const;
+    if ('key' in target) {
+      const tunnel = this.tunnels.get(target.key);
+      if (tunnel === undefined) return answer({ ...unknown, error: 'NOT_FOUND' });
+      const { contact, association } = tunnel;
+      return this.#measurements.ask(question, { contact, association, serverName: undefined }, now);
+    }
+    const contact = decodeContact(target.contact);
+    if (contact === undefined) return answer({ ...unknown, error: 'BAD_MESSAGE' });
+    const serverName = this.#setup.vi.id;
+    return this.#measurements.ask(question, { contact, association: undefined, serverName }, now);
   }
 
   /** Who sent a con_req or con_resp, proven; or why that is not so. */

@@ -19,6 +19,7 @@ import {
   SELF,
   type TunnelView,
 } from './io.ts';
+import { Measurements } from './measurements.ts';
 import { NodeCore } from './node.ts';
 
 /** Inputs that one open node handles. */
@@ -32,6 +33,7 @@ type NodeInput = Extract<
 export class RdCore {
   readonly #nodes = new Map<NodeRef, NodeCore>();
   readonly #associations: Associations;
+  readonly #measurements: Measurements;
   readonly #outputs: Output[] = [];
   /** Control messages from one node of this daemon to another. */
   readonly #toSelf: RdMessage[] = [];
@@ -39,23 +41,27 @@ export class RdCore {
   constructor(setup: RdSetup) {
     const nodes = this.#nodes;
     const listener = {
-      up: (key: string, _association: AssociationRef, now: Millis) => {
+      up: (key: string, association: AssociationRef, now: Millis) => {
         for (const node of nodes.values()) node.tunnels.associationUp(key, now);
+        this.#measurements.associationUp(key, association, now);
       },
       failed: (key: string, vi: string, code: ErrorCode, now: Millis) => {
         for (const node of nodes.values()) {
           if (node.setup.vi.id === vi) node.tunnels.associationFailed(key, code, now);
         }
+        this.#measurements.associationFailed(key, vi, code, now);
       },
       down: (association: AssociationRef, _key: string, replaced: boolean, now: Millis) => {
         for (const node of nodes.values()) node.tunnels.associationDown(association, replaced, now);
+        this.#measurements.associationDown(association, now);
       },
       moved: (association: AssociationRef, now: Millis) => {
         for (const node of nodes.values()) node.tunnels.associationMoved(association, now);
       },
-      inUse: (association: AssociationRef) => this.inUse(association),
+      inUse: (association: AssociationRef) => this.inUse(association) || this.#measurements.uses(association),
     };
     this.#associations = new Associations(setup, listener, (output) => this.#emit(output));
+    this.#measurements = new Measurements(this.#associations, (output) => this.#emit(output));
   }
 
   /** Whether a tunnel is bound to the association. */
@@ -76,8 +82,9 @@ export class RdCore {
   }
 
   deadline(): Millis | undefined {
-    let least = this.#associations.deadline() ?? Number.POSITIVE_INFINITY;
-    for (const node of this.#nodes.values()) least = Math.min(least, node.deadline() ?? Number.POSITIVE_INFINITY);
+    const never = Number.POSITIVE_INFINITY;
+    let least = Math.min(this.#associations.deadline() ?? never, this.#measurements.deadline() ?? never);
+    for (const node of this.#nodes.values()) least = Math.min(least, node.deadline() ?? never);
     return Number.isFinite(least) ? (least as Millis) : undefined;
   }
 
@@ -105,12 +112,14 @@ export class RdCore {
     switch (input.kind) {
       case 'node.open': {
         const emit = (output: Output) => this.#emit(output);
-        this.#nodes.set(input.node, new NodeCore(input.node, input.setup, this.#associations, emit, now));
+        const shared = { associations: this.#associations, measurements: this.#measurements };
+        this.#nodes.set(input.node, new NodeCore(input.node, input.setup, shared, emit, now));
         return;
       }
       case 'node.close':
         this.#nodes.get(input.node)?.close();
         this.#nodes.delete(input.node);
+        this.#measurements.forget(input.node);
         return;
       case 'association.started':
         return this.#associations.started(input.endpoint, input.association, now);
@@ -120,10 +129,13 @@ export class RdCore {
         return this.#associations.associationMoved(input.association, input.endpoint, now);
       case 'association.down':
         return this.#associations.associationDown(input.association, input.reason, now);
+      case 'measured':
+        return this.#measurements.measured(input.association, input.rttMs, input.bitsPerSecond, now);
       case 'control':
         return this.#control(input.association, input.message, input.check, now);
       case 'timer':
         this.#associations.timer(now);
+        this.#measurements.timer((association) => this.inUse(association) || this.#measurements.uses(association), now);
         for (const node of this.#nodes.values()) node.timer(now);
         return;
       case 'node.update':

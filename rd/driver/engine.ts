@@ -171,9 +171,9 @@ export class Engine {
   }
 
   /** Round-trip time, milliseconds; null where none is known. */
-  rttMs(association: AssociationRef | undefined, readings?: Readings): number | null {
+  rttMs(association: AssociationRef | undefined, readings: Readings): number | null {
     if (association === SELF) return 0;
-    return (readings ?? new Readings(this.#plane().counters())).association(association)?.rttMs ?? null;
+    return readings.association(association)?.rttMs ?? null;
   }
 
   #schedule(): void {
@@ -208,6 +208,12 @@ export class Engine {
         const association = started.ok ? (started.value as number as AssociationRef) : undefined;
         return this.input({ kind: 'association.started', endpoint, association });
       }
+      case 'measure': {
+        const { association, capacity } = output;
+        const begun = this.#plane().measure(association as number as AssociationHandle, capacity);
+        if (begun.ok) return;
+        return this.input({ kind: 'measured', association, rttMs: null, bitsPerSecond: null });
+      }
       case 'association.close':
         return this.#plane().closeAssociation(output.association as number as AssociationHandle);
       case 'tunnel.set': {
@@ -228,7 +234,6 @@ export class Engine {
       case 'leases.keep':
       case 'leases.changed':
       case 'bootstrap.get':
-      case 'measure':
       case 'ring':
       case 'lookup.answer':
       case 'left':
@@ -278,6 +283,11 @@ export class Engine {
         const association = event.association as number as AssociationRef;
         this.#log.debug({ peer: event.peer }, 'association moved');
         return this.input({ kind: 'association.moved', association, endpoint: event.peer });
+      }
+      case 'association.measured': {
+        const association = event.association as number as AssociationRef;
+        const { rttMs, bitsPerSecond } = event;
+        return this.input({ kind: 'measured', association, rttMs, bitsPerSecond });
       }
       case 'control':
         return this.#control(event.association as number as AssociationRef, event.message);

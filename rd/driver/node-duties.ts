@@ -33,7 +33,7 @@ export class NodeDuties {
   }
 
   act(output: NodeOutput): void {
-    const { engine, saved, lookups, reported, left, log } = this.#options;
+    const { saved, lookups, reported, left, log } = this.#options;
     const { plane } = this.#options.interface;
     switch (output.kind) {
       case 'tunnel.unset':
@@ -48,8 +48,6 @@ export class NodeDuties {
         return saved.change({ pairs: [...output.pairs], leasedUntil: systemClock.wall() + output.msLeft });
       case 'bootstrap.get':
         return inBackground(this.#bootstrap(), log);
-      case 'measure':
-        return this.#tell({ t: 'measured', request: output.request, rttMs: engine.rttMs(output.association) });
       case 'ring':
         return reported(output.report);
       case 'lookup.answer':

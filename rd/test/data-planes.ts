@@ -114,6 +114,11 @@ export class DataPlanes<D extends Daemon> {
     return association?.state === 'up' && mate?.state === 'up' && mate.mate === association ? mate.ref : undefined;
   }
 
+  /** Associations that are up, both ends counted as one. */
+  get count(): number {
+    return this.#slots.filter(({ current }) => current?.state === 'up').length / 2;
+  }
+
   /** Those of `a` with `b` that are up, with the family of their way. */
   between(a: D, b: D): { ref: AssociationRef; family: Family }[] {
     return this.#slots.flatMap(({ owner, other, family, current }) =>

@@ -70,6 +70,8 @@ export class Peer {
   readonly told: ToP2pd[] = [];
   readonly plans = new Map<Id, TunnelPlan>();
   readonly complaints: ErrorCode[] = [];
+  /** What the data plane was asked to measure: whether with capacity. */
+  readonly measures: boolean[] = [];
   image: Image | undefined;
   published = 0;
   /** Why tunnels ended before their time. */
@@ -120,6 +122,11 @@ export class Network {
   forge: (message: RdMessage) => RdMessage = (message) => message;
   /** What a message takes longer than others, milliseconds. */
   lateMs: (message: RdMessage) => number = () => 0;
+  /** What the data plane measures. */
+  measured: (capacity: boolean) => { rttMs: number | null; bitsPerSecond: number | null } = (capacity) => ({
+    rttMs: 40,
+    bitsPerSecond: capacity ? 1e8 : null,
+  });
   /** Called after every input of a daemon. */
   watch: (peer: Peer) => void = () => undefined;
   now = 0 as Millis;
@@ -132,6 +139,7 @@ export class Network {
   readonly planes: DataPlanes<Peer>;
   /** What a way takes longer than others, milliseconds; Infinity: nothing comes through. */
   wayMs: (from: Peer, to: Peer, family: Family) => number = () => 0;
+  readonly #started: string[] = [];
   readonly #inputs: { readonly peer: Peer; readonly input: Input }[] = [];
   #isHandling = false;
 
@@ -267,6 +275,19 @@ export class Network {
     this.now = end as Millis;
   }
 
+  /** Associations begun so far, and those that are up. */
+  get started(): number {
+    return this.#started.length;
+  }
+
+  startedTo(address: string): number {
+    return this.#started.filter((other) => other === address).length;
+  }
+
+  get associations(): number {
+    return this.planes.count;
+  }
+
   /** What the daemon at the other end calls this association. */
   otherEnd(association: AssociationRef): AssociationRef | undefined {
     return this.planes.otherEnd(association);
@@ -294,6 +315,7 @@ export class Network {
         return;
       case 'associate': {
         const { endpoint } = output;
+        this.#started.push(endpoint.address);
         const association = this.planes.associate(peer, endpoint);
         this.input(peer, { kind: 'association.started', endpoint, association });
         return;
@@ -323,13 +345,21 @@ export class Network {
       case 'complaint':
         peer.complaints.push(output.code);
         return;
+      case 'measure': {
+        const { association, capacity } = output;
+        peer.measures.push(capacity);
+        this.#later(() => {
+          if (this.otherEnd(association) === undefined) return;
+          this.input(peer, { kind: 'measured', association, ...this.measured(capacity) });
+        });
+        return;
+      }
       case 'association.close':
         this.planes.close(output.association);
         return;
       case 'bootstrap.get':
       case 'left':
       case 'lookup.answer':
-      case 'measure':
       case 'p2pd.close':
       case 'peer':
       case 'ring':

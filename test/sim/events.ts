@@ -38,6 +38,8 @@ export const KIND = {
   RESUME: 17,
   /** A test's own. body: a function. */
   CALL: 18,
+  /** The data plane has measured, or had no answers. body: the end of the association, and what it found. */
+  MEASURED: 19,
 } as const;
 
 export const KIND_NAMES: readonly string[] = Object.keys(KIND);

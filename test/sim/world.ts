@@ -68,6 +68,15 @@ const DEFERRED_MAX = 256;
 const AT_ONCE_PER_NODE = 2000;
 const LEASE_LEFT_MS = 3_600_000;
 
+/** What every way of the base network carries, bits per second. */
+const BITS_PER_SECOND = 1e8;
+/** A measurement takes so many round trips, or so long where nothing is answered, milliseconds. */
+const PROBES = 4;
+const UNANSWERED_MS = 1500;
+
+/** What the data plane found at this end of an association. */
+type Measured = { readonly end: End; readonly rttMs: number | null; readonly bitsPerSecond: number | null };
+
 export class World {
   readonly seed: number;
   readonly vi: ViConfig;
@@ -88,6 +97,8 @@ export class World {
   bytesMax = 0;
   controls = 0;
   events = 0;
+  /** Measurements of the base network's ways that were begun. */
+  measurements = 0;
   complaints = 0;
   /** Ends of tunnels that were made and that have gone, since the start. */
   tunnelEndsMade = 0;
@@ -363,6 +374,8 @@ export class World {
         return this.#ofRd(index, kind, extra, body)
           ? this.#onControl(body as { end: End; message: RdMessage })
           : undefined;
+      case KIND.MEASURED:
+        return this.#ofRd(index, kind, extra, body) ? this.#onMeasured(body as Measured) : undefined;
       case KIND.PACKET:
         return this.#ofRd(index, kind, extra, body)
           ? this.planes.onPacket(this.#node(index), extra, body as P2pdPacket)
@@ -643,16 +656,8 @@ export class World {
         return this.watch.retunnelled?.(node);
       case 'bootstrap.get':
         return this.#ask(node, { kind: 'bootstrap' });
-      case 'measure': {
-        const end =
-          output.association === undefined ? undefined : this.associations.end(node.index, output.association);
-        const rttMs = end?.state === 'up' ? 2 * this.network.rawDelay(node.index, end.peer) : null;
-        return this.rdInput(node, {
-          kind: 'p2pd.send',
-          node: NODE,
-          message: { t: 'measured', request: output.request, rttMs },
-        });
-      }
+      case 'measure':
+        return this.#measure(this.associations.end(node.index, output.association), output.capacity);
       case 'ring':
         node.report = output.report;
         return this.#hear(node);
@@ -695,6 +700,22 @@ export class World {
       this.kill(node);
       node.exited = exited;
     });
+  }
+
+  /** Probes go inside the association, some after each other; one that ends says so itself. */
+  #measure(end: End | undefined, capacity: boolean): void {
+    if (end?.state !== 'up') return;
+    const { machine, peer } = end;
+    this.measurements++;
+    const passes = this.network.passes(machine, peer) && this.network.passes(peer, machine);
+    const rttMs = passes ? 2 * this.network.rawDelay(machine, peer) : null;
+    const found: Measured = { end, rttMs, bitsPerSecond: rttMs !== null && capacity ? BITS_PER_SECOND : null };
+    this.#post(rttMs === null ? UNANSWERED_MS : PROBES * rttMs, KIND.MEASURED, machine, 0, found);
+  }
+
+  #onMeasured({ end, rttMs, bitsPerSecond }: Measured): void {
+    if (end.state !== 'up') return;
+    this.rdInput(this.#node(end.machine), { kind: 'measured', association: end.ref, rttMs, bitsPerSecond });
   }
 
   #associate(node: SimNode, endpoint: Endpoint): void {
