@@ -85,6 +85,17 @@ export const AddressTransport = Type.Union([Type.Literal('udp'), Type.Literal('t
 });
 export type AddressTransport = Static<typeof AddressTransport>;
 
+export const Proximity = Type.Union(
+  [Type.Literal('none'), Type.Literal('pns'), Type.Literal('prs'), Type.Literal('both')],
+  {
+    default: 'none',
+    description:
+      'Whether the base network counts in the choice of fingers and routes. pns: of the nodes that may be a finger, a ' +
+      'near one is; prs: routes go by neighbours that promise a short way; both; none: ids alone count.',
+  },
+);
+export type Proximity = Static<typeof Proximity>;
+
 /** vi.yaml. Everything has a default. */
 export const ViDefinition = Type.Object(
   {
@@ -115,6 +126,7 @@ export const ViDefinition = Type.Object(
       default: 4,
       description: 'Length r of the successor list: r-1 neighbouring nodes may die at once.',
     }),
+    proximity: Proximity,
     p2pdPort: Type.Integer({
       minimum: 1024,
       maximum: 65_535,

@@ -69,6 +69,7 @@ function describe(vi: ViSummary): string {
     ['MTU', String(definition.mtu)],
     ...shapeRows(definition),
     ['successors', String(definition.successors)],
+    ['proximity', definition.proximity],
     ['nodes', `${vi.nodes}, ${vi.nodesUp} up${heldBack(vi.placesHeldBack)}`],
     ['created', new Date(vi.createdAt).toISOString()],
   ]);

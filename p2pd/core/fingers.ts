@@ -14,7 +14,10 @@ import type { Ring } from './ring.ts';
 export class Fingers {
   readonly #ring: Ring;
   readonly #lookup: Lookup;
+  /** The exact fingers: who is responsible for the own id plus a power of two. */
   readonly #table = new Map<number, NodeRecord>();
+  /** Nodes of the same stretch that stand in for exact fingers, being nearer on the base network. */
+  readonly #preferred = new Map<number, NodeRecord>();
   /** Bits whose finger is probably wrong, and better than none. */
   readonly #doubtful = new Set<number>();
   /** Bits still to do in this pass, lowest first. */
@@ -33,18 +36,31 @@ export class Fingers {
     this.#lookup = lookup;
   }
 
-  /** Counts changes of the table. */
+  /** Counts changes of the tables. */
   get version(): number {
     return this.#version;
   }
 
   /** Known fingers, lowest bit first. */
   get entries(): [number, NodeRecord][] {
-    return [...this.#table].sort(([a], [b]) => a - b);
+    return [...new Map([...this.#table, ...this.#preferred])].sort(([a], [b]) => a - b);
   }
 
   nodes(): IterableIterator<NodeRecord> {
-    return this.#table.values();
+    return new Map([...this.#table, ...this.#preferred]).values();
+  }
+
+  /** The finger in use. */
+  at(bit: number): NodeRecord | undefined {
+    return this.#preferred.get(bit) ?? this.#table.get(bit);
+  }
+
+  /** Uses another node of the finger's stretch in its place. */
+  prefer(bit: number, record: NodeRecord): void {
+    if (this.at(bit) === record) return;
+    if (this.#table.get(bit)?.id === record.id) this.#preferred.delete(bit);
+    else this.#preferred.set(bit, record);
+    this.#version++;
   }
 
   set(bit: number, record: NodeRecord): void {
@@ -54,7 +70,7 @@ export class Fingers {
   }
 
   remove(id: Id): void {
-    for (const [bit, record] of this.#table) if (record.id === id) this.#delete(bit);
+    this.#prune((_, record) => record.id === id);
   }
 
   /** Bits whose fingers neither the successor list nor our own range makes superfluous. */
@@ -86,7 +102,7 @@ export class Fingers {
   /** The ring's pointers changed: drops what has become superfluous, looks for what is missing. */
   revise(): void {
     const bits = new Set(this.#ring.formation.formed ? this.bits() : []);
-    for (const bit of this.#table.keys()) if (!bits.has(bit)) this.#delete(bit);
+    this.#prune((bit) => !bits.has(bit));
     if (bits.size > this.#table.size) this.hurry();
   }
 
@@ -129,7 +145,8 @@ export class Fingers {
     this.#asking = true;
     this.#asked++;
     this.#lookup.ask({
-      purpose: 'finger',
+      // The answer to a lookup comes without a tunnel, and none is wanted to a finger that another stands in for.
+      purpose: this.#preferred.has(bit) ? 'lookup' : 'finger',
       target,
       attempts: 2,
       done: (outcome) => {
@@ -148,9 +165,10 @@ export class Fingers {
     if (predecessor !== null) this.doubt(owner.id, predecessor.id);
   }
 
-  #delete(bit: number): void {
-    this.#table.delete(bit);
-    this.#version++;
+  #prune(isOver: (bit: number, record: NodeRecord) => boolean): void {
+    for (const table of [this.#table, this.#preferred]) {
+      for (const [bit, record] of table) if (isOver(bit, record) && table.delete(bit)) this.#version++;
+    }
   }
 
   /** As fast as answers come while some are missing; otherwise one pass in every period, spread over it. */

@@ -118,3 +118,34 @@ export const RECORDS_PER_STATE = 8;
 export const RECORDS_PER_FOUND = 7;
 /** The same for `notify`, beside the sender's own. */
 export const MEMBERS_PER_NOTIFY = 7;
+
+/** Nodes known that qualify for the place of one finger; measured ones give way to new ones, the slowest first. */
+export const CANDIDATES_MAX = 16;
+/** Pause between two questions for nodes that could be fingers, milliseconds: at first, and later. */
+export const SAMPLE_FIRST_MS = 500;
+export const SAMPLE_MS = 10_000;
+/** So many questions for each finger come at the first pace. */
+export const SAMPLES_FIRST = 4;
+/** Pause between two measurements, milliseconds. */
+export const MEASURE_GAP_MS = 500;
+/** The same where nothing had to be measured. */
+export const MEASURE_IDLE_MS = 5000;
+/** Measurements that wait for the resource daemon's answer; one more is not begun. */
+export const MEASURING_MAX = 4;
+/** Longest wait for it, milliseconds. */
+export const MEASURE_MS = 15_000;
+/** A neighbour is measured again after so long, and one that could become a finger, milliseconds. */
+export const MEASURE_AGAIN_MS = 60_000;
+export const MEASURE_AGAIN_CANDIDATE_MS = 300_000;
+/** Nodes whose measured round-trip time is remembered; that of the oldest is forgotten for a new one. */
+export const ROUND_TRIPS_MAX = 2048;
+/** A node is clearly nearer than another if its round-trip time is at most this part of the other's. */
+export const NEARER_SHARE = 0.8;
+/** And less by so much, milliseconds. */
+export const NEARER_MS = 2;
+/** A route leaves Chord's own way for another that is expected to take at most this part of its time. */
+export const ROUTE_NEARER_SHARE = 0.9;
+/** A hop of such a way makes at least this part of the progress that Chord's own would. */
+export const PROGRESS_SHARE = 0.5;
+/** A stretch between two neighbours is divided into so many, each with a hop of its own choice. */
+export const PIECES = 4;

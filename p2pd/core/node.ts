@@ -13,6 +13,7 @@ import { MISSES_MAX } from './limits.ts';
 import { Lookup } from './lookup.ts';
 import { Neighbours } from './neighbours.ts';
 import type { Peer } from './peers.ts';
+import { Proximity } from './proximity.ts';
 import { Requests } from './requests.ts';
 import { restore } from './restore.ts';
 import { Reunion } from './reunion.ts';
@@ -28,6 +29,7 @@ export class VirtualNode {
   readonly #fingers: Fingers;
   readonly #lookup: Lookup;
   readonly #neighbours: Neighbours;
+  readonly #proximity: Proximity;
   readonly #routes: Routes;
   readonly #requests = new Requests();
   readonly #stabiliser: Stabiliser;
@@ -53,7 +55,8 @@ export class VirtualNode {
     this.#lookup = new Lookup(this.#ring);
     this.#fingers = new Fingers(this.#ring, this.#lookup);
     this.#neighbours = new Neighbours(this.#ring, this.#fingers);
-    this.#routes = new Routes(this.#ring, this.#neighbours);
+    this.#proximity = new Proximity(this.#ring, this.#fingers, this.#neighbours, this.#lookup);
+    this.#routes = new Routes(this.#ring, this.#neighbours, (id) => this.#proximity.rttForRoutes(id));
     this.#stabiliser = new Stabiliser(this.#ring, this.#neighbours, this.#requests);
     this.#answer = new Answer(this.#ring, this.#neighbours);
     this.#join = new Join(this.#ring, this.#neighbours, this.#lookup, () => this.#onEntered());
@@ -67,6 +70,7 @@ export class VirtualNode {
       this.#join,
       this.#stabiliser,
       this.#fingers,
+      this.#proximity,
       this.#leave,
       this.#requests,
       this.#neighbours,
@@ -85,6 +89,10 @@ export class VirtualNode {
   /** For tests and tools: the state behind this node. Not to be written to. */
   get ring(): Ring {
     return this.#ring;
+  }
+
+  get proximity(): Proximity {
+    return this.#proximity;
   }
 
   get fingers(): Fingers {
@@ -130,6 +138,7 @@ export class VirtualNode {
       case 'failed':
         this.#neighbours.onFailed(message.key, message.code);
         this.#answer.onFailed(message.key);
+        this.#proximity.onFailed(message.key);
         return this.#join.onFailed(message.key);
       case 'tunnel.down':
         return this.#neighbours.onDown(message.key, message.reason);
@@ -152,6 +161,7 @@ export class VirtualNode {
       case 'leave':
         return this.#leave.begin();
       case 'measured':
+        return this.#proximity.onMeasured(message);
       case 'refused':
         return;
     }
@@ -218,6 +228,7 @@ export class VirtualNode {
     this.#follow();
     this.#stabiliser.tick();
     this.#fingers.tick();
+    this.#proximity.tick();
     this.#leave.tick();
     this.#follow();
     if (this.#isUnsettled()) this.#provide();
@@ -248,7 +259,8 @@ export class VirtualNode {
   }
 
   #versions(): number {
-    return this.#ring.version + this.#fingers.version + this.#neighbours.version + this.#routes.version;
+    const pointers = this.#ring.version + this.#fingers.version;
+    return pointers + this.#neighbours.version + this.#proximity.version + this.#routes.version;
   }
 
   due(): Millis | undefined {
@@ -307,6 +319,7 @@ export class VirtualNode {
 
   #onGone(id: Id): void {
     this.#fingers.remove(id);
+    this.#proximity.onGone(id);
     this.#stabiliser.onGone(id);
   }
 

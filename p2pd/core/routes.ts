@@ -6,6 +6,7 @@ import { distance, type Id, type IdRange } from '../../overlay/id.ts';
 import { after, type Millis } from '../../overlay/lib/clock.ts';
 import type { RdRoute } from '../../overlay/messages/p2pd-rd.ts';
 import { COMMIT_RETRY_MS } from './limits.ts';
+import { nearRoutes } from './near-routes.ts';
 import type { Neighbours } from './neighbours.ts';
 import type { Ring } from './ring.ts';
 
@@ -71,6 +72,7 @@ export function ringRoutes(view: RingView): RdRoute[] {
 export class Routes {
   readonly #ring: Ring;
   readonly #neighbours: Neighbours;
+  readonly #rttOf: (id: Id) => number | undefined;
   #committed = new Map<string, RdRoute>();
   /** What is committed, or was sent to be; in the order in which it is wanted. */
   #effective: readonly RdRoute[] = [];
@@ -85,9 +87,11 @@ export class Routes {
   /** Counts changes of what is in effect, and of what has to be told. */
   version = 0;
 
-  constructor(ring: Ring, neighbours: Neighbours) {
+  /** `rttOf`: round-trip time to a neighbour, milliseconds, where routes shall go by it. */
+  constructor(ring: Ring, neighbours: Neighbours, rttOf: (id: Id) => number | undefined) {
     this.#ring = ring;
     this.#neighbours = neighbours;
+    this.#rttOf = rttOf;
   }
 
   /** Everything wanted is in effect. */
@@ -170,15 +174,28 @@ export class Routes {
     for (const [id, record] of this.#neighbours.ofRing()) if (isUp(id) && this.#ring.alive(record)) others.push(id);
     const own = this.#ring.ownRange();
     const back = this.#ring.backRanges();
-    const routes = ringRoutes({
+    const plain = ringRoutes({
       self: ctx.id,
       own,
       successors: chord.successors.map(({ id }) => ({ id, up: isUp(id) })),
       others,
       back: back.every(({ until }) => isUp(until)) ? back : [],
     });
+    const routes = this.#near(plain, others);
     const heir = this.#heir;
     return heir === undefined ? routes : routes.map((route) => (route.to === ctx.id ? { ...route, to: heir } : route));
+  }
+
+  #near(routes: RdRoute[], neighbours: readonly Id[]): RdRoute[] {
+    const { ctx, chord } = this.#ring;
+    const last = chord.successors.at(-1);
+    const hops = neighbours.flatMap((id) => {
+      const rttMs = this.#rttOf(id);
+      return rttMs === undefined ? [] : [{ id, rttMs }];
+    });
+    if (hops.length === 0 || last === undefined) return routes;
+    const spacing = Number(distance(ctx.id, last.id)) / chord.successors.length;
+    return nearRoutes(routes, { self: ctx.id, hops, spacing });
   }
 }
 

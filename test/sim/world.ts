@@ -89,6 +89,8 @@ export class World {
   readonly trace: Trace = new Trace();
   /** The overlay manager can be reached from every island, not from the mainland alone. */
   managerIsEverywhere = false;
+  /** Data planes answer measurements of the way to them. */
+  answersProbes = true;
   watch: Watch = {};
   /** Carries out a step of the plan. */
   onStep: (place: number) => void = () => undefined;
@@ -97,7 +99,7 @@ export class World {
   bytesMax = 0;
   controls = 0;
   events = 0;
-  /** Measurements of the base network's ways that were begun. */
+  /** Questions of P2P daemons for measurements of the base network. */
   measurements = 0;
   complaints = 0;
   /** Ends of tunnels that were made and that have gone, since the start. */
@@ -519,6 +521,7 @@ export class World {
   #toRd(node: SimNode, message: ToRd): void {
     if (!node.connected) return;
     this.trace.note(message.t);
+    if (message.t === 'measure') this.measurements++;
     const carried = this.#options.wire === true ? decoded(toRdCodec, toRdCodec.encode(message)) : message;
     node.toRdFrom = Math.max(node.toRdFrom, this.#now + SOCKET_MS + node.lagMs);
     this.#queue.push(node.toRdFrom, KIND.TO_RD, node.index, node.session, carried);
@@ -706,8 +709,7 @@ export class World {
   #measure(end: End | undefined, capacity: boolean): void {
     if (end?.state !== 'up') return;
     const { machine, peer } = end;
-    this.measurements++;
-    const passes = this.network.passes(machine, peer) && this.network.passes(peer, machine);
+    const passes = this.answersProbes && this.network.passes(machine, peer) && this.network.passes(peer, machine);
     const rttMs = passes ? 2 * this.network.rawDelay(machine, peer) : null;
     const found: Measured = { end, rttMs, bitsPerSecond: rttMs !== null && capacity ? BITS_PER_SECOND : null };
     this.#post(rttMs === null ? UNANSWERED_MS : PROBES * rttMs, KIND.MEASURED, machine, 0, found);
