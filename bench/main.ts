@@ -15,6 +15,7 @@ import { forwarding } from './forwarding.ts';
 import { idle } from './idle.ts';
 import { removeLabs } from './lab/lab.ts';
 import { scheduleAlike, scheduleAsBefore } from './lab/scheduling.ts';
+import { proximity } from './proximity.ts';
 import { qos } from './qos.ts';
 import { receive } from './receive.ts';
 import { ring } from './ring.ts';
@@ -31,6 +32,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   qos,
   ring,
   idle,
+  proximity,
   addressServer,
   figure5,
   figure6,

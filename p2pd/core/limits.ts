@@ -143,9 +143,7 @@ export const ROUND_TRIPS_MAX = 2048;
 export const NEARER_SHARE = 0.8;
 /** And less by so much, milliseconds. */
 export const NEARER_MS = 2;
-/** A route leaves Chord's own way for another that is expected to take at most this part of its time. */
-export const ROUTE_NEARER_SHARE = 0.9;
-/** A hop of such a way makes at least this part of the progress that Chord's own would. */
-export const PROGRESS_SHARE = 0.5;
+/** A near hop makes at least this part of the progress that Chord's own would. */
+export const PROGRESS_SHARE = 0.25;
 /** A stretch between two neighbours is divided into so many, each with a hop of its own choice. */
 export const PIECES = 4;

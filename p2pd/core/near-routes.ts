@@ -10,7 +10,7 @@
  */
 import { between, distance, type Id, toId } from '../../overlay/id.ts';
 import type { RdRoute } from '../../overlay/messages/p2pd-rd.ts';
-import { PIECES, PROGRESS_SHARE, ROUTE_NEARER_SHARE } from './limits.ts';
+import { PIECES, PROGRESS_SHARE } from './limits.ts';
 
 export type NearView = {
   readonly self: Id;
@@ -68,7 +68,7 @@ function choose(
 ): Hop {
   const costOf = (hop: Hop): number => hop.rttMs + usualMs * hopsLeft(target - hop.at, spacing);
   let best = plain;
-  let bestCost = costOf(plain) * ROUTE_NEARER_SHARE;
+  let bestCost = costOf(plain);
   for (const hop of hops) {
     if (hop.away > before) break;
     if (hop.at < plain.at * PROGRESS_SHARE) continue;
