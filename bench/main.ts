@@ -16,6 +16,7 @@ import { idle } from './idle.ts';
 import { removeLabs } from './lab/lab.ts';
 import { scheduleAlike, scheduleAsBefore } from './lab/scheduling.ts';
 import { proximity } from './proximity.ts';
+import { proximityLive } from './proximity-live.ts';
 import { qos } from './qos.ts';
 import { receive } from './receive.ts';
 import { ring } from './ring.ts';
@@ -33,6 +34,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   ring,
   idle,
   proximity,
+  proximityLive,
   addressServer,
   figure5,
   figure6,

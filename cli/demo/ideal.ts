@@ -1,10 +1,14 @@
 /** What the ring should be, computed from nothing but the list of its members, and where it differs. */
-import { fingerTarget, formatId, ID_BITS, type Id } from '../../overlay/id.ts';
+import { distance, fingerTarget, formatId, ID_BITS, type Id } from '../../overlay/id.ts';
 import type { NodeStatus } from '../../overlay/messages/control.ts';
+import type { Proximity } from '../../overlay/vi.ts';
 import { ownerOf, ringOrder } from '../ring-picture.ts';
 
 /** The part of a node's status that says how it sees the ring. */
-export type RingState = Pick<NodeStatus, 'name' | 'id' | 'phase' | 'predecessor' | 'successors' | 'fingers'>;
+export type RingState = Pick<NodeStatus, 'name' | 'id' | 'phase' | 'predecessor' | 'successors' | 'fingers'> & {
+  /** Absent: ids alone say which node is which finger. */
+  readonly vi?: { readonly definition: { readonly proximity: Proximity } };
+};
 
 /** One sentence for each thing that is not as it should be; empty where the ring is ideal. `r`: length of the successor list. */
 export function ringFaults(nodes: readonly RingState[], r: number): string[] {
@@ -34,12 +38,20 @@ function nodeFaults(
   }
   for (const { bit, node: finger } of node.fingers) {
     const owner = ownerOf(nodes, fingerTarget(node.id, bit))?.id;
-    if (finger !== owner) {
+    if (finger !== owner && !isStandIn(node, bit, finger, nodes)) {
       faults.push(`${node.name} has finger ${bit} at ${formatId(finger)} instead of ${idsText([owner ?? null])}`);
     }
   }
   for (const missing of missingFingers(node, nodes)) faults.push(`${node.name} lacks a finger to ${formatId(missing)}`);
   return faults;
+}
+
+/** Where nearness on the base network counts, any member of a finger's stretch may be the finger. */
+function isStandIn(node: RingState, bit: number, finger: Id, nodes: readonly RingState[]): boolean {
+  const proximity = node.vi?.definition.proximity;
+  if (proximity !== 'pns' && proximity !== 'both') return false;
+  const away = distance(node.id, finger);
+  return away >> BigInt(bit) === 1n && nodes.some(({ id }) => id === finger);
 }
 
 /** Nodes that a finger should point to and that are no neighbour otherwise. */
@@ -48,7 +60,9 @@ function missingFingers(node: RingState, nodes: readonly RingState[]): Id[] {
   const missing = new Set<Id>();
   for (let bit = 0; bit < ID_BITS; bit++) {
     const owner = ownerOf(nodes, fingerTarget(node.id, bit))?.id;
-    if (owner !== undefined && !known.has(owner)) missing.add(owner);
+    if (owner === undefined || known.has(owner)) continue;
+    if (!node.fingers.some((finger) => finger.bit === bit && isStandIn(node, bit, finger.node, nodes)))
+      missing.add(owner);
   }
   return [...missing];
 }

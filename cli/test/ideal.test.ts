@@ -48,6 +48,19 @@ for (const [what, change, expected] of breaks) {
   });
 }
 
+test('where nearness counts, any member of the stretch may be the finger, and no other', () => {
+  const withFinger = (k: number, proximity: 'none' | 'pns'): string[] => {
+    const vi = { definition: { proximity } };
+    const ring = idealRing().map((node, at) =>
+      at === 0 ? { ...node, vi, fingers: [{ bit: 63, node: id(k) }] } : node,
+    );
+    return ringFaults(ring, 2);
+  };
+  for (const k of [4, 5, 6, 7]) assert.deepEqual(withFinger(k, 'pns'), [], `${k}`);
+  assert.match(withFinger(3, 'pns').join(), /n0 has finger 63/);
+  assert.match(withFinger(5, 'none').join(), /n0 has finger 63/);
+});
+
 test('a way through range routes ends at the node responsible', () => {
   const tables = [0, 1, 2].map((k) => ({
     id: id(k),

@@ -120,7 +120,7 @@ class Run {
       case 12: send(script_.byte(), script_.take(script_.word() % 1500)); break;
       case 13: machine_.close(script_.byte(), now_); break;
       case 14: goodbye(peer); break;
-      default: machine_.removeCredential(script_.byte() % 8 == 0 ? vi : "other", now_); break;
+      default: rare(script_.byte()); break;
     }
     drain();
   }
@@ -229,6 +229,11 @@ class Run {
   void goodbye(Peer& peer) {
     static constexpr std::array<uint8_t, 2> closeNotify{1, 0};
     if (peer.records) peer.toMachine.push_back(peer.records->seal(contentAlert, closeNotify));
+  }
+
+  void rare(uint8_t what) {
+    if (what % 8 == 1) (void)machine_.measure(script_.byte(), what >= 128, now_);
+    else machine_.removeCredential(what % 8 == 0 ? vi : "other", now_);
   }
 
   void associate(Peer& peer) { (void)machine_.associate(peer.endpoint, vi, now_); }
