@@ -14,6 +14,7 @@ import { LatencyModel } from '../test/sim/latency.ts';
 import { type Benchmark, chosen } from './benchmark.ts';
 import { COLORS, drawChart } from './chart.ts';
 import { layDistances } from './lab/distances.ts';
+import { inWorld } from './lab/lab.ts';
 import { parsePing } from './measure/round-trip.ts';
 import { describeSetting, settingOf } from './report/machine.ts';
 import { markdownTable } from './report/markdown.ts';
@@ -67,14 +68,8 @@ async function pathsOf(machines: readonly Machine[], nodes: readonly NodeStatus[
   return inParallel(jobs, AT_ONCE);
 }
 
-async function sampleOf(
-  mode: Mode,
-  count: number,
-  settleSeconds: number,
-  say: (line: string) => void,
-): Promise<Sample> {
-  const world = new World({ kind: 'pxb' });
-  try {
+function sampleOf(mode: Mode, count: number, settleSeconds: number, say: (line: string) => void): Promise<Sample> {
+  return inWorld(new World({ kind: 'pxb' }), async (world) => {
     await world.create();
     const machines = await world.addMachines(count);
     const model = new LatencyModel({ seed: SEED, nodes: count });
@@ -92,9 +87,7 @@ async function sampleOf(
     const all = await pathsOf(machines, nodes);
     const paths = all.filter((path) => path !== undefined);
     return { mode, unanswered: all.length - paths.length, paths, ...summaryOf(paths) };
-  } finally {
-    await world.remove();
-  }
+  });
 }
 
 const HEADINGS = ['proximity', 'stretch, median', 'mean', '90 %', 'of means', 'path, ms', 'straight, ms', 'unanswered'];

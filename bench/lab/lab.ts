@@ -5,14 +5,25 @@ import { chmodSync, closeSync, mkdirSync, mkdtempSync, openSync, readFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createNamespaces, ip, type Ran, run, within } from '../../cli/demo/namespaces.ts';
-import { removeWorld } from '../../cli/demo/world.ts';
+import { removeWorld, type World } from '../../cli/demo/world.ts';
 import { OverlayError } from '../../overlay/errors.ts';
 
-const labs = new Set<Lab>();
+const labs = new Set<Pick<World, 'remove'>>();
 
 /** Removes every lab of this process; for signals. */
 export async function removeLabs(): Promise<void> {
   await Promise.all([...labs].map((lab) => lab.remove()));
+}
+
+/** A world goes when `use` has ended, or when the process is told to. */
+export async function inWorld<T>(world: World, use: (world: World) => Promise<T>): Promise<T> {
+  labs.add(world);
+  try {
+    return await use(world);
+  } finally {
+    await world.remove();
+    labs.delete(world);
+  }
 }
 
 /** A machine of a lab: a namespace with an address on its first cable. */

@@ -8,6 +8,8 @@ import type { SimNode } from '../../test/sim/sim-node.ts';
 import { World } from '../../test/sim/world.ts';
 
 const ROUNDS = 6000;
+/** All are equally far, so that the ring is that without proximity. */
+const PROXIMITY = { definition: { proximity: 'both' }, weather: { jitterMs: 0 } } as const;
 
 /** One of each message between real neighbours, as seeds. */
 function seedsFor(node: SimNode): P2pdMessage[] {
@@ -55,7 +57,7 @@ test('there is a seed for every message', () => {
 });
 
 test('bytes changed at random: refused or understood, never a throw', () => {
-  const world = new World({ seed: 2 });
+  const world = new World({ seed: 2, ...PROXIMITY });
   for (let i = 0; i < 8; i++) world.add();
   world.until('the ring is ideal', () => isIdeal(world), 20_000);
   const rng = seededRng(99);
@@ -77,7 +79,7 @@ test('bytes changed at random: refused or understood, never a throw', () => {
 
 test('well-formed nonsense from a neighbour: no throw, and the ring recovers from it', () => {
   for (const seed of [3, 4]) {
-    const world = new World({ seed });
+    const world = new World({ seed, ...PROXIMITY });
     for (let i = 0; i < 12; i++) world.add();
     world.until('the ring is ideal', () => isIdeal(world), 20_000);
     const rng = seededRng(seed);
