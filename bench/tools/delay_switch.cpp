@@ -2,8 +2,9 @@
 // what stands for the distances of a base network where the kernel has no netem.
 //
 // delay_switch FILE
-// FILE: a line "port NAME" for each interface, then "delay A B MICROSECONDS" for each pair of ports, one way, by the ports'
-// numbers from 0; what is not named has none. Prints "ready", works until its input ends, then prints what it did.
+// FILE: a line "port NAME" for each interface, then "delay A B MICROSECONDS" for each pair of ports, one way, by the
+// numbers of the ports from 0; what is not named has none. Prints "ready", works until its input ends, then prints what
+// it did.
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
@@ -54,7 +55,8 @@ struct Held {
 };
 
 int64_t nowNanos() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
 }
 
 class Switch {
@@ -72,7 +74,7 @@ class Switch {
       if (!(words >> word)) continue;
       if (word == "port" && words >> name) {
         ports_.push_back(open(name));
-      } else if (word == "delay" && words >> from >> to >> micros && from < kPortsMax && to < kPortsMax && micros >= 0) {
+      } else if (word == "delay" && words >> from >> to >> micros && std::max(from, to) < kPortsMax && micros >= 0) {
         delays_[from * kPortsMax + to] = micros * kNanosPerMicro;
       } else {
         std::fprintf(stderr, "%s: not understood: %s\n", file, line.c_str());
@@ -96,7 +98,8 @@ class Switch {
         const int64_t wait = std::max<int64_t>(held_.top().due - nowNanos(), 0);
         timeout = {wait / kNanosPerSecond, wait % kNanosPerSecond};
       }
-      if (ppoll(waited.data(), waited.size(), held_.empty() ? nullptr : &timeout, nullptr) < 0 && errno != EINTR) bench::die("ppoll");
+      const timespec* const limit = held_.empty() ? nullptr : &timeout;
+      if (ppoll(waited.data(), waited.size(), limit, nullptr) < 0 && errno != EINTR) bench::die("ppoll");
       for (size_t i = 0; i < ports_.size(); i++) {
         if ((waited[i].revents & POLLIN) != 0) receive(i);
       }

@@ -1,9 +1,9 @@
 // One measurement of the path to an association's peer: round-trip time, and on request an estimate of its capacity.
 //
-// Both are made of keep-alives, which the peer answers in any case and which only those can send who hold the
-// association's keys. The round-trip time is the least of some single ones. For the capacity, trains of requests as large
-// as the path carries leave back to back: the narrowest link spreads them, and their small answers bring the spread back.
-// The estimate is of the way there, and a lower bound where a processor is slower than the path.
+// Both are made of keep-alives, which the peer answers in any case and which only those can send who hold the keys of the
+// association. The round-trip time is the least of some single ones. For the capacity, trains of requests as large as the
+// path carries leave back to back: the narrowest link spreads them, and their small answers bring the spread back. The
+// estimate is of the way there, and a lower bound where a processor is slower than the path.
 #pragma once
 
 #include <array>
