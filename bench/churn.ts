@@ -107,7 +107,7 @@ async function live(steps: readonly Step[], say: (line: string) => void): Promis
     const living = new Set<Machine>(machines);
     await Promise.all(machines.map((machine) => machine.agent()));
     const keys = new LiveKeys(living);
-    const asking = keys.run((await (machines[0] as Machine).node()));
+    const asking = keys.run(await (machines[0] as Machine).node());
     const [mendedMs, returnedMs]: number[][] = [[], []];
     for (const [i, { kind, node: index }] of steps.entries()) {
       say(`step ${i + 1} of ${steps.length}: ${kind}`);
@@ -172,6 +172,12 @@ class LiveKeys {
 const spread = (values: readonly number[]): string =>
   `${rounded(median(values) / 1000)} (${rounded(Math.max(...values) / 1000)})`;
 
+const figuresOf = (name: string, { joinedMs, mendedMs, returnedMs }: Measured): Figure[] => [
+  { name: `${name}: ideal`, value: joinedMs / 1000, unit: 's' },
+  { name: `${name}: mended, median`, value: median(mendedMs) / 1000, unit: 's' },
+  { name: `${name}: returned, median`, value: median(returnedMs) / 1000, unit: 's' },
+];
+
 export const churn: Benchmark = {
   name: 'churn',
   about: `${NODES} nodes that lose power and return: real ones and simulated ones, side by side`,
@@ -188,8 +194,9 @@ export const churn: Benchmark = {
         row('power fails at one; ideal after, s: median (longest)', ({ mendedMs }) => spread(mendedMs)),
         row('power returns to one; ideal after, s', ({ returnedMs }) => spread(returnedMs)),
         row('keys asked for meanwhile', ({ keysAsked }) => String(keysAsked)),
-        row(`of these answered within ${KEY_MS / 1000} s`, (measured) =>
-          `${((100 * measured.keysAnswered) / measured.keysAsked).toFixed(2)} %`,
+        row(
+          `of these answered within ${KEY_MS / 1000} s`,
+          (measured) => `${((100 * measured.keysAnswered) / measured.keysAsked).toFixed(2)} %`,
         ),
         row('tunnels of a node', ({ tunnels }) => tunnels.toFixed(1)),
       ],
@@ -208,17 +215,7 @@ ${table}
 The simulator has no processors: that ${NODES} times three processes start, load their code and make interfaces on a few cores is not in its times.
 A return has the start of a real daemon in it.
 `;
-    const figures = [
-      ['real', real],
-      ['simulated', model],
-    ].flatMap(([name, measured]): Figure[] => {
-      const { joinedMs, mendedMs, returnedMs } = measured as Measured;
-      return [
-        { name: `${String(name)}: ideal`, value: joinedMs / 1000, unit: 's' },
-        { name: `${String(name)}: mended, median`, value: median(mendedMs) / 1000, unit: 's' },
-        { name: `${String(name)}: returned, median`, value: median(returnedMs) / 1000, unit: 's' },
-      ];
-    });
+    const figures = [...figuresOf('real', real), ...figuresOf('simulated', model)];
     return { name: 'churn', figures, samples: { steps, real, model }, table, report: { markdown } };
   },
 };

@@ -143,7 +143,9 @@ export const figure5: Benchmark = {
         x: Array.from({ length: SAMPLES }, (_, i) => (((i + 1) * stepMsOf(periodS)) / 1000).toFixed(1)),
         lines: SYSTEMS.map((name) => ({
           name,
-          values: Array.from({ length: SAMPLES }, (_, i) => median(of(name, periodS).map(({ parts }) => parts[i] ?? 0))),
+          values: Array.from({ length: SAMPLES }, (_, i) =>
+            median(of(name, periodS).map(({ parts }) => parts[i] ?? 0)),
+          ),
         })),
       }),
     );

@@ -4,7 +4,7 @@ import { below, seededRng } from '../overlay/lib/rng.ts';
 import { LatencyModel } from '../test/sim/latency.ts';
 import { type Benchmark, type BenchmarkResult, chosen } from './benchmark.ts';
 import { COLORS, drawChart, type Panel } from './chart.ts';
-import { StaticRing } from './model/static-ring.ts';
+import { StaticRing } from './models/static-ring.ts';
 import { markdownTable } from './report/markdown.ts';
 import { median, quantile, rounded } from './statistics.ts';
 import { MODES, type Mode, type Summary, summaryOf } from './stretch.ts';
@@ -56,6 +56,8 @@ function sampleOf(model: LatencyModel, mode: Mode, round: number): Sample {
   // The same pairs in each mode.
   const rng = seededRng(1_000_000 + round);
   const ways = Array.from({ length: WAYS }, () => ring.randomWay(rng)).filter((way) => way !== undefined);
+  if (ways.some(({ isRight }) => !isRight))
+    throw new Error(`a packet did not arrive in a ring of ${nodes} nodes at rest`);
   return { nodes, mode, round, neighbours: ring.neighboursMean, ...summaryOf(ways) };
 }
 

@@ -57,9 +57,10 @@ type StaticRun = {
 function walkStatic(nodes: number, failed: number): StaticRun {
   const rng = seededRng(nodes);
   const started = systemClock.now();
-  const ring = new StaticRing(nodes, SUCCESSORS, rng);
-  ring.fail(failed, rng);
-  const walks = Array.from({ length: STATIC_LOOKUPS }, () => ring.walk(rng));
+  const rttMs = (): number => 1;
+  const ring = new StaticRing({ nodes, seed: nodes, proximity: 'none', successors: SUCCESSORS, rttMs });
+  ring.fail(failed);
+  const walks = Array.from({ length: STATIC_LOOKUPS }, () => ring.randomWay(rng) ?? { hops: 0, isRight: true });
   const hops = walks.filter(({ isRight }) => isRight).map((walk) => walk.hops);
   return {
     nodes,
@@ -147,7 +148,9 @@ ${staticTable}
 `;
     const bars = [
       ...runs.map(({ nodes, hops }) => ({ name: `${nodes} simulated`, value: hops.median })),
-      ...statics.filter(({ failed }) => failed === 0).map((run) => ({ name: `${run.nodes} static`, value: run.median })),
+      ...statics
+        .filter(({ failed }) => failed === 0)
+        .map((run) => ({ name: `${run.nodes} static`, value: run.median })),
     ];
     const figures = runs.flatMap((run): Figure[] => [
       { name: `${run.nodes} nodes: hops`, value: run.hops.median, unit: '' },

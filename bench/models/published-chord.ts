@@ -5,7 +5,7 @@
  *
  * It has no successor lists: nobody dies in figure 5.
  */
-import { between, distance, fingerTarget, type Id, ID_BITS, inRange } from '../../overlay/id.ts';
+import { between, distance, fingerTarget, ID_BITS, type Id, inRange } from '../../overlay/id.ts';
 import { below, fraction, type Rng, seededRng } from '../../overlay/lib/rng.ts';
 import type { Latency } from '../../test/sim/base-network.ts';
 import { type Event, EventQueue } from '../../test/sim/queue.ts';

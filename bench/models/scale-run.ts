@@ -2,8 +2,9 @@
  * A large ring in the simulator, as a process of its own with a heap of its own: scale-run.ts NODES PERIOD_S. Progress goes
  * to standard error, the figures to standard output as JSON.
  */
-import { below, seededRng } from '../../overlay/lib/rng.ts';
+
 import { systemClock } from '../../overlay/lib/clock.ts';
+import { below, seededRng } from '../../overlay/lib/rng.ts';
 import { p2pdCodec } from '../../overlay/messages/p2pd-p2pd.ts';
 import { members, randomId } from '../../test/sim/checks.ts';
 import type { SimNode } from '../../test/sim/sim-node.ts';

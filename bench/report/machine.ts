@@ -20,8 +20,9 @@ export type Setting = {
 
 export async function settingOf(packages: readonly string[]): Promise<Setting> {
   const osRelease = readFileSync('/etc/os-release', 'utf8');
-  // A package that is not known is left out; the others are printed.
-  const listed = await run(['dpkg-query', '-W', '-f', '${Package} ${Version}\n', ...packages]);
+  // A package that is not known is left out; the others are printed. Of no package, dpkg-query prints all.
+  const query = ['dpkg-query', '-W', '-f', '${Package} ${Version}\n', ...packages];
+  const listed = packages.length === 0 ? '' : (await run(query)).stdout;
   const commit = await run(['git', 'rev-parse', '--short', 'HEAD']).catch(() => undefined);
   return {
     date: new Date(systemClock.wall()).toISOString().slice(0, 16).replace('T', ' '),
@@ -31,7 +32,7 @@ export async function settingOf(packages: readonly string[]): Promise<Setting> {
     kernel: release(),
     system: /^PRETTY_NAME="(.*)"$/m.exec(osRelease)?.[1] ?? 'Linux',
     versions: Object.fromEntries(
-      listed.stdout
+      listed
         .split('\n')
         .filter(Boolean)
         .map((line) => line.split(' ') as [string, string]),

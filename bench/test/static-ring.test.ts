@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRng } from '../../overlay/lib/rng.ts';
 import { LatencyModel } from '../../test/sim/latency.ts';
-import { StaticRing } from '../model/static-ring.ts';
+import { StaticRing } from '../models/static-ring.ts';
 import { MODES, type Mode, summaryOf } from '../stretch.ts';
 
 const NODES = 300;

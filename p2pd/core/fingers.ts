@@ -47,6 +47,8 @@ export class Fingers {
   }
 
   nodes(): IterableIterator<NodeRecord> {
+    // Most VIs prefer none, and this is asked for with every change of a pointer.
+    if (this.#preferred.size === 0) return this.#table.values();
     return new Map([...this.#table, ...this.#preferred]).values();
   }
 

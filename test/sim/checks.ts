@@ -71,17 +71,10 @@ export function follow(world: World, from: SimNode, id: Id): Path {
     if (hop.kind === 'local') return { owner: node, hops };
     const next = world.nodes[node.tunnels.get(hop.peer)?.machine ?? -1];
     const passes = next !== undefined && world.network.passes(node.index, next.index);
-    if (!passes || !next.forwards || !takesFrom(next, node)) return { owner: undefined, hops };
+    if (!passes || !next.forwards || !next.tunnels.has(node.id)) return { owner: undefined, hops };
     node = next;
   }
   return { owner: undefined, hops: 64 };
-}
-
-/** Who answers a con_req has the tunnel one way earlier than who asked, whom the answer reaches before any packet. */
-function takesFrom(node: SimNode, sender: SimNode): boolean {
-  const isAsking = (): boolean =>
-    node.tunnelViews.some(({ peer, state }) => peer === sender.id && state === 'setting-up');
-  return node.tunnels.has(sender.id) || isAsking();
 }
 
 export function randomId(rng: Rng): Id {

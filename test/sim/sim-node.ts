@@ -13,6 +13,10 @@ import { SecurePeers } from '../../rd/core/secure-peers.ts';
 import type { Forwarding, LaidTunnel } from './forwarding.ts';
 
 export const NODE: NodeRef = 1 as NodeRef;
+/** One way on the socket between the two daemons of a machine, milliseconds. */
+export const SOCKET_MS = 0.1;
+/** Datagrams and messages that wait for a daemon that stands still; the sockets hold no more. */
+export const DEFERRED_MAX = 256;
 /** When the first node of a simulation was born, milliseconds since 1970: incarnations are real ones. */
 const FIRST_INCARNATION = 1_700_000_000_000;
 const BASE_PORT = 4780;
