@@ -60,11 +60,12 @@ fi
 log=native/build/last-build.log
 cmake --build native/build --target $target >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
 
-if [ "$purpose" = bench ]; then
+# The lab has use of some of them too.
+case $purpose in bench | test)
   [ -x bench/tools/build/udp_send ] || say "building the traffic generators"
   cmake -S bench/tools -B bench/tools/build -G Ninja >/dev/null
-  cmake --build bench/tools/build >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
-fi
+  cmake --build bench/tools/build >"$log" 2>&1 || { cat "$log" >&2; exit 1; } ;;
+esac
 
 stamp=node_modules/.cache/p2pxbone.stamp
 if [ ! -f "$stamp" ] || [ -n "$(find cli native/*.ts om-server overlay p2pd rd -name '*.ts' -newer "$stamp" | head -n 1)" ]; then

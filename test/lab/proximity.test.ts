@@ -12,7 +12,7 @@ import { LatencyModel } from '../sim/latency.ts';
 import { membersOf, requestKeysFromAll, skip, tunnelsOf, VI, worldFor } from './topology.ts';
 
 const COUNT = 10;
-const missing = existsSync(toolPath('delay_switch')) ? skip : 'needs bench/tools: sh scripts/setup.sh bench';
+const missing = existsSync(toolPath('delay_switch')) ? skip : 'needs bench/tools: sh scripts/setup.sh test';
 /** What programs and a busy machine add to a round-trip time. */
 const EXTRA_MS = 15;
 
