@@ -4,6 +4,8 @@ import { World } from '../cli/demo/world.ts';
 import type { NodeStatus } from '../overlay/messages/control.ts';
 import type { Benchmark, Figure } from './benchmark.ts';
 import { probe, type Sample } from './lab/probe.ts';
+import { describeSetting, settingOf } from './report/machine.ts';
+import { markdownTable } from './report/markdown.ts';
 import { median } from './statistics.ts';
 
 const VI = 'qos';
@@ -158,6 +160,26 @@ async function run(say: (line: string) => void): Promise<Measured[]> {
   }
 }
 
+async function reportOf(measured: readonly Measured[]): Promise<string> {
+  const rows = measured.map(({ what, measured: value, unit, error, errorUnit }) => [
+    what,
+    `${value.toFixed(3)} ${unit}`,
+    `${error.toFixed(3)} ${errorUnit}`,
+  ]);
+  return `# Quality of service of a tunnel
+
+Written by \`npm run bench -- qos --results\`.
+
+${describeSetting(await settingOf([]))}
+
+Measured from outside, by programs at both ends of a tunnel between two real nodes that send and receive numbered UDP datagrams.
+Rates and delays are medians of ${ROUNDS}; a delay is what the shape adds to the way without one. A rate counts inner IP
+packets. Loss and reordering are drawn for each packet, so a share of some thousand packets is off by chance.
+
+${markdownTable(['asked for', 'measured', 'error'], rows)}
+`;
+}
+
 export const qos: Benchmark = {
   name: 'qos',
   about: 'how exactly rate, delay, jitter, loss and reordering of a tunnel are what was asked for',
@@ -167,6 +189,6 @@ export const qos: Benchmark = {
       { name: `${what}: measured`, value: Number(value.toFixed(4)), unit },
       { name: `${what}: error`, value: Number(error.toFixed(4)), unit: errorUnit },
     ]);
-    return { name: 'qos', figures, samples: measured };
+    return { name: 'qos', figures, samples: measured, report: { markdown: await reportOf(measured) } };
   },
 };
