@@ -24,8 +24,9 @@ const BEGIN_MS = 1000;
 const SPAN_MS = 40;
 const PAIRS = 1000;
 const SAMPLES = 60;
-/** A curve is drawn for so many periods, at least. */
-const PERIODS_SHOWN = 20;
+/** Curves go on for so many periods, with instants that lie further and further apart. */
+const PERIODS_SHOWN = 100;
+const FIRST_MS = 500;
 
 const SYSTEMS = ['plain Chord', 'Chord driving tunnels', 'p2pxbone'] as const;
 type System = (typeof SYSTEMS)[number];
@@ -95,15 +96,19 @@ function partOfPairs(ring: Ring, rng: Rng): number {
 
 type Curve = { readonly system: System; readonly periodS: number; readonly seed: number; readonly parts: number[] };
 
-const stepMsOf = (periodS: number): number => Math.max((periodS * PERIODS_SHOWN * 1000) / SAMPLES, 500);
+/** When the curves of a period are looked at, milliseconds. */
+function instantsOf(periodS: number): number[] {
+  const last = periodS * PERIODS_SHOWN * 1000;
+  return Array.from({ length: SAMPLES }, (_, i) => FIRST_MS * (last / FIRST_MS) ** (i / (SAMPLES - 1)));
+}
 
 function curveOf(system: System, periodS: number, seed: number, delay: SetUpDelay): Curve {
   const rng = seededRng(seed);
   const latency = squareLatency(seededRng(rng.uint32()), SPAN_MS);
   const beginsMs = Array.from({ length: NODES }, () => fraction(rng) * BEGIN_MS);
   const ring = makeRing[system]({ seed, latency, periodMs: periodS * 1000, beginsMs, delay });
-  const parts = Array.from({ length: SAMPLES }, (_, i) => {
-    ring.runUntil((i + 1) * stepMsOf(periodS));
+  const parts = instantsOf(periodS).map((ms) => {
+    ring.runUntil(ms);
     return partOfPairs(ring, rng);
   });
   return { system, periodS, seed, parts };
@@ -112,7 +117,8 @@ function curveOf(system: System, periodS: number, seed: number, delay: SetUpDela
 /** When this part was reached for good, seconds; undefined: not in the time shown. */
 function reachedAt({ parts, periodS }: Curve, part: number): number | undefined {
   const last = parts.findLastIndex((value) => value < part);
-  return last === parts.length - 1 ? undefined : ((last + 2) * stepMsOf(periodS)) / 1000;
+  const ms = instantsOf(periodS)[last + 1];
+  return ms === undefined ? undefined : ms / 1000;
 }
 
 function medianReached(curves: readonly Curve[], part: number): number | undefined {
@@ -140,7 +146,7 @@ export const figure5: Benchmark = {
         kind: 'lines',
         title: `period ${periodS} s: part of pairs with a path`,
         xTitle: 's',
-        x: Array.from({ length: SAMPLES }, (_, i) => (((i + 1) * stepMsOf(periodS)) / 1000).toFixed(1)),
+        x: instantsOf(periodS).map((ms) => (ms / 1000).toFixed(1)),
         lines: SYSTEMS.map((name) => ({
           name,
           values: Array.from({ length: SAMPLES }, (_, i) =>
@@ -184,13 +190,15 @@ ${table}
 - **Chord driving tunnels** is the same as the paper evaluated it: whoever finds a neighbour idles until its tunnel is there.
 - **p2pxbone** is the code that ships, in the simulator (\`docs/simulation.md\`), every message of a node late by half a set-up.
 
-A set-up is what real resource daemons took when ${delay.count} tunnels came up between real nodes on one machine: ${delay.tunnelMs} ms from
-tunnel.add to the addresses in the kernel (median), and ${delay.contactMs} ms for the contact. The base network is a square ${SPAN_MS} ms across.
+A set-up is what real resource daemons took when ${delay.count} tunnels came up between real nodes on one machine: ${delay.tunnelMs.toFixed(1)} ms from
+tunnel.add to the addresses in the kernel (mean), and ${delay.contactMs.toFixed(1)} ms for the contact. The base network is a square ${SPAN_MS} ms across.
 
-The paper found that tunnels slow Chord down where the period is short. That took set-ups as long as its resource daemons': with
-ours the two curves of Chord are near each other. What ships does not wait for the period: whatever changes a node's neighbours is told to
-those whom it concerns at once, neighbours name the member nearest to who asks, and nodes that begin at the same time agree on a list
-of members before they call themselves a ring, so that the first pointers are right ones. The period is left for what was lost.
+Published Chord needs about one period for each node that began beside others: nodes that begin at once are given the same few
+successors, and each period corrects one step. The paper found that tunnels slow it down where the period is short; with set-ups as
+short as ours the two curves of Chord are near each other. What ships does not wait for the period: whatever changes a node's
+neighbours is told to those whom it concerns at once, neighbours name the member nearest to who asks, and nodes that begin at the same
+time agree on a list of members before they call themselves a ring, so that the first pointers are right ones. The period is left for
+what was lost.
 `;
     return {
       name: 'figure5',

@@ -4,14 +4,13 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { RD_LOG } from '../../cli/demo/machine.ts';
 import { World } from '../../cli/demo/world.ts';
-import { median } from '../statistics.ts';
 
 const NODES = 8;
 
 export type SetUpDelay = {
-  /** From tunnel.add until the P2P daemon is told that the tunnel is up, its addresses in the kernel: median. */
+  /** From tunnel.add until the P2P daemon is told that the tunnel is up, its addresses in the kernel: mean of new ones. */
   readonly tunnelMs: number;
-  /** From contact.get to its answer: median. */
+  /** From contact.get to its answer: mean. */
   readonly contactMs: number;
   /** Tunnels measured. */
   readonly count: number;
@@ -37,23 +36,32 @@ export async function measureSetUp(say: (line: string) => void): Promise<SetUpDe
     for (const machine of machines) await machine.mustJoin(invitation);
     await world.untilIdeal();
     const logs = machines.map((machine) => readFileSync(join(machine.directory, RD_LOG), 'utf8'));
-    const tunnels = logs.flatMap((log) => delaysIn(log, 'tunnel.add', 'tunnel.up'));
+    const tunnels = logs.flatMap((log) => delaysIn(log, 'tunnel.add', 'tunnel.up', 'tunnel.down'));
     const contacts = logs.flatMap((log) => delaysIn(log, 'contact.get', 'contact'));
-    return { tunnelMs: median(tunnels), contactMs: median(contacts), count: tunnels.length };
+    return { tunnelMs: mean(tunnels), contactMs: mean(contacts), count: tunnels.length };
   } finally {
     await world.remove();
   }
 }
 
-/** Times from each question to the first answer of that kind that concerns the same peer. */
-export function delaysIn(log: string, question: string, answer: string): number[] {
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/**
+ * Times from each question to the first answer that concerns the same peer. With `end`, a question about what is there
+ * already, because it was answered and has not ended, does not count.
+ */
+export function delaysIn(log: string, question: string, answer: string, end?: string): number[] {
   const asked = new Map<string, number>();
+  const there = new Set<string>();
   const delays: number[] = [];
   for (const text of log.split('\n')) {
     if (!text.startsWith('{')) continue;
     const { time, to, from, key = '' } = JSON.parse(text) as Line;
-    if (from === question && !asked.has(key)) asked.set(key, time);
-    const since = to === answer ? asked.get(key) : undefined;
+    if (from === question && !asked.has(key) && !there.has(key)) asked.set(key, time);
+    if (to === end) there.delete(key);
+    if (to !== answer) continue;
+    if (end !== undefined) there.add(key);
+    const since = asked.get(key);
     if (since === undefined) continue;
     delays.push(time - since);
     asked.delete(key);

@@ -45,7 +45,13 @@ test('delays are from a question to the first answer that concerns the same peer
     { time: 130, to: 'tunnel.up', key: 'a' },
     { time: 131, to: 'tunnel.up', key: 'a' },
     { time: 160, to: 'tunnel.up', key: 'b' },
+    // It is there already.
+    { time: 170, from: 'tunnel.add', key: 'b' },
+    { time: 171, to: 'tunnel.up', key: 'b' },
+    { time: 180, to: 'tunnel.down', key: 'b' },
+    { time: 181, from: 'tunnel.add', key: 'b' },
+    { time: 184, to: 'tunnel.up', key: 'b' },
   ];
   const text = ['not a line of the log', ...log.map((line) => JSON.stringify(line))].join('\n');
-  assert.deepEqual(delaysIn(text, 'tunnel.add', 'tunnel.up'), [30, 50]);
+  assert.deepEqual(delaysIn(text, 'tunnel.add', 'tunnel.up', 'tunnel.down'), [30, 50, 3]);
 });
