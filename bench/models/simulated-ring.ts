@@ -35,8 +35,8 @@ export class SimulatedRing {
 
   constructor({ seed, nodes, periodS, links, joinsPerS = JOINS_PER_S }: RingOptions) {
     this.#rng = seededRng(seed);
-    const linkPool = '32.0.0.0/3';
-    const definition = { links, linkPool, ipv4Pool: '10.0.0.0/8', timers: timersOf(periodS) };
+    const linkPool = '12.0.0.0/8';
+    const definition = { links, linkPool, ipv4Pool: '11.0.0.0/8', timers: timersOf(periodS) };
     this.world = new World({ seed, latency: squareLatency(seededRng(seed ^ 0x5ca1e), SPAN_MS), definition });
     for (let i = 0; i < nodes; i++) {
       const first = Math.min(i, FIRST_NODES) * FIRST_GAP_MS;
