@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { OverlayError } from '../overlay/errors.ts';
 import { systemClock } from '../overlay/lib/clock.ts';
@@ -110,6 +111,8 @@ export const scale: Benchmark = {
       for (const failed of FAILED_PARTS) {
         say(`${nodes} nodes by arithmetic, ${100 * failed} % of them failed`);
         statics.push(walkStatic(nodes, failed));
+        // So that an interrupt is heard.
+        await setImmediate();
       }
     }
     const staticTable = markdownTable(
