@@ -213,6 +213,8 @@ export class Tunnels {
   }
 
   timer(now: Millis): void {
+    const due = this.deadline();
+    if (due === undefined || due > now) return;
     this.#isStale = true;
     for (const tunnel of this.#table.all()) {
       this.#watchProof(tunnel, now);
