@@ -87,13 +87,13 @@ class Drawer {
     this.#present = Array.from({ length: nodes }, (_, node) => node);
   }
 
-  /** One failure, departure or arrival that the proof allows. */
+  /** One failure, departure or arrival that the proof allows. Who starts anew is no member for a moment. */
   allowed(at: number): Step | undefined {
     const spare = this.#present.length > this.#setting.successors + 2;
     const choice = below(this.#rng, 4);
     if (choice === 0 && spare) return { at, do: 'leave', node: this.#take() };
     if (choice === 1 && spare) return { at, do: 'crash', node: this.#take(), state: true };
-    if (choice === 2) return { at, do: 'p2pd', node: this.#one(), forMs: this.#ms(100, 1500) };
+    if (choice === 2 && spare) return { at, do: 'p2pd', node: this.#one(), forMs: this.#ms(100, 1500) };
     return this.#join(at);
   }
 
