@@ -97,10 +97,54 @@ enum class DropReason : uint8_t {
   receiveOverflow = 43,
   // The kernel handed over a packet whose offload header contradicts it.
   offloadMalformed = 44,
+  // The gateway denied this connection a short time ago, and its connection cache remembers it.
+  gatewayDenied = 45,
+  // A rule of the gateway's policy says drop.
+  gatewayRule = 46,
+  // A rule of the gateway's policy says reject; the ends were told by RST or ICMP.
+  gatewayRejected = 47,
+  // The packet belongs to a flow that the gateway has denied before.
+  gatewayFlowDenied = 48,
+  // The TCP or UDP checksum is wrong.
+  gatewayChecksum = 49,
+  // A TCP or UDP header contradicts itself or the length of its packet.
+  gatewayHeader = 50,
+  // The gateway's policy lets no fragments pass.
+  gatewayFragmentRefused = 51,
+  // Fragments of one datagram overlap or contradict each other; all of the datagram is lost (RFC 5722).
+  gatewayFragmentOverlap = 52,
+  // A fragment is empty, or so small that the transport header is spread over several.
+  gatewayFragmentTiny = 53,
+  // Fragments of a datagram did not all come in time.
+  gatewayFragmentTimeout = 54,
+  // There are too many fragments of unfinished datagrams at the gateway.
+  gatewayFragmentsFull = 55,
+  // The gateway's flow table is full of flows that wait for a verdict.
+  gatewayFlowsFull = 56,
+  // The gateway has not seen the beginning of this TCP connection, and its policy does not let it pass.
+  gatewayMidFlow = 57,
+  // A TCP segment or its acknowledgement lies outside of what the other end can accept.
+  gatewayTcpWindow = 58,
+  // A TCP segment does not fit the state of its connection, for instance a SYN with data in an open one.
+  gatewayTcpState = 59,
+  // TCP data lie beyond the end of their stream.
+  gatewayAfterEnd = 60,
+  // Too much of a TCP stream waits at the gateway for what is missing before it.
+  gatewayStreamFull = 61,
+  // What was missing from a TCP stream did not come in time.
+  gatewayStreamGap = 62,
+  // More unacknowledged data of a TCP stream are under way than the gateway can remember.
+  gatewayStreamHistory = 63,
+  // Too many packets wait at the gateway for a verdict about their flow.
+  gatewayHeldFull = 64,
+  // A TCP segment was sent again while the first one waits at the gateway.
+  gatewayHeldDuplicate = 65,
+  // The flow ended or was evicted while its packets waited at the gateway.
+  gatewayFlowGone = 66,
 };
 
 // One past the largest number; the size of an array indexed by reason.
-inline constexpr size_t kDropReasonCount = 45;
+inline constexpr size_t kDropReasonCount = 67;
 
 inline constexpr std::array<const char*, kDropReasonCount> kDropReasonNames{
     "none",
@@ -148,6 +192,28 @@ inline constexpr std::array<const char*, kDropReasonCount> kDropReasonNames{
     "shaperLost",
     "receiveOverflow",
     "offloadMalformed",
+    "gatewayDenied",
+    "gatewayRule",
+    "gatewayRejected",
+    "gatewayFlowDenied",
+    "gatewayChecksum",
+    "gatewayHeader",
+    "gatewayFragmentRefused",
+    "gatewayFragmentOverlap",
+    "gatewayFragmentTiny",
+    "gatewayFragmentTimeout",
+    "gatewayFragmentsFull",
+    "gatewayFlowsFull",
+    "gatewayMidFlow",
+    "gatewayTcpWindow",
+    "gatewayTcpState",
+    "gatewayAfterEnd",
+    "gatewayStreamFull",
+    "gatewayStreamGap",
+    "gatewayStreamHistory",
+    "gatewayHeldFull",
+    "gatewayHeldDuplicate",
+    "gatewayFlowGone",
 };
 
 }  // namespace p2pxbone
