@@ -15,7 +15,7 @@ struct Limits {
   // Full flow records; each takes about 450 bytes, and more while its data are inspected.
   uint32_t flows = 131'072;
   // TCP connections of which only the handshake was seen; 32 bytes each.
-  uint32_t halfOpenFlows = 262'144;
+  uint32_t halfOpenFlows = 524'288;
 
   Millis halfOpenTimeout = 30'000;
   Millis establishedTimeout = 7'440'000;  // RFC 5382 REQ-5 asks for at least 2 h 4 min
