@@ -43,6 +43,9 @@ struct FlowRef {
   friend bool operator==(const FlowRef&, const FlowRef&) = default;
 };
 
+// Why a record is freed.
+enum class FlowEnd : uint8_t { idle, closed, evicted, replaced, shutdown };
+
 struct FlowStreams;
 
 struct Flow {
@@ -63,17 +66,24 @@ struct Flow {
   // Of the pipeline's stages.
   std::array<std::unique_ptr<StageMemory>, kChunkStagesMax> memories;
   uint8_t stagesDone = 0;  // one bit each
+  // Out-of-order TCP goes on at once.
+  bool fastPass = false;
+  // Packet stages see every packet of it, even when it is settled.
+  bool watched = false;
+  // TCP: one past the highest sequence number of each side that has gone on.
+  std::array<uint32_t, 2> passed{};
+  uint8_t resets = 0;  // RSTs sent since it was rejected
   std::unique_ptr<FlowStreams> streams;
   std::array<uint64_t, 2> datagramBytes{};  // handed to the stages so far
-  // Packets that wait for a verdict, in order.
+  // Packets that wait for a verdict, in order: Q2.
   struct Waiting {
     HeldId first = kNotHeld;
     HeldId last = kNotHeld;
     uint32_t blocks = 0;
     uint32_t queuedEnd = 0;  // TCP: one past the highest sequence number that waits
-    bool held = false;       // a verdict is to come
-    bool inspectedFirst = false;  // the first was inspected before it was put here
-    bool ready = false;      // stands in the list of those to go on
+    uint8_t holds = 0;       // verdicts to come
+    bool firstInspected = false;  // the first was inspected before it was put here
+    bool ready = false;           // the verdict has come, and the packets' turn will
   };
   std::array<Waiting, 2> waiting;
 
@@ -88,9 +98,11 @@ struct Flow {
   }
   [[nodiscard]] DirectionStatistics& of(Side side) { return directions[indexOf(side)]; }
   [[nodiscard]] bool bothSpoke() const { return directions[0].packets != 0 && directions[1].packets != 0; }
-  [[nodiscard]] bool waits() const {
-    return waiting[0].held || waiting[1].held || waiting[0].first != kNotHeld || waiting[1].first != kNotHeld;
+  [[nodiscard]] bool waits(Side side) const {
+    const Waiting& line = waiting[indexOf(side)];
+    return line.holds != 0 || line.ready || line.first != kNotHeld;
   }
+  [[nodiscard]] bool waits() const { return waits(Side::initiator) || waits(Side::responder); }
 };
 
 }  // namespace p2pxbone::gateway

@@ -13,8 +13,6 @@
 
 namespace p2pxbone::gateway {
 
-enum class FlowEnd : uint8_t { idle, closed, evicted, replaced, shutdown };
-
 class FlowTable {
  public:
   enum class Outcome : uint8_t {
@@ -53,6 +51,10 @@ class FlowTable {
   // The record, if it is still that flow's.
   [[nodiscard]] Flow* find(const FlowRef& ref);
   [[nodiscard]] Flow* find(const FlowKey& key);
+  // Whichever flow has this index now, if any.
+  [[nodiscard]] Flow* at(uint32_t index) {
+    return index < allocated_ && flowAt(index).ref.index == index ? &flowAt(index) : nullptr;
+  }
 
   // Counts the packet, and keeps the flow alive.
   void count(Flow& flow, Side side, size_t bytes, Millis now);

@@ -150,6 +150,16 @@ void HeldPackets::writeBack(const Packet& packet) {
   }
 }
 
+void HeldPackets::update(HeldId id, Packet& packet) {
+  if (!packet.rewritten) return;
+  finishRewrite(packet);
+  if (entries_[id].assembled) {
+    writeBack(packet);
+  } else {
+    store_.write(entries_[id].stored, 0, packet.bytes);
+  }
+}
+
 uint32_t HeldPackets::blocks(HeldId id) const {
   size_t blocks = 0;
   for (HeldId part = id; part != kNotHeld; part = entries_[part].nextPart)

@@ -29,6 +29,9 @@ class HeldPackets {
   [[nodiscard]] HeldId keep(Packet& packet, HeldFor purpose);
   // The packet with its transport header read. Its bytes die with the next load() or with the packet.
   void load(HeldId id, Packet& packet);
+  // Makes what was changed in a loaded packet last.
+  void update(HeldId id, Packet& packet);
+  void answerFor(HeldId id, HeldFor purpose) { moveParts(id, purpose); }
   void release(HeldId id, Outlet& outlet);
   void discard(HeldId id, DropReason reason, Outlet& outlet);
 

@@ -45,6 +45,9 @@ struct Limits {
   // Packets of one direction that wait for what is missing before them.
   uint32_t waitingPerDirection = 1'024;
   Millis gapTimeout = 30'000;
+
+  // RSTs and ICMP errors that the gateway makes, and as many at once.
+  uint32_t answersPerSecond = 1'000;
 };
 
 }  // namespace p2pxbone::gateway

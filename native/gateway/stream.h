@@ -70,6 +70,12 @@ class Stream {
   // Everything up to the FIN was given.
   [[nodiscard]] bool complete() const { return endAt_ == next_; }
   [[nodiscard]] uint64_t next() const { return next_; }
+  [[nodiscard]] uint32_t nextSequence() const { return nextSequence_; }
+  // More() or takeReady() has something.
+  [[nodiscard]] bool hasMore() const {
+    return (!pieces_.empty() && pieces_.front().begin <= next_) ||
+           (waitingCount() != 0 && waiting_[waitingFirst_].begin <= next_);
+  }
   [[nodiscard]] uint32_t pages() const { return window_.pages(); }
   [[nodiscard]] size_t pieces() const { return pieces_.size(); }
   [[nodiscard]] size_t waitingCount() const { return waiting_.size() - waitingFirst_; }

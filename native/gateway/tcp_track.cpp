@@ -205,15 +205,18 @@ TcpTrack trackOf(const TcpHandshake& handshake) {
   TcpTrack track;
   if (handshake.asked) {
     beginWithSyn(track.ends[0], handshake.initiatorSequence, handshake.initiatorWindow, handshake.initiatorScale);
+  } else if (handshake.answered) {
+    // The answer tells the number; window and scale it does not.
+    beginWithSyn(track.ends[0], handshake.initiatorSequence, 0xffff, kWindowScaleMax);
   }
   if (handshake.answered) {
     beginWithSyn(track.ends[1], handshake.responderSequence, handshake.responderWindow, handshake.responderScale);
   }
-  agreeOnScale(track);
-  if (handshake.asked && handshake.answered) {
+  if (handshake.asked) agreeOnScale(track);
+  if (handshake.answered) {
     track.ends[0].acked = handshake.initiatorSequence + 1;
     track.ends[0].maxEnd = handshake.initiatorSequence + 1 + std::max<uint32_t>(handshake.responderWindow, 1);
-    track.ends[1].maxEnd = handshake.responderSequence + 1 + std::max<uint32_t>(handshake.initiatorWindow, 1);
+    track.ends[1].maxEnd = handshake.responderSequence + 1 + std::max(track.ends[0].maxWindow, 1U);
   }
   return track;
 }

@@ -67,7 +67,7 @@ enum class TcpVerdict : uint8_t {
 // `packet` comes from `side`. Unless it is valid the track is as before.
 [[nodiscard]] TcpVerdict trackTcp(TcpTrack& track, Side side, const Packet& packet);
 
-// A connection whose SYNs were seen. `answered`: the responder's, too.
+// What was seen of a handshake: the initiator's SYN if it was `asked`, the responder's if it was `answered`.
 struct TcpHandshake {
   uint32_t initiatorSequence = 0;
   uint32_t responderSequence = 0;

@@ -253,12 +253,12 @@ TEST_CASE("flows that wait for a verdict are not evicted, and a table full of th
   Limits limits;
   limits.flows = 8;
   World world(limits);
-  for (uint32_t i = 0; i < 8; ++i) world.see(udpFrom(i)).flow->waiting[0].held = true;
+  for (uint32_t i = 0; i < 8; ++i) world.see(udpFrom(i)).flow->waiting[0].holds = 1;
   CHECK(world.see(udpFrom(100)).outcome == Outcome::full);
   world.now = 10 * limits.oneSidedTimeout;
   world.table.timer(world.now);
   CHECK(world.ended.empty());
-  world.see(udpFrom(3)).flow->waiting[0].held = false;
+  world.see(udpFrom(3)).flow->waiting[0].holds = 0;
   CHECK(world.see(udpFrom(100)).outcome == Outcome::created);
   CHECK(world.ended == std::vector<std::pair<uint64_t, FlowEnd>>{{4, FlowEnd::evicted}});
 }
