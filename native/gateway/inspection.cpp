@@ -97,6 +97,7 @@ void Inspection::begin(Flow& flow, Side side, const Packet& packet, Millis now) 
 
 Verdict Inspection::take(Flow& flow, Side side, Packet& packet, Millis now) {
   if (packet.isTcp()) acknowledge(flow, side, packet, now);
+  if (flow.phase == FlowPhase::denied) return refuse(flow, side, packet, now);
   // Acknowledgements alone overtake nothing that could matter.
   const bool bare = packet.isTcp() && packet.payloadBytes == 0 && !packet.tcp.has(kTcpFin) && !packet.tcp.has(kTcpRst);
   if (flow.phase == FlowPhase::inspected && flow.waits(side) && !bare) return enqueue(flow, side, packet, now);
@@ -148,11 +149,18 @@ Verdict Inspection::takeTcp(Flow& flow, Side side, Current& current, Millis now)
 Verdict Inspection::takeSegment(Flow& flow, Side side, Stream& stream, Current& current, Millis now) {
   Packet& packet = current.packet;
   Stream::Result result = stream.take(packet, now);
-  // With one end only there are no acknowledgements to tell what may be forgotten.
-  if (result.outcome == Stream::Outcome::full && result.condition == Condition::streamHistory &&
-      flow.of(other(side)).packets == 0) {
+  if (result.outcome == Stream::Outcome::full && result.condition == Condition::streamHistory) {
+    // With one end only there are no acknowledgements to tell what may be forgotten. Otherwise the policy says it: `pass`
+    // forgets what is under way, so that inspection itself can go on.
+    const bool oneSided = flow.of(other(side)).packets == 0;
+    if (!oneSided) {
+      const auto verdict = meet(Condition::streamHistory, &flow, now);
+      if (!verdict) return Verdict::drop(DropReason::gatewayStreamHistory);
+      if (!verdict->goesOn() || flow.phase != FlowPhase::inspected) return *verdict;
+    }
     stream.forgetHistory();
     result = stream.take(packet, now);
+    if (result.outcome == Stream::Outcome::full) return Verdict::drop(DropReason::gatewayStreamHistory);
   }
   if (packet.rewritten) counters_.rewritten.add();
   if (result.unknownOld) {
@@ -166,7 +174,7 @@ Verdict Inspection::takeSegment(Flow& flow, Side side, Stream& stream, Current& 
     case Stream::Outcome::covered:
       return flow.fastPass ? Verdict::accept() : Verdict::drop(DropReason::gatewayHeldDuplicate);
     case Stream::Outcome::ahead: return ahead(flow, side, stream, current, now);
-    case Stream::Outcome::full: return full(flow, side, stream, current, result.condition, now);
+    case Stream::Outcome::full: return full(flow, now);
     case Stream::Outcome::next: break;
   }
   StageAnswer answer;
@@ -255,18 +263,12 @@ Verdict Inspection::ahead(Flow& flow, Side side, Stream& stream, Current& curren
       return Verdict::hold();
     }
   }
-  return full(flow, side, stream, current, Condition::streamFull, now);
+  return full(flow, now);
 }
 
-Verdict Inspection::full(Flow& flow, Side side, Stream& stream, Current& current, Condition condition, Millis now) {
-  const auto verdict = meet(condition, &flow, now);
-  if (!verdict) return Verdict::drop(reasonOf(condition));
-  if (!verdict->goesOn() || flow.phase != FlowPhase::inspected) return *verdict;
-  if (condition != Condition::streamHistory) return *verdict;
-  // `pass`: what is under way is forgotten, so that inspection itself can go on.
-  stream.forgetHistory();
-  if (stream.pages() != 0 && pool_.available() == 0) return *verdict;
-  return takeSegment(flow, side, stream, current, now);
+// With `pass` the packet goes on, and is a gap for inspection.
+Verdict Inspection::full(Flow& flow, Millis now) {
+  return meet(Condition::streamFull, &flow, now).value_or(Verdict::drop(DropReason::gatewayStreamFull));
 }
 
 StageAnswer Inspection::drain(Flow& flow, Side side, Millis now) {

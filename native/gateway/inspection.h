@@ -95,7 +95,7 @@ class Inspection {
   [[nodiscard]] Verdict takeSegment(Flow& flow, Side side, Stream& stream, Current& current, Millis now);
   [[nodiscard]] Verdict takeDatagram(Flow& flow, Side side, Current& current, Millis now);
   [[nodiscard]] Verdict ahead(Flow& flow, Side side, Stream& stream, Current& current, Millis now);
-  [[nodiscard]] Verdict full(Flow& flow, Side side, Stream& stream, Current& current, Condition condition, Millis now);
+  [[nodiscard]] Verdict full(Flow& flow, Millis now);
   [[nodiscard]] Verdict conclude(Flow& flow, Side side, Current& current, const StageAnswer& answer, Millis now);
   [[nodiscard]] Verdict enqueue(Flow& flow, Side side, Packet& packet, Millis now);
   void letGo(Flow& flow, Side side, Current& current, Millis now);
