@@ -49,6 +49,8 @@ class SignatureSet {
   [[nodiscard]] std::string_view nameOf(Application application) const;
   [[nodiscard]] std::optional<Application> applicationOf(std::string_view name) const;
 
+  // Whether there are signatures of applications outside the table.
+  [[nodiscard]] bool namesOwn() const { return !userNames_.empty(); }
   [[nodiscard]] size_t size() const { return signatures_.size(); }
   [[nodiscard]] size_t bytes() const { return bytes_; }
 
