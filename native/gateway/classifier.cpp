@@ -185,7 +185,7 @@ std::optional<SignatureMatch> Classifier::bySignatures(const FlowView& view) {
     stripped_.clear();
     appendStripped(bytes, stripped_);
     const auto match = signatures_->match(stripped_, *scratch_);
-    if (match && (!best || match->rank < best->rank)) best = match;
+    if (match && (!best || match->order < best->order)) best = match;
   };
   if (view.datagrams) {
     if (view.pieces.size() < 2) return best;

@@ -69,6 +69,12 @@ Compilation compile(const std::vector<Signature>& signatures) {
   return result;
 }
 
+// What the operator has given a name of his own, and trusts to mean it.
+bool isOwn(const Signature& signature) {
+  const bool special = signature.rank == SignatureRank::subset || signature.rank == SignatureRank::ordinary;
+  return special && !applicationOfSignature(signature.name);
+}
+
 int onMatch(unsigned number, unsigned long long, unsigned long long, unsigned, void* best) {
   unsigned& lowest = *static_cast<unsigned*>(best);
   lowest = std::min(lowest, number);
@@ -105,7 +111,11 @@ SignatureSet::Build SignatureSet::build(std::vector<Signature> signatures) {
   }
   std::shared_ptr<SignatureSet> set(new SignatureSet());
   for (const Signature& signature : signatures) (void)set->numberOf(signature.name);
-  std::stable_sort(signatures.begin(), signatures.end(), [](const Signature& a, const Signature& b) { return a.rank < b.rank; });
+  std::stable_sort(signatures.begin(), signatures.end(), [](const Signature& a, const Signature& b) {
+    const bool ownA = isOwn(a);
+    const bool ownB = isOwn(b);
+    return ownA != ownB ? ownA : a.rank < b.rank;
+  });
   // The compiler names one bad expression at a time.
   while (!signatures.empty()) {
     Compilation compilation = compile(signatures);
@@ -119,7 +129,10 @@ SignatureSet::Build SignatureSet::build(std::vector<Signature> signatures) {
     result.errors.push_back({bad->file, bad->line, "the expression cannot be used: " + compilation.what});
     signatures.erase(bad);
   }
-  for (const Signature& signature : signatures) set->signatures_.push_back({set->numberOf(signature.name), signature.rank});
+  for (const Signature& signature : signatures) {
+    const auto order = static_cast<uint32_t>(set->signatures_.size());
+    set->signatures_.push_back({set->numberOf(signature.name), signature.rank, order});
+  }
   result.set = std::move(set);
   return result;
 }

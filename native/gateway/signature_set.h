@@ -23,6 +23,8 @@ inline constexpr size_t kSignaturesMax = 1024;
 struct SignatureMatch {
   Application application = Application::unknown;
   SignatureRank rank = SignatureRank::ordinary;
+  // Less is believed first.
+  uint32_t order = 0;
 };
 
 class SignatureSet {
@@ -31,8 +33,8 @@ class SignatureSet {
   // What a thread needs to match. Fits one set.
   class Scratch;
 
-  // Signatures that do not compile are left out and reported. Of two that are equal in rank the earlier is believed, so an
-  // operator's own stand before those of the distribution. The set is null only if the machine cannot match at all.
+  // Signatures that do not compile are left out and reported. Names outside the table are believed first, unless they are a
+  // superset or overmatch; then the better rank; then the earlier. The set is null only if the machine cannot match at all.
   [[nodiscard]] static Build build(std::vector<Signature> signatures);
 
   ~SignatureSet();
@@ -60,7 +62,7 @@ class SignatureSet {
   Application numberOf(const std::string& name);
 
   std::unique_ptr<Compiled> compiled_;
-  // By rank, then in the order given; the matcher's number of a signature is its index.
+  // In the order in which they are believed; the matcher's number of a signature is its index.
   std::vector<SignatureMatch> signatures_;
   std::vector<std::string> userNames_;
   size_t bytes_ = 0;

@@ -206,14 +206,15 @@ TEST_CASE("random expressions match what the C library's match") {
   CHECK(matched > 1000);
 }
 
-TEST_CASE("the better rank is believed, then the earlier signature") {
+TEST_CASE("names of the operator's own are believed first, then the better rank, then the earlier signature") {
   const auto build = SignatureSet::build({signatureNamed("everything", "get", SignatureRank::overmatch),
                                           signatureNamed("http", "^get ", SignatureRank::superset),
                                           signatureNamed("mine", "^get /mine"), signatureNamed("gnutella", "^get /mine"),
                                           signatureNamed("bittorrent", "info_hash=", SignatureRank::subset)});
   REQUIRE(build.errors.empty());
   const SignatureSet& set = *build.set;
-  CHECK(matchOf(set, "get /mine?info_hash=")->application == Application::bittorrent);
+  CHECK(set.nameOf(matchOf(set, "get /mine?info_hash=")->application) == "mine");
+  CHECK(matchOf(set, "get /yours?info_hash=")->application == Application::bittorrent);
   CHECK(set.nameOf(matchOf(set, "get /mine")->application) == "mine");
   CHECK(matchOf(set, "get /")->application == Application::http);
   CHECK(set.nameOf(matchOf(set, "target")->application) == "everything");
