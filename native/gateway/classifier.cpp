@@ -36,31 +36,35 @@ constexpr std::array<Recogniser, 17> kRecognisers{{
     {true, recogniseSkype},
 }};
 
-constexpr uint32_t bitOf(Finding (*recognise)(const FlowView&, Discoveries&)) {
-  for (size_t i = 0; i < kRecognisers.size(); ++i)
-    if (kRecognisers[i].recognise == recognise) return uint32_t{1} << i;
-  return 0;
-}
-
 constexpr uint8_t kByPeer = 80;
 constexpr uint8_t kByOvermatch = 40;
 
 bool isSpecial(SignatureRank rank) { return rank == SignatureRank::subset || rank == SignatureRank::ordinary; }
 
-// Whether what has come is all that a more special signature could look at: the head of a message of text, or a question and
-// the beginning of its answer.
+// That an address is known is little on its own, since anybody can tell a tracker any address.
+Finding byPeers(const FlowView& view, std::optional<Application> peer, const Finding& coded, bool last) {
+  if (!peer || *peer == Application::ftpData) return Finding::undecided();
+  const bool agree = coded.application == *peer;
+  if (agree || (!view.datagrams && looksRandom(view.of(Side::initiator)))) return Finding::found(*peer, kByPeer);
+  return last ? Finding::found(*peer, kLikely) : Finding::undecided();
+}
+
+// Whether what has come is all that a more special signature could look at: the head of a message of text, or a
+// question and the beginning of its answer.
 bool headIsWhole(const FlowView& view) {
   const std::span<const uint8_t> first = view.of(Side::initiator);
   const std::span<const uint8_t> second = view.of(Side::responder);
   if (!first.empty() && !second.empty()) return true;
   const std::span<const uint8_t> only = first.empty() ? second : first;
-  return std::string_view(reinterpret_cast<const char*>(only.data()), only.size()).find("\r\n\r\n") != std::string_view::npos;
+  return std::string_view(reinterpret_cast<const char*>(only.data()), only.size()).find("\r\n\r\n") !=
+         std::string_view::npos;
 }
 
 void appendStripped(std::span<const uint8_t> bytes, std::vector<uint8_t>& to) {
   while (!bytes.empty()) {
     const void* const found = std::memchr(bytes.data(), 0, bytes.size());
-    const size_t run = found == nullptr ? bytes.size() : static_cast<size_t>(static_cast<const uint8_t*>(found) - bytes.data());
+    const size_t run =
+        found == nullptr ? bytes.size() : static_cast<size_t>(static_cast<const uint8_t*>(found) - bytes.data());
     to.insert(to.end(), bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(run));
     bytes = bytes.subspan(std::min(bytes.size(), run + 1));
   }
@@ -107,8 +111,7 @@ Classified Classifier::feed(FlowClassification& flow, const FlowEnds& ends, cons
 
 Classified Classifier::conclude(FlowClassification& flow, const FlowEnds& ends, Millis now) {
   if (flow.opinion_.final) return flow.opinion_;
-  if (!flow.collected_.empty()) flow.opinion_ = evaluate(flow, flow.collected_.view(ends), now, true);
-  flow.opinion_.final = true;
+  flow.opinion_ = evaluate(flow, flow.collected_.view(ends), now, true);
   return flow.opinion_;
 }
 
@@ -117,18 +120,21 @@ Classified Classifier::evaluate(FlowClassification& flow, const FlowView& view, 
   if (peer == Application::ftpData && !view.datagrams) return {Application::ftpData, kStrong, true};
 
   Finding coded = byRecognisers(flow, view);
-  for (const LearntPeer& learnt : discoveries_.peers) peers_.learn(learnt.address, learnt.port, learnt.application, now);
+  for (const LearntPeer& learnt : discoveries_.peers)
+    peers_.learn(learnt.address, learnt.port, learnt.application, now);
   const bool found = coded.kind == Finding::Kind::found;
   const bool mayBeOwn = signatures_ && signatures_->namesOwn();
   if (found && coded.confidence >= kStrong && !mayBeOwn) return {coded.application, coded.confidence, true};
 
   const std::optional<SignatureMatch> match = bySignatures(view);
-  if (match && isSpecial(match->rank) && isUserApplication(match->application)) return {match->application, kStrong, true};
+  if (match && isSpecial(match->rank) && isUserApplication(match->application))
+    return {match->application, kStrong, true};
   if (found && coded.confidence >= kStrong) return {coded.application, coded.confidence, true};
   if (match && isSpecial(match->rank)) return {match->application, kStrong, true};
 
-  const Finding known = byPeers(flow, view, peer, last);
-  if (known.kind == Finding::Kind::found && known.confidence >= coded.confidence) return {known.application, known.confidence, true};
+  const Finding known = byPeers(view, peer, coded, last);
+  if (known.kind == Finding::Kind::found && known.confidence >= coded.confidence)
+    return {known.application, known.confidence, true};
   if (found) return {coded.application, coded.confidence, true};
   if (match) {
     const bool superset = match->rank == SignatureRank::superset;
@@ -161,18 +167,8 @@ std::optional<Application> Classifier::expectedPeer(const FlowView& view, Millis
   return view.datagrams ? peers_.find(view.ends.initiator, view.ends.initiatorPort, now) : std::nullopt;
 }
 
-Finding Classifier::byPeers(const FlowClassification& flow, const FlowView& view, std::optional<Application> peer,
-                            bool last) const {
-  if (!peer || *peer == Application::ftpData) return Finding::undecided();
-  if (view.datagrams && *peer == Application::bittorrent && (flow.excluded_ & bitOf(recogniseUtp)) == 0) {
-    return Finding::found(*peer, kByPeer);
-  }
-  if (looksRandom(view.of(Side::initiator))) return Finding::found(*peer, kByPeer);
-  return last ? Finding::found(*peer, kLikely) : Finding::undecided();
-}
-
-// Both directions together as l7-filter has them; and, because then one side can put a byte in front of the other's, what each
-// has sent alone, or the newest datagram alone.
+// Both directions together as l7-filter has them; and, because then one side can put a byte in front of the other's,
+// what each has sent alone, or the newest datagram alone.
 std::optional<SignatureMatch> Classifier::bySignatures(const FlowView& view) {
   if (!signatures_ || signatures_->size() == 0) return std::nullopt;
   stripped_.clear();

@@ -5,7 +5,8 @@
 //   2. signatures under names of the operator's own;
 //   3. coded recognisers that are sure;
 //   4. signatures of known applications;
-//   5. peers learnt from trackers and the DHT, if what they send looks like cipher text or like their transport;
+//   5. peers learnt from trackers and the DHT, if what is sent looks like cipher text, or a recogniser has the same
+//   opinion;
 //   6. behaviour;
 //   7. signatures that also match the beginning of other things (HTTP), once nothing more special can follow.
 // A port is never evidence; it only tells apart what shares a format.
@@ -45,8 +46,8 @@ inline constexpr uint16_t kPacketBytesFull = 128;
 // The least that a datagram counts as.
 inline constexpr uint16_t kDatagramBytesLeast = 16;
 
-// Of one flow while it is being classified. Small until data is kept; to be destroyed when the result is final and the data
-// has been handed over.
+// Of one flow while it is being classified. Small until data is kept; to be destroyed when the result is final and the
+// data has been handed over.
 class FlowClassification {
  public:
   // While the result is not final: all that was fed. Once it is: all before the chunk that made it so. The caller hands
@@ -79,8 +80,8 @@ class Classifier {
   // From now on, for flows in the midst of it too. False, and nothing changes, if there is no memory.
   [[nodiscard]] bool useSignatures(std::shared_ptr<const SignatureSet> signatures);
 
-  // The flow's next data, in order. Not to be called again once the result was final. Where bytes of a stream are missing
-  // for good, conclude instead.
+  // The flow's next data, in order. Not to be called again once the result was final. Where bytes of a stream are
+  // missing for good, conclude instead.
   Classified feed(FlowClassification& flow, const FlowEnds& ends, const Chunk& chunk, Millis now);
 
   // Nothing more will come. The result is final; all that was fed stays collected.
@@ -91,8 +92,6 @@ class Classifier {
  private:
   Classified evaluate(FlowClassification& flow, const FlowView& view, Millis now, bool last);
   Finding byRecognisers(FlowClassification& flow, const FlowView& view);
-  [[nodiscard]] Finding byPeers(const FlowClassification& flow, const FlowView& view, std::optional<Application> peer,
-                                bool last) const;
   std::optional<SignatureMatch> bySignatures(const FlowView& view);
   std::optional<Application> expectedPeer(const FlowView& view, Millis now) const;
 

@@ -90,8 +90,8 @@ HelloParse parseClientHello(std::span<const uint8_t> handshake, ClientHello& hel
   cursor.skip(sessionBytes);
   const std::span<const uint8_t> ciphers = cursor.bytes(cursor.be16());
   const std::span<const uint8_t> compressions = cursor.bytes(cursor.u8());
-  if (!cursor.good() || hello.legacyVersion >> 8 != 3 || sessionBytes > 32 || ciphers.size() < 2 || ciphers.size() % 2 != 0 ||
-      compressions.empty()) {
+  if (!cursor.good() || hello.legacyVersion >> 8 != 3 || sessionBytes > 32 || ciphers.size() < 2 ||
+      ciphers.size() % 2 != 0 || compressions.empty()) {
     return HelloParse::malformed;
   }
   readNumbers(ciphers, hello.ciphers);

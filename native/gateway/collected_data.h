@@ -1,5 +1,5 @@
-// The first data of a flow, kept until it is known what the flow carries, and then handed to the parser, so that a name in
-// the first packet is not missed.
+// The first data of a flow, kept until it is known what the flow carries, and then handed to the parser, so that a name
+// in the first packet is not missed.
 #pragma once
 
 #include <array>
@@ -14,8 +14,8 @@ namespace p2pxbone::gateway {
 
 class CollectedData {
  public:
-  // Keeps the front of the chunk, so that no more than `bytesMax` are kept in all. Consecutive chunks of one direction of a
-  // stream become one piece.
+  // Keeps the front of the chunk, so that no more than `bytesMax` are kept in all. Consecutive chunks of one direction
+  // of a stream become one piece.
   void append(const Chunk& chunk, size_t bytesMax);
 
   // What there is now, to return to it.

@@ -75,7 +75,8 @@ std::string shortHash(const std::string& text) {
 
 std::vector<uint16_t> withoutGrease(const std::vector<uint16_t>& numbers) {
   std::vector<uint16_t> kept;
-  std::copy_if(numbers.begin(), numbers.end(), std::back_inserter(kept), [](uint16_t number) { return !isGrease(number); });
+  std::copy_if(numbers.begin(), numbers.end(), std::back_inserter(kept),
+               [](uint16_t number) { return !isGrease(number); });
   return kept;
 }
 

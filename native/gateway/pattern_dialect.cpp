@@ -129,7 +129,8 @@ class Translator {
       case '\\': return escaped();
       case '*':
       case '+':
-      case '?': return fail(std::string("there is nothing for '") + c + "' to repeat; write \\" + c + " for the character");
+      case '?':
+        return fail(std::string("there is nothing for '") + c + "' to repeat; write \\" + c + " for the character");
       case '.': out_ += '.'; break;
       case '^': out_ += '^'; break;
       // PCRE's own $ also matches in front of a final newline.
@@ -170,7 +171,8 @@ class Translator {
     if (next == 'x') return fail("\\x needs two hexadecimal digits");
     // Libraries disagree on what these mean; a silent difference would be worse than a refusal.
     if (isDigit(next) || isLetter(next)) {
-      return fail(std::string("'\\") + next + "' is not in this dialect; write \\xHH, a class such as [0-9], or the character");
+      return fail(std::string("'\\") + next +
+                  "' is not in this dialect; write \\xHH, a class such as [0-9], or the character");
     }
     appendByte(out_, static_cast<uint8_t>(next));
     at_ += 2;
@@ -214,7 +216,9 @@ class Translator {
       at_ = end + 2;
       return true;
     }
-    fail("no class has this name; there are alpha, digit, alnum, upper, lower, space, blank, punct, print, graph, cntrl, xdigit");
+    fail(
+        "no class has this name; there are alpha, digit, alnum, upper, lower, space, blank, punct, print, graph, "
+        "cntrl, xdigit");
     return false;
   }
 
@@ -259,7 +263,8 @@ class Translator {
 
   std::optional<unsigned> number() {
     unsigned value = 0;
-    while (isDigit(peek()) && value <= kPatternRepeatMax) value = value * 10 + static_cast<unsigned>(pattern_[at_++] - '0');
+    while (isDigit(peek()) && value <= kPatternRepeatMax)
+      value = value * 10 + static_cast<unsigned>(pattern_[at_++] - '0');
     return value;
   }
 
@@ -273,7 +278,8 @@ class Translator {
 
 TranslatedPattern translatePattern(std::string_view pattern) {
   if (pattern.size() > kPatternBytesMax) {
-    return PatternError{kPatternBytesMax, "the expression is longer than " + std::to_string(kPatternBytesMax) + " bytes"};
+    return PatternError{kPatternBytesMax,
+                        "the expression is longer than " + std::to_string(kPatternBytesMax) + " bytes"};
   }
   return Translator(pattern).run();
 }

@@ -1,5 +1,5 @@
-// The regular expressions of l7-filter files, made into what the matcher compiles. They are POSIX extended expressions with
-// \xHH for a byte; `^` is the start of the data and `$` the end of what there is so far.
+// The regular expressions of l7-filter files, made into what the matcher compiles. They are POSIX extended expressions
+// with \xHH for a byte; `^` is the start of the data and `$` the end of what there is so far.
 #pragma once
 
 #include <cstddef>
@@ -19,8 +19,8 @@ struct PatternError {
   std::string what;
 };
 
-// In the syntax of PCRE, in which no character stands for itself but letters and digits, so that nothing can be taken for
-// an operator. To be compiled so that `.` matches every byte.
+// In the syntax of PCRE, in which no character stands for itself but letters and digits, so that nothing can be taken
+// for an operator. To be compiled so that `.` matches every byte.
 using TranslatedPattern = std::variant<std::string, PatternError>;
 
 [[nodiscard]] TranslatedPattern translatePattern(std::string_view pattern);

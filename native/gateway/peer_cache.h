@@ -1,5 +1,6 @@
 // Which application is expected at an address and port: learnt from trackers, the DHT, and transfers that a control
-// connection announces. It finds what hides: encrypted peers that nothing else would tell apart from noise. One thread's.
+// connection announces. It finds what hides: encrypted peers that nothing else would tell apart from noise. One
+// thread's.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,8 @@ class PeerCache {
   explicit PeerCache(uint64_t seed, size_t entries = kEntriesDefault);
 
   // Takes the place of the one in its set that expires first. Port 0 is ignored.
-  void learn(const Address& address, uint16_t port, Application application, Millis now, Millis expiry = kExpiryDefault);
+  void learn(const Address& address, uint16_t port, Application application, Millis now,
+             Millis expiry = kExpiryDefault);
   [[nodiscard]] std::optional<Application> find(const Address& address, uint16_t port, Millis now) const;
   void forget(const Address& address, uint16_t port);
 

@@ -1,4 +1,5 @@
-// The beginning of QUIC's handshake stream, put together from frames that clients cut into pieces and shuffle on purpose.
+// The beginning of QUIC's handshake stream, put together from frames that clients cut into pieces and shuffle on
+// purpose.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +13,8 @@ class QuicCryptoStream {
   // A hello is at most so long here; what lies beyond is ignored.
   static constexpr size_t kBytesMax = 12'000;
 
-  // The content of one packet. False if it is malformed or holds what a client's initial packet may not; what stood before
-  // is kept.
+  // The content of one packet. False if it is malformed or holds what a client's initial packet may not; what stood
+  // before is kept.
   bool addFrames(std::span<const uint8_t> frames);
 
   // What has come without a gap from the start.

@@ -48,7 +48,8 @@ const Salt* saltOf(uint32_t version) {
 bool hmac(std::span<const uint8_t> key, std::span<const uint8_t> data, Secret& out) {
   static const EVP_MD* const sha256 = EVP_sha256();
   unsigned length = 0;
-  return HMAC(sha256, key.data(), static_cast<int>(key.size()), data.data(), data.size(), out.data(), &length) != nullptr &&
+  return HMAC(sha256, key.data(), static_cast<int>(key.size()), data.data(), data.size(), out.data(), &length) !=
+             nullptr &&
          length == out.size();
 }
 

@@ -1,5 +1,5 @@
-// Opens the first packets of a QUIC client. Their keys follow from what stands in the packet itself, so anybody on the path
-// can read them; whoever opens one knows that it is QUIC.
+// Opens the first packets of a QUIC client. Their keys follow from what stands in the packet itself, so anybody on the
+// path can read them; whoever opens one knows that it is QUIC.
 #pragma once
 
 #include <array>
@@ -37,7 +37,8 @@ struct QuicInitialKeys {
 [[nodiscard]] std::optional<QuicInitialKeys> clientInitialKeys(uint32_t version, std::span<const uint8_t> destination);
 
 // The frames inside the initial packet at the front of `datagram`; nothing if it was not sealed with these keys.
-[[nodiscard]] std::optional<std::vector<uint8_t>> openQuicInitial(std::span<const uint8_t> datagram, const QuicLongHeader& header,
+[[nodiscard]] std::optional<std::vector<uint8_t>> openQuicInitial(std::span<const uint8_t> datagram,
+                                                                  const QuicLongHeader& header,
                                                                   const QuicInitialKeys& keys);
 
 }  // namespace p2pxbone::gateway

@@ -71,7 +71,8 @@ class Reader {
   }
 
   void take(const Line& line) {
-    if (line.text.find('\0') != std::string_view::npos) return fail(line.number, "a signature file is text, but here is a NUL byte");
+    if (line.text.find('\0') != std::string_view::npos)
+      return fail(line.number, "a signature file is text, but here is a NUL byte");
     if (line.text.starts_with(kAttributes)) return attributes(line.text.substr(kAttributes.size()));
     if (line.text.starts_with('#') || trimmed(line.text).empty()) return;
     if (!name_) {
@@ -131,9 +132,11 @@ class Reader {
       if (word == "REG_EXTENDED") extended = true;
       else if (word == "REG_ICASE") signature_.caseless = true;
       else if (word != "REG_NOSUB" && word != "|")
-        fail(flags_->number, "the flag '" + std::string(word) + "' is not supported; there are REG_EXTENDED, REG_ICASE and REG_NOSUB");
+        fail(flags_->number,
+             "the flag '" + std::string(word) + "' is not supported; there are REG_EXTENDED, REG_ICASE and REG_NOSUB");
     });
-    if (!extended) fail(flags_->number, "basic expressions are not supported; add REG_EXTENDED and check the expression");
+    if (!extended)
+      fail(flags_->number, "basic expressions are not supported; add REG_EXTENDED and check the expression");
   }
 
   std::string_view file_;

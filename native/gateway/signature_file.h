@@ -1,5 +1,5 @@
-// Reads signature files in the format of l7-filter: comments, the name of a protocol, and a regular expression; optionally
-// another expression and flags for the matcher outside the kernel, which are the ones that count here.
+// Reads signature files in the format of l7-filter: comments, the name of a protocol, and a regular expression;
+// optionally another expression and flags for the matcher outside the kernel, which are the ones that count here.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +13,8 @@ namespace p2pxbone::gateway {
 inline constexpr size_t kSignatureFileBytesMax = 65'536;
 inline constexpr size_t kSignatureNameBytesMax = 64;
 
-// Which of several signatures that match is believed: the earlier one. A file says it in the comment line that l7-filter's
-// own files carry, for instance `# Pattern attributes: good fast superset`.
+// Which of several signatures that match is believed: the earlier one. A file says it in the comment line that
+// l7-filter's own files carry, for instance `# Pattern attributes: good fast superset`.
 enum class SignatureRank : uint8_t {
   subset,     // a special case of another protocol, such as file sharing over HTTP
   ordinary,

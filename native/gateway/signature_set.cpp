@@ -59,8 +59,9 @@ Compilation compile(const std::vector<Signature>& signatures) {
   Compilation result;
   hs_database_t* database = nullptr;
   hs_compile_error_t* error = nullptr;
-  const hs_error_t code = hs_compile_multi(expressions.data(), flags.data(), numbers.data(),
-                                           static_cast<unsigned>(numbers.size()), HS_MODE_BLOCK, nullptr, &database, &error);
+  const hs_error_t code =
+      hs_compile_multi(expressions.data(), flags.data(), numbers.data(), static_cast<unsigned>(numbers.size()),
+                       HS_MODE_BLOCK, nullptr, &database, &error);
   result.database.reset(database);
   if (code == HS_SUCCESS) return result;
   const CompileError owned(error);
@@ -106,7 +107,8 @@ SignatureSet::Build SignatureSet::build(std::vector<Signature> signatures) {
   }
   while (signatures.size() > kSignaturesMax) {
     const Signature& last = signatures.back();
-    result.errors.push_back({last.file, last.line, "there are more than " + std::to_string(kSignaturesMax) + " signatures"});
+    result.errors.push_back(
+        {last.file, last.line, "there are more than " + std::to_string(kSignaturesMax) + " signatures"});
     signatures.pop_back();
   }
   std::shared_ptr<SignatureSet> set(new SignatureSet());
@@ -169,8 +171,8 @@ std::unique_ptr<SignatureSet::Scratch> SignatureSet::makeScratch() const {
 std::optional<SignatureMatch> SignatureSet::match(std::span<const uint8_t> data, Scratch& scratch) const {
   if (!compiled_->database || data.empty()) return std::nullopt;
   auto best = static_cast<unsigned>(signatures_.size());
-  (void)hs_scan(compiled_->database.get(), reinterpret_cast<const char*>(data.data()), static_cast<unsigned>(data.size()), 0,
-                scratch.space_->scratch.get(), onMatch, &best);
+  (void)hs_scan(compiled_->database.get(), reinterpret_cast<const char*>(data.data()),
+                static_cast<unsigned>(data.size()), 0, scratch.space_->scratch.get(), onMatch, &best);
   if (best >= signatures_.size()) return std::nullopt;
   return signatures_[best];
 }

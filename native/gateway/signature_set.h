@@ -1,9 +1,10 @@
-// Signatures compiled together, so that one pass over the data finds all that match. Immutable: a reload builds another set
-// and swaps the pointer. A set is shared by any number of threads, a Scratch belongs to one.
+// Signatures compiled together, so that one pass over the data finds all that match. Immutable: a reload builds another
+// set and swaps the pointer. A set is shared by any number of threads, a Scratch belongs to one.
 //
-// Matched is what l7-filter matches: the first data of a flow, both directions in the order of their arrival, without its
-// NUL bytes. Whole blocks are scanned rather than streams: the data is kept anyway for the parsers, `$` means the end of
-// what there is so far, a flow needs no memory for the matcher, and no flow holds on to a set that has been replaced.
+// Matched is what l7-filter matches: the first data of a flow, both directions in the order of their arrival, without
+// its NUL bytes. Whole blocks are scanned rather than streams: the data is kept anyway for the parsers, `$` means the
+// end of what there is so far, a flow needs no memory for the matcher, and no flow holds on to a set that has been
+// replaced.
 #pragma once
 
 #include <cstdint>
@@ -33,8 +34,9 @@ class SignatureSet {
   // What a thread needs to match. Fits one set.
   class Scratch;
 
-  // Signatures that do not compile are left out and reported. Names outside the table are believed first, unless they are a
-  // superset or overmatch; then the better rank; then the earlier. The set is null only if the machine cannot match at all.
+  // Signatures that do not compile are left out and reported. Names outside the table are believed first, unless they
+  // are a superset or overmatch; then the better rank; then the earlier. The set is null only if the machine cannot
+  // match at all.
   [[nodiscard]] static Build build(std::vector<Signature> signatures);
 
   ~SignatureSet();
@@ -86,8 +88,8 @@ struct SignatureSet::Build {
   std::vector<SignatureError> errors;
 };
 
-// The application that a signature's name stands for: one of the table, also under the names that l7-filter's collection
-// uses. Nothing for a name that is new.
+// The application that a signature's name stands for: one of the table, also under the names that l7-filter's
+// collection uses. Nothing for a name that is new.
 [[nodiscard]] std::optional<Application> applicationOfSignature(std::string_view name);
 
 }  // namespace p2pxbone::gateway

@@ -1,8 +1,8 @@
-// Flows of any content through the whole classification: all recognisers, signatures, the peer cache. Whatever comes, the
-// memory of a flow stays in its bounds, a result comes in time, and the parser gets back what was fed.
+// Flows of any content through the whole classification: all recognisers, signatures, the peer cache. Whatever comes,
+// the memory of a flow stays in its bounds, a result comes in time, and the parser gets back what was fed.
 //
-// Input: one mode byte (bit 0: datagrams; bit 1: the usual port of DNS; bit 2: the peer is known), then records of one byte
-// (bit 0: the responder's), two length bytes and data.
+// Input: one mode byte (bit 0: datagrams; bit 1: the usual port of DNS; bit 2: the peer is known), then records of one
+// byte (bit 0: the responder's), two length bytes and data.
 #include <cstdlib>
 #include <vector>
 
@@ -24,8 +24,9 @@ void require(bool holds) {
 const std::shared_ptr<const SignatureSet>& signatures() {
   static const std::shared_ptr<const SignatureSet> set = [] {
     std::vector<Signature> read;
-    for (const std::string_view text : {"ssh\n^ssh-2\\.0-\n", "# Pattern attributes: superset\nhttp\n^get [!-~]+ http/1\n",
-                                        "own\n^mine$\n", "# Pattern attributes: overmatch\nany\nzz\n"}) {
+    for (const std::string_view text :
+         {"ssh\n^ssh-2\\.0-\n", "# Pattern attributes: superset\nhttp\n^get [!-~]+ http/1\n", "own\n^mine$\n",
+          "# Pattern attributes: overmatch\nany\nzz\n"}) {
       read.push_back(std::get<Signature>(readSignature("fuzz.pat", text)));
     }
     return SignatureSet::build(std::move(read)).set;
@@ -68,7 +69,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!result.final) result = classifier.conclude(flow, ends, 1);
   require(result.final);
   std::vector<uint8_t> handed;
-  flow.collected().forEachChunk([&](const Chunk& chunk) { handed.insert(handed.end(), chunk.bytes.begin(), chunk.bytes.end()); });
+  flow.collected().forEachChunk(
+      [&](const Chunk& chunk) { handed.insert(handed.end(), chunk.bytes.begin(), chunk.bytes.end()); });
   require(handed == fed);
   return 0;
 }

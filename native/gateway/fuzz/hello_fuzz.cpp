@@ -1,5 +1,6 @@
-// Formats that recognisers take apart and that random flows hardly reach, because they lie inside encryption or behind other
-// checks. The first byte chooses: a TLS client's hello, the frames of QUIC's handshake, QUIC's long header, bencoded data.
+// Formats that recognisers take apart and that random flows hardly reach, because they lie inside encryption or behind
+// other checks. The first byte chooses: a TLS client's hello, the frames of QUIC's handshake, QUIC's long header,
+// bencoded data.
 #include <cstdlib>
 #include <vector>
 

@@ -1,5 +1,6 @@
-// Signature files of an operator's choosing: whatever is read is either refused with a line that exists, or an expression
-// that the compiler takes or refuses in its own words. The data to match is what follows the first 0xff byte.
+// Signature files of an operator's choosing: whatever is read is either refused with a line that exists, or an
+// expression that the compiler takes or refuses in its own words. The data to match is what follows the first 0xff
+// byte.
 #include <cstdlib>
 #include <vector>
 

@@ -20,7 +20,8 @@ inline constexpr size_t kBencodeDepthMax = 16;
 [[nodiscard]] std::optional<int64_t> bencodedInteger(std::span<const uint8_t> value);
 
 // The value under a key of a dictionary; nothing if there is none, or up to there it is malformed.
-[[nodiscard]] std::optional<std::span<const uint8_t>> bencodedMember(std::span<const uint8_t> dictionary, std::string_view key);
+[[nodiscard]] std::optional<std::span<const uint8_t>> bencodedMember(std::span<const uint8_t> dictionary,
+                                                                     std::string_view key);
 
 // Calls take(value) with each element of a list, as long as it returns true. What is malformed ends it.
 template <typename Take>

@@ -1,6 +1,7 @@
-// Message stream encryption between BitTorrent peers, which is made to look like nothing. What remains is its rhythm: each
-// side first sends a Diffie-Hellman key of 96 bytes and up to 512 bytes of padding, and the initiator goes on only when it has
-// the responder's; then come at least 56 bytes from it, and at least 14 in answer. Everything is random to the eye.
+// Message stream encryption between BitTorrent peers, which is made to look like nothing. What remains is its rhythm:
+// each side first sends a Diffie-Hellman key of 96 bytes and up to 512 bytes of padding, and the initiator goes on only
+// when it has the responder's; then come at least 56 bytes from it, and at least 14 in answer. Everything is random to
+// the eye.
 #include "gateway/recognisers/randomness.h"
 #include "gateway/recognisers/recogniser.h"
 
@@ -37,7 +38,8 @@ Finding recogniseBittorrentEncrypted(const FlowView& flow, Discoveries&) {
   const std::span<const uint8_t> second = flow.of(Side::responder).first(turns[1]);
   if (turns[1] >= kKeyBytes && !looksRandom(second)) return Finding::never();
   if (turns[2] < kThirdBytesMin) return Finding::undecided();
-  const std::span<const uint8_t> third = flow.of(Side::initiator).subspan(turns[0], std::min(turns[2], kThirdBytesJudged));
+  const std::span<const uint8_t> third =
+      flow.of(Side::initiator).subspan(turns[0], std::min(turns[2], kThirdBytesJudged));
   if (!looksRandom(third)) return Finding::never();
   return Finding::found(Application::bittorrent, kBehaviour);
 }

@@ -18,8 +18,9 @@ Finding recogniseBittorrentHandshake(const FlowView& flow, Discoveries& discover
     if (!kGreeting.starts_with(data)) continue;
     possible = true;
     if (data.size() < kGreeting.size()) continue;
-    // The one that was called listens there for others too.
-    discoveries.learnPeer(flow.ends.responder, flow.ends.responderPort, Application::bittorrent);
+    // Only by its own words: else a caller could make anybody's address look like a peer's.
+    if (side == Side::responder)
+      discoveries.learnPeer(flow.ends.responder, flow.ends.responderPort, Application::bittorrent);
     return Finding::found(Application::bittorrent, kCertain);
   }
   return possible ? Finding::undecided() : Finding::never();

@@ -86,7 +86,8 @@ void dhtPeers(std::span<const uint8_t> answer, Taker& taker) {
   if (const auto values = bencodedMember(answer, "values")) {
     forEachBencoded(*values, [&](std::span<const uint8_t> value) {
       const auto peer = bencodedString(value);
-      if (peer && (peer->size() == kV4Bytes + 2 || peer->size() == kV6Bytes + 2)) taker.compact(*peer, 0, peer->size() - 2);
+      if (peer && (peer->size() == kV4Bytes + 2 || peer->size() == kV6Bytes + 2))
+        taker.compact(*peer, 0, peer->size() - 2);
       return taker.more();
     });
   }

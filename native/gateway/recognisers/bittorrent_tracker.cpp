@@ -32,7 +32,8 @@ Finding recogniseBittorrentTracker(const FlowView& flow, Discoveries& discoverie
   if (end == std::string_view::npos) return Finding::undecided();
   const std::string_view target = data.substr(kMethod.size(), end - kMethod.size());
   const size_t hash = target.find("info_hash=");
-  if (hash == std::string_view::npos || hash == 0 || (target[hash - 1] != '?' && target[hash - 1] != '&')) return Finding::never();
+  if (hash == std::string_view::npos || hash == 0 || (target[hash - 1] != '?' && target[hash - 1] != '&'))
+    return Finding::never();
   if (const uint16_t port = portIn(target)) discoveries.learnPeer(flow.ends.initiator, port, Application::bittorrent);
   return Finding::found(Application::bittorrent, kStrong);
 }

@@ -1,5 +1,5 @@
-// DNS and what shares its messages: multicast DNS, LLMNR, NetBIOS names. A message is believed if walking all its records
-// ends exactly where it ends.
+// DNS and what shares its messages: multicast DNS, LLMNR, NetBIOS names. A message is believed if walking all its
+// records ends exactly where it ends.
 #include "gateway/byte_cursor.h"
 #include "gateway/recognisers/recogniser.h"
 

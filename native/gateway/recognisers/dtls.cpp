@@ -23,8 +23,8 @@ bool beginsHandshake(std::span<const uint8_t> datagram) {
   cursor.skip(2);
   const uint32_t fragmentOffset = cursor.be24();
   const uint32_t fragmentBytes = cursor.be24();
-  return cursor.good() && type == kHandshake && (version == 0xfeff || version == 0xfefd) && epoch == 0 && length <= content &&
-         (message == kClientHello || message == kServerHello || message == kHelloVerifyRequest) &&
+  return cursor.good() && type == kHandshake && (version == 0xfeff || version == 0xfefd) && epoch == 0 &&
+         length <= content && (message == kClientHello || message == kServerHello || message == kHelloVerifyRequest) &&
          fragmentOffset + fragmentBytes <= messageBytes && fragmentBytes <= length;
 }
 

@@ -1,5 +1,5 @@
-// eDonkey and eMule over TCP: messages of a protocol byte, a little-endian length and an opcode, between client and server and
-// between clients.
+// eDonkey and eMule over TCP: messages of a protocol byte, a little-endian length and an opcode, between client and
+// server and between clients.
 #include <algorithm>
 
 #include "gateway/byte_cursor.h"
@@ -72,7 +72,8 @@ bool introduces(std::span<const uint8_t> body, bool hello) {
   // The first tag: its type, and a name of one byte or more.
   const uint8_t type = cursor.u8();
   const uint16_t nameBytes = cursor.le16();
-  return cursor.good() && (type & 0x7f) >= 1 && (type & 0x7f) <= 0x20 && (type >= 0x80 || (nameBytes >= 1 && nameBytes < 64));
+  return cursor.good() && (type & 0x7f) >= 1 && (type & 0x7f) <= 0x20 &&
+         (type >= 0x80 || (nameBytes >= 1 && nameBytes < 64));
 }
 
 // Of the message at the front; `bytes` becomes its length.
@@ -109,7 +110,9 @@ Finding recogniseEdonkey(const FlowView& flow, Discoveries& discoveries) {
       const Shape shape = shapeOf(rest, bytes);
       if (shape == Shape::wrong) return Finding::never();
       if (shape == Shape::certain) {
-        discoveries.learnPeer(flow.ends.responder, flow.ends.responderPort, Application::edonkey);
+        // Only by its own words: else a caller could make anybody's address look like a peer's.
+        if (side == Side::responder)
+          discoveries.learnPeer(flow.ends.responder, flow.ends.responderPort, Application::edonkey);
         return Finding::found(Application::edonkey, kCertain);
       }
       if (shape == Shape::cut) break;

@@ -1,5 +1,5 @@
-// eDonkey and eMule over UDP: questions to servers and clients, and Kademlia. A datagram is a protocol byte, an opcode, and
-// content whose length follows from the opcode.
+// eDonkey and eMule over UDP: questions to servers and clients, and Kademlia. A datagram is a protocol byte, an opcode,
+// and content whose length follows from the opcode.
 #include "gateway/byte_cursor.h"
 #include "gateway/recognisers/recogniser.h"
 
@@ -73,7 +73,8 @@ Shape shapeOf(std::span<const uint8_t> datagram) {
     if (message.protocol == kKad && message.opcode == 0x21) {
       return content[0] == 2 || content[0] == 4 || content[0] == 11 ? Shape::certain : Shape::wrong;
     }
-    if (message.protocol == kKad && message.opcode == 0x29) return over / 25 == content[16] ? Shape::certain : Shape::wrong;
+    if (message.protocol == kKad && message.opcode == 0x29)
+      return over / 25 == content[16] ? Shape::certain : Shape::wrong;
     return Shape::right;
   }
   return Shape::wrong;

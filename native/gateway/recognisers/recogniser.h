@@ -1,6 +1,6 @@
 // Recognisers know one protocol each, where a regular expression cannot: lengths, checks across messages, decryption,
-// behaviour. Each is a function without state that looks at all that a flow has sent so far, so it is asked again when more
-// has come, and however the data was cut, the answer is the same. All work is bounded by the size of that data.
+// behaviour. Each is a function without state that looks at all that a flow has sent so far, so it is asked again when
+// more has come, and however the data was cut, the answer is the same. All work is bounded by the size of that data.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // Skype between its own nodes over UDP encrypts everything but the start of a message: an identifier of two bytes and a
-// function in some bits of the third. A node that cannot read a first message says so with the same identifier, and with the
-// address that it saw, which no other protocol does.
+// function in some bits of the third. A node that cannot read a first message says so with the same identifier, and
+// with the address that it saw, which no other protocol does.
 #include "gateway/byte_cursor.h"
 #include "gateway/recognisers/recogniser.h"
 
@@ -19,9 +19,13 @@ uint8_t functionOf(std::span<const uint8_t> datagram) { return datagram[2] & kFu
 
 bool sameIdentifier(std::span<const uint8_t> a, std::span<const uint8_t> b) { return a[0] == b[0] && a[1] == b[1]; }
 
-bool isRequest(std::span<const uint8_t> datagram) { return datagram.size() >= kRequestBytesMin && functionOf(datagram) == kRequest; }
+bool isRequest(std::span<const uint8_t> datagram) {
+  return datagram.size() >= kRequestBytesMin && functionOf(datagram) == kRequest;
+}
 
-bool isRefusal(std::span<const uint8_t> datagram) { return datagram.size() == kRefusalBytes && functionOf(datagram) == kRefusal; }
+bool isRefusal(std::span<const uint8_t> datagram) {
+  return datagram.size() == kRefusalBytes && functionOf(datagram) == kRefusal;
+}
 
 }  // namespace
 

@@ -44,7 +44,8 @@ Finding recogniseStun(const FlowView& flow, Discoveries&) {
     certain = hasCookie(datagram);
     const uint16_t type = loadBe16(datagram.data());
     if (type == kBindingRequest) request = datagram;
-    answered = type == kBindingAnswer && !request.empty() && std::ranges::equal(request.subspan(4, 16), datagram.subspan(4, 16));
+    answered = type == kBindingAnswer && !request.empty() &&
+               std::ranges::equal(request.subspan(4, 16), datagram.subspan(4, 16));
     return !certain && !answered;
   });
   if (wrong) return Finding::never();

@@ -1,4 +1,5 @@
-// TLS over TCP, by the client's hello, which may be spread over records; or by the server's, where the client's was missed.
+// TLS over TCP, by the client's hello, which may be spread over records; or by the server's, where the client's was
+// missed.
 #include "gateway/byte_cursor.h"
 #include "gateway/recognisers/hello_summary.h"
 
@@ -6,6 +7,7 @@ namespace p2pxbone::gateway {
 namespace {
 
 constexpr uint8_t kHandshakeRecord = 22;
+constexpr uint8_t kClientHello = 1;
 constexpr uint8_t kServerHello = 2;
 constexpr size_t kRecordHeaderBytes = 5;
 constexpr size_t kRecordBytesMax = 16'384 + 256;
@@ -29,27 +31,14 @@ Records handshakeOf(std::span<const uint8_t> stream, std::vector<uint8_t>& hands
   return handshake.empty() ? Records::cut : Records::some;
 }
 
-Finding byServerHello(std::span<const uint8_t> stream) {
-  std::vector<uint8_t> handshake;
-  switch (handshakeOf(stream, handshake)) {
-    case Records::wrong: return Finding::never();
-    case Records::cut: return Finding::undecided();
-    case Records::some: break;
-  }
+Finding byServerHello(std::span<const uint8_t> handshake) {
   // Type, length, version, random, session.
-  if (handshake[0] != kServerHello) return Finding::never();
   if (handshake.size() < 39) return Finding::undecided();
   const bool right = handshake[4] == 3 && handshake[5] <= 4 && handshake[38] <= 32;
   return right ? Finding::found(Application::tls, kStrong) : Finding::never();
 }
 
-}  // namespace
-
-Finding recogniseTls(const FlowView& flow, Discoveries& discoveries) {
-  std::vector<uint8_t> handshake;
-  const Records records = handshakeOf(flow.of(Side::initiator), handshake);
-  if (records == Records::wrong) return byServerHello(flow.of(Side::responder));
-  if (records == Records::cut) return Finding::undecided();
+Finding byClientHello(std::span<const uint8_t> handshake, Discoveries& discoveries) {
   ClientHello hello;
   switch (parseClientHello(handshake, hello)) {
     case HelloParse::malformed: return Finding::never();
@@ -58,6 +47,23 @@ Finding recogniseTls(const FlowView& flow, Discoveries& discoveries) {
   }
   discoveries.hello = summarise(hello, HelloTransport::tcp);
   return Finding::found(applicationOfServer(hello.serverName, Application::tls), kCertain);
+}
+
+}  // namespace
+
+// Of a flow that was met in its midst either side may be the client.
+Finding recogniseTls(const FlowView& flow, Discoveries& discoveries) {
+  bool possible = false;
+  for (const Side side : {Side::initiator, Side::responder}) {
+    std::vector<uint8_t> handshake;
+    const Records records = handshakeOf(flow.of(side), handshake);
+    possible = possible || records == Records::cut;
+    if (records != Records::some || (handshake[0] != kClientHello && handshake[0] != kServerHello)) continue;
+    const Finding finding =
+        handshake[0] == kClientHello ? byClientHello(handshake, discoveries) : byServerHello(handshake);
+    if (finding.kind != Finding::Kind::no) return finding;
+  }
+  return possible ? Finding::undecided() : Finding::never();
 }
 
 }  // namespace p2pxbone::gateway

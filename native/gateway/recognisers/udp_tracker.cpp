@@ -1,5 +1,5 @@
-// A tracker over UDP (BEP 15): a connection request with a magic number; or, where the flow is met later, an announcement and
-// an answer with its transaction number.
+// A tracker over UDP (BEP 15): a connection request with a magic number; or, where the flow is met later, an
+// announcement and an answer with its transaction number.
 #include "gateway/byte_cursor.h"
 #include "gateway/recognisers/bittorrent_peers.h"
 #include "gateway/recognisers/recogniser.h"

@@ -1,5 +1,5 @@
-// BitTorrent's own transport over UDP (BEP 29): the first byte is type and version, and both directions carry connection ids
-// that differ by one and acknowledge each other's sequence numbers.
+// BitTorrent's own transport over UDP (BEP 29): the first byte is type and version, and both directions carry
+// connection ids that differ by one and acknowledge each other's sequence numbers.
 #include "gateway/byte_cursor.h"
 #include "gateway/recognisers/recogniser.h"
 
@@ -56,6 +56,16 @@ bool agree(const Packet& packet, const Packet& answer) {
   return (apart == 1 || apart == 0xffff) && near(answer.acknowledged, packet.sequence);
 }
 
+// Whether the flow begins as a connection does, which is a good deal for one packet: nothing acknowledged, no time
+// measured.
+bool opens(const FlowView& flow) {
+  if (flow.pieces.empty()) return false;
+  const Piece& first = flow.pieces.front();
+  const std::span<const uint8_t> datagram = flow.of(first.side).first(first.bytes);
+  const std::optional<Packet> packet = parse(datagram);
+  return packet && packet->type == Type::syn && packet->acknowledged == 0 && loadBe32(&datagram[8]) == 0;
+}
+
 void learnBoth(const FlowView& flow, Discoveries& discoveries) {
   for (const Side side : {Side::initiator, Side::responder})
     discoveries.learnPeer(flow.ends.address(side), flow.ends.port(side), Application::bittorrent);
@@ -79,7 +89,8 @@ Finding recogniseUtp(const FlowView& flow, Discoveries& discoveries) {
     return !greeted && !answered;
   });
   if (foreign) return Finding::never();
-  if (!greeted && !answered) return Finding::undecided();
+  if (!greeted && !answered)
+    return opens(flow) ? Finding::undecided(Application::bittorrent, kLikely) : Finding::undecided();
   learnBoth(flow, discoveries);
   return Finding::found(Application::bittorrent, greeted ? kCertain : kStrong);
 }

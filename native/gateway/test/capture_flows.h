@@ -1,5 +1,5 @@
-// Flows of a capture as the classifier wants them: TCP in order, datagrams as they come. A plain twin of the pipeline's own
-// stages, for tests.
+// Flows of a capture as the classifier wants them: TCP in order, datagrams as they come. A plain twin of the pipeline's
+// own stages, for tests.
 #pragma once
 
 #include <algorithm>
@@ -29,7 +29,8 @@ class CaptureFlows {
  public:
   using Key = std::tuple<uint8_t, Address, uint16_t, Address, uint16_t>;
 
-  // Takes one IP packet; calls take(const Key&, const CaptureFlow&, const Chunk&) with each piece of data that is in order.
+  // Takes one IP packet; calls take(const Key&, const CaptureFlow&, const Chunk&) with each piece of data that is in
+  // order.
   template <typename Take>
   void add(std::span<const uint8_t> captured, Take take) {
     Bytes packet(captured.begin(), captured.end());
@@ -49,7 +50,8 @@ class CaptureFlows {
       take(key, flow, Chunk{side, direction.delivered, bytes, ip.protocol == kProtocolUdp});
       direction.delivered += bytes.size();
     };
-    const std::span<const uint8_t> transport = std::span<const uint8_t>(packet).subspan(ip.transportOffset, ip.transportBytes);
+    const std::span<const uint8_t> transport =
+        std::span<const uint8_t>(packet).subspan(ip.transportOffset, ip.transportBytes);
     if (ip.protocol == kProtocolUdp) {
       if (transport.size() >= 8) deliver(transport.subspan(8));
     } else if (ip.tcpFlagsKnown && transport.size() >= 20) {
@@ -87,7 +89,8 @@ class CaptureFlows {
           continue;
         }
         if (static_cast<size_t>(behind) < at->second.size()) {
-          const std::span<const uint8_t> fresh = std::span<const uint8_t>(at->second).subspan(static_cast<size_t>(behind));
+          const std::span<const uint8_t> fresh =
+              std::span<const uint8_t>(at->second).subspan(static_cast<size_t>(behind));
           *direction.next += static_cast<uint32_t>(fresh.size());
           deliver(fresh);
           moved = true;

@@ -1,5 +1,6 @@
-// Captures of real traffic through the classifier, against what is known of them. P2PXBONE_CAPTURES names their folder, with
-// a table expected.csv: pcap,l4,src,sport,dst,dport,…,expected,score; only rows with score 1 count, and `unknown` is no claim.
+// Captures of real traffic through the classifier, against what is known of them. P2PXBONE_CAPTURES names their folder,
+// with a table expected.csv: pcap,l4,src,sport,dst,dport,…,expected,score; only rows with score 1 count, and `unknown`
+// is no claim.
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
 
@@ -49,14 +50,17 @@ std::vector<Row> readExpected(const std::filesystem::path& folder) {
     REQUIRE(fields.size() == 12);
     const uint8_t protocol = fields[1] == "UDP" ? kProtocolUdp : kProtocolTcp;
     const auto port = [&](size_t index) { return static_cast<uint16_t>(std::stoi(fields[index])); };
-    rows.push_back({fields[0], {protocol, addressOf(fields[2]), port(3), addressOf(fields[4]), port(5)},
-                    fields[1] + " " + fields[2] + ":" + fields[3] + " > " + fields[4] + ":" + fields[5], fields[10], fields[11] == "1"});
+    rows.push_back({fields[0],
+                    {protocol, addressOf(fields[2]), port(3), addressOf(fields[4]), port(5)},
+                    fields[1] + " " + fields[2] + ":" + fields[3] + " > " + fields[4] + ":" + fields[5],
+                    fields[10],
+                    fields[11] == "1"});
   }
   return rows;
 }
 
-// What the pipeline does with one flow: classify, then hand everything to a parser; of all parsers only the one thing that
-// matters to other flows is done here, which is to learn the peers in a tracker's answer.
+// What the pipeline does with one flow: classify, then hand everything to a parser; of all parsers only the one thing
+// that matters to other flows is done here, which is to learn the peers in a tracker's answer.
 class FlowUnderTest {
  public:
   void data(Classifier& classifier, PeerCache& peers, const FlowEnds& ends, const Chunk& chunk, Millis now) {
@@ -64,7 +68,8 @@ class FlowUnderTest {
       result = classifier.feed(state, ends, chunk, now);
       if (const ClientHelloSummary* hello = state.hello()) serverName = hello->serverName;
     }
-    if (chunk.side == Side::responder && answer_.size() < 4096) answer_.insert(answer_.end(), chunk.bytes.begin(), chunk.bytes.end());
+    if (chunk.side == Side::responder && answer_.size() < 4096)
+      answer_.insert(answer_.end(), chunk.bytes.begin(), chunk.bytes.end());
     if (result.application == Application::bittorrent && !chunk.datagram) learn(peers, now);
   }
 
@@ -90,7 +95,8 @@ struct Verdict {
   std::string serverName;
 };
 
-std::map<CaptureFlows::Key, Verdict> classify(const std::filesystem::path& capture, const std::shared_ptr<const SignatureSet>& signatures) {
+std::map<CaptureFlows::Key, Verdict> classify(const std::filesystem::path& capture,
+                                              const std::shared_ptr<const SignatureSet>& signatures) {
   PeerCache peers(1);
   Classifier classifier(peers);
   REQUIRE(classifier.useSignatures(signatures));
@@ -135,11 +141,13 @@ TEST_CASE("captures of real traffic are classified as what they are") {
   size_t right = 0;
   size_t wrong = 0;
   for (const Row& row : readExpected(folder)) {
-    if (!captures.count(row.capture)) captures[row.capture] = classify(std::filesystem::path(folder) / row.capture, signatures);
+    if (!captures.count(row.capture))
+      captures[row.capture] = classify(std::filesystem::path(folder) / row.capture, signatures);
     const Verdict* const verdict = find(captures[row.capture], row.key);
     REQUIRE_MESSAGE(verdict != nullptr, row.capture, ": no such flow: ", row.flow);
     std::printf("%-34s %-62s %-10s %-10s %3d%% %s%s\n", row.capture.c_str(), row.flow.c_str(), row.expected.c_str(),
-                verdict->label.c_str(), verdict->result.confidence, verdict->serverName.c_str(), row.scored ? "" : " (not scored)");
+                verdict->label.c_str(), verdict->result.confidence, verdict->serverName.c_str(),
+                row.scored ? "" : " (not scored)");
     if (!row.scored) continue;
     const auto expected = signatures->applicationOf(row.expected);
     REQUIRE(expected.has_value());

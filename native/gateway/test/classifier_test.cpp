@@ -17,11 +17,13 @@ const std::shared_ptr<const SignatureSet>& ownSet() {
 }
 
 struct World {
-  explicit World(std::shared_ptr<const SignatureSet> signatures = ownSet(), ClassifierLimits limits = {}) : classifier(peers, limits) {
+  explicit World(std::shared_ptr<const SignatureSet> signatures = ownSet(), ClassifierLimits limits = {})
+      : classifier(peers, limits) {
     REQUIRE(classifier.useSignatures(std::move(signatures)));
   }
 
-  // Feeds until the result is final; what is left of the script is not looked at. Checks on the way what holds for any flow.
+  // Feeds until the result is final; what is left of the script is not looked at. Checks on the way what holds for any
+  // flow.
   Classified feed(const FlowScript& script, size_t bytesMax = SIZE_MAX, bool conclude = true) {
     Classified result;
     FlowClassification flow;
@@ -48,7 +50,9 @@ struct World {
     return result;
   }
 
-  Application applicationOf(const FlowScript& script, size_t bytesMax = SIZE_MAX) { return feed(script, bytesMax).application; }
+  Application applicationOf(const FlowScript& script, size_t bytesMax = SIZE_MAX) {
+    return feed(script, bytesMax).application;
+  }
 
   PeerCache peers{5};
   Classifier classifier;
@@ -68,18 +72,24 @@ std::vector<Example> textExamples() {
   const auto tcp = [] { return FlowScript::tcp(); };
   const auto udp = [] { return FlowScript::udp(); };
   return {
-      {http, tcp().initiator("GET /index.html HTTP/1.1\r\nHost: example.org\r\nUser-Agent: test\r\n\r\n").responder("HTTP/1.1 200 OK\r\n\r\n")},
+      {http, tcp()
+                 .initiator("GET /index.html HTTP/1.1\r\nHost: example.org\r\nUser-Agent: test\r\n\r\n")
+                 .responder("HTTP/1.1 200 OK\r\n\r\n")},
       {http, tcp().initiator("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")},
       {http, tcp().initiator("POST /upload?x=1 HTTP/1.0\n").responder("HTTP/1.0 200 OK\r\n")},
       {bittorrent, tcp().initiator("GET /announce?peer_id=a&info_hash=%01%02 HTTP/1.0\r\n\r\n")},
       {bittorrent, tcp().initiator("GET /scrape?info_hash=%01%02 HTTP/1.0\r\n\r\n")},
-      {bittorrent, udp().initiator("BT-SEARCH * HTTP/1.1\r\nHost: 239.192.152.143:6771\r\nPort: 6881\r\nInfohash: 00\r\n\r\n")},
-      {gnutella, tcp().initiator("GNUTELLA CONNECT/0.6\r\nUser-Agent: x\r\n\r\n").responder("GNUTELLA/0.6 200 OK\r\n\r\n")},
-      {gnutella, tcp().initiator("GET /uri-res/N2R?urn:sha1:PLSTHIPQGSSZTS5FJUPAKUZWUGYQYPFB HTTP/1.1\r\nHost: a\r\n\r\n")},
+      {bittorrent,
+       udp().initiator("BT-SEARCH * HTTP/1.1\r\nHost: 239.192.152.143:6771\r\nPort: 6881\r\nInfohash: 00\r\n\r\n")},
+      {gnutella,
+       tcp().initiator("GNUTELLA CONNECT/0.6\r\nUser-Agent: x\r\n\r\n").responder("GNUTELLA/0.6 200 OK\r\n\r\n")},
+      {gnutella,
+       tcp().initiator("GET /uri-res/N2R?urn:sha1:PLSTHIPQGSSZTS5FJUPAKUZWUGYQYPFB HTTP/1.1\r\nHost: a\r\n\r\n")},
       {gnutella, tcp().initiator("GET /file HTTP/1.1\r\nHost: a\r\nX-Gnutella-Content-URN: urn:sha1:A\r\n\r\n")},
       {gnutella, tcp().initiator("GIV 34:0123456789ABCDEF0123456789ABCDEF/file.mp3\n\n")},
       {fasttrack, tcp().initiator("GET /.hash=0123456789abcdef0123456789abcdef01234567 HTTP/1.1\r\n\r\n")},
-      {fasttrack, tcp().initiator("GET /1234/song.mp3 HTTP/1.1\r\nHost: 10.0.0.1:1214\r\nX-Kazaa-Username: me\r\nX-Kazaa-Network: KaZaA\r\n\r\n")},
+      {fasttrack, tcp().initiator("GET /1234/song.mp3 HTTP/1.1\r\nHost: 10.0.0.1:1214\r\nX-Kazaa-Username: "
+                                  "me\r\nX-Kazaa-Network: KaZaA\r\n\r\n")},
       {fasttrack, tcp().initiator("GIVE 123456789\r\n")},
       {opennap, tcp().initiator(le16(35) + le16(2) + bytesOf("alice secret 6699 \"nap v0.8\" 7"))},
       {opennap, tcp().responder("1").initiator("GET").initiator("bob \"C:\\mp3\\a song.mp3\" 0")},
@@ -144,7 +154,10 @@ TEST_CASE("tiny segments change nothing") {
 
 TEST_CASE("a first packet that says it all is decided at once, and not copied") {
   World world;
-  const Classified result = world.feed(FlowScript::tcp().initiator("\x13" "BitTorrent protocol" + std::string(48, 'x')));
+  const Classified result =
+      world.feed(FlowScript::tcp().initiator("\x13"
+                                             "BitTorrent protocol" +
+                                             std::string(48, 'x')));
   CHECK(result.application == Application::bittorrent);
   CHECK(result.confidence == kCertain);
   CHECK(world.chunks == 1);
@@ -168,8 +181,13 @@ TEST_CASE("an HTTP request waits for its head, because something special may fol
 TEST_CASE("one side cannot hide the other by speaking first") {
   World world;
   CHECK(world.applicationOf(FlowScript::tcp().responder("?").initiator("SSH-2.0-x\r\n")) == Application::ssh);
-  CHECK(world.applicationOf(FlowScript::tcp().initiator("\x13" "BitTorr").responder("zzz").initiator("ent protocol")) == Application::bittorrent);
-  CHECK(world.applicationOf(FlowScript::tcp().initiator("NICK").responder("\n").initiator(" me\r\nUSER m 0 * :m\r\n")) == Application::irc);
+  CHECK(world.applicationOf(FlowScript::tcp()
+                                .initiator("\x13"
+                                           "BitTorr")
+                                .responder("zzz")
+                                .initiator("ent protocol")) == Application::bittorrent);
+  CHECK(world.applicationOf(FlowScript::tcp().initiator("NICK").responder("\n").initiator(
+            " me\r\nUSER m 0 * :m\r\n")) == Application::irc);
 }
 
 TEST_CASE("random and plain nonsense stays unknown, after a bounded number of packets") {
@@ -188,7 +206,8 @@ TEST_CASE("random and plain nonsense stays unknown, after a bounded number of pa
       CHECK(world.chunks <= 8);
     }
   }
-  CHECK(world.applicationOf(FlowScript::tcp().initiator("hello there").responder("general kenobi")) == Application::unknown);
+  CHECK(world.applicationOf(FlowScript::tcp().initiator("hello there").responder("general kenobi")) ==
+        Application::unknown);
   CHECK(world.peers.evicted() == 0);
 }
 
@@ -220,7 +239,10 @@ TEST_CASE("small datagrams in front do not use up the packets that are looked at
 
 TEST_CASE("an encrypted peer that a tracker named is found by its first packet; by behaviour it takes three") {
   std::mt19937 random{42};
-  const auto script = FlowScript::tcp().initiator(randomBytes(random, 300)).responder(randomBytes(random, 200)).initiator(randomBytes(random, 400));
+  const auto script = FlowScript::tcp()
+                          .initiator(randomBytes(random, 300))
+                          .responder(randomBytes(random, 200))
+                          .initiator(randomBytes(random, 400));
   World world;
   Classified result = world.feed(script);
   CHECK(result.application == Application::bittorrent);
@@ -246,12 +268,27 @@ TEST_CASE("a known peer proves nothing against other evidence, nor after its exp
   CHECK(world.applicationOf(noise) == Application::unknown);
 }
 
+TEST_CASE("over UDP a known peer counts where a connection of its transport is opened, not for anything else at once") {
+  const Bytes syn = Bytes{0x41, 0} + be16(7) + Bytes(12) + be16(1) + be16(0);
+  World world;
+  CHECK(world.feed(FlowScript::udp().initiator(syn)).confidence == kLikely);
+  world.peers.learn(v4(2), 50'000, Application::bittorrent, world.now);
+  Classified result = world.feed(FlowScript::udp().initiator(syn), SIZE_MAX, false);
+  CHECK((result.final && result.application == Application::bittorrent && result.confidence > kLikely));
+  const Bytes wireguard = Bytes{1, 0, 0, 0} + Bytes(144, 0xa5);
+  CHECK_FALSE(world.feed(FlowScript::udp().initiator(wireguard), SIZE_MAX, false).final);
+  CHECK(world.applicationOf(FlowScript::udp().initiator("INVITE sip:a SIP/2.0\r\n")) == Application::sip);
+}
+
 TEST_CASE("a handshake in the clear and the DHT teach where peers are") {
   std::mt19937 random{44};
   World world;
-  (void)world.feed(FlowScript::tcp().initiator("\x13" "BitTorrent protocol" + std::string(48, 'x')));
+  (void)world.feed(FlowScript::tcp().responder("\x13" "BitTorrent protocol" + std::string(48, 'x')));
   CHECK(world.applicationOf(FlowScript::tcp().initiator(randomBytes(random, 700))) == Application::bittorrent);
-  const std::string_view answer{"d1:rd2:id20:abcdefghij01234567896:valuesl6:\x0a\x00\x00\x09\x1a\xe1" "ee1:t2:aa1:y1:re", 65};
+  const std::string_view answer{
+      "d1:rd2:id20:abcdefghij01234567896:valuesl6:\x0a\x00\x00\x09\x1a\xe1"
+      "ee1:t2:aa1:y1:re",
+      65};
   CHECK(world.applicationOf(FlowScript::udp().ports(1, 2).responder(answer)) == Application::bittorrent);
   CHECK(world.peers.find(v4(9), 6881, world.now) == Application::bittorrent);
 }
@@ -274,7 +311,8 @@ TEST_CASE("an operator's own name comes before what carries it, another rank beh
   CHECK(tracker.classifier.signatures()->nameOf(tracker.applicationOf(announce)) == "intranet");
   World sloppy(withOwn("# Pattern attributes: overmatch\nanything\n.\n"));
   CHECK(sloppy.applicationOf(hello) == Application::ssh);
-  CHECK(sloppy.classifier.signatures()->nameOf(sloppy.applicationOf(FlowScript::tcp().initiator("what is this"))) == "anything");
+  CHECK(sloppy.classifier.signatures()->nameOf(sloppy.applicationOf(FlowScript::tcp().initiator("what is this"))) ==
+        "anything");
 }
 
 TEST_CASE("a reload in the midst of a flow takes effect on it") {
@@ -299,9 +337,14 @@ TEST_CASE("without signatures the recognisers still work") {
   CHECK(result.application == Application::bittorrent);
 }
 
-TEST_CASE("concluding without data is final and unknown") {
+TEST_CASE("a flow without data is unknown, unless its peer is known") {
   World world;
   FlowClassification flow;
-  const Classified result = world.classifier.conclude(flow, FlowScript::tcp().ends, 0);
+  const FlowEnds ends = FlowScript::tcp().ends;
+  Classified result = world.classifier.conclude(flow, ends, world.now);
   CHECK((result.final && result.application == Application::unknown && result.confidence == 0));
+  world.peers.learn(v4(2), 50'000, Application::bittorrent, world.now);
+  FlowClassification another;
+  result = world.classifier.conclude(another, ends, world.now);
+  CHECK((result.final && result.application == Application::bittorrent && result.confidence == kLikely));
 }

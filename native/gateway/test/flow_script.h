@@ -31,7 +31,8 @@ inline Bytes le32(uint32_t value) { return le16(value & 0xffff) + le16(value >> 
 inline Bytes hex(std::string_view digits) {
   const auto value = [](char c) { return static_cast<uint8_t>(c <= '9' ? c - '0' : c - 'a' + 10); };
   Bytes bytes;
-  for (size_t i = 0; i + 1 < digits.size(); i += 2) bytes.push_back(static_cast<uint8_t>(value(digits[i]) * 16 + value(digits[i + 1])));
+  for (size_t i = 0; i + 1 < digits.size(); i += 2)
+    bytes.push_back(static_cast<uint8_t>(value(digits[i]) * 16 + value(digits[i + 1])));
   return bytes;
 }
 
@@ -86,7 +87,8 @@ struct FlowScript {
       for (size_t at = 0; at < step.bytes.size();) {
         const size_t count = datagrams() ? step.bytes.size() : std::min(bytesMax, step.bytes.size() - at);
         // A copy, so that a read beyond its end is found.
-        const Bytes piece(step.bytes.begin() + static_cast<ptrdiff_t>(at), step.bytes.begin() + static_cast<ptrdiff_t>(at + count));
+        const Bytes piece(step.bytes.begin() + static_cast<ptrdiff_t>(at),
+                          step.bytes.begin() + static_cast<ptrdiff_t>(at + count));
         take(Chunk{step.side, offsets[indexOf(step.side)], piece, datagrams()});
         offsets[indexOf(step.side)] += count;
         at += count;

@@ -33,7 +33,8 @@ Bytes extensionBody(uint16_t type, const HelloShape& shape) {
     case 0x002b: return sized8(be16(0x2a2a) + be16(0x0304) + be16(0x0303));
     case 0x000d: {
       Bytes list;
-      for (const uint32_t number : {0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601}) list = list + be16(number);
+      for (const uint32_t number : {0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601})
+        list = list + be16(number);
       return sized16(list);
     }
     case 0xfe0d: return Bytes{0, 1, 2, 3};
@@ -45,8 +46,10 @@ Bytes clientHello(const HelloShape& shape = {}) {
   Bytes ciphers;
   for (const uint16_t cipher : shape.ciphers) ciphers = ciphers + be16(cipher);
   Bytes extensions;
-  for (const uint16_t type : shape.extensions) extensions = extensions + be16(type) + sized16(extensionBody(type, shape));
-  const Bytes body = be16(0x0303) + Bytes(32, 7) + sized8(Bytes(32, 8)) + sized16(ciphers) + sized8({0}) + sized16(extensions);
+  for (const uint16_t type : shape.extensions)
+    extensions = extensions + be16(type) + sized16(extensionBody(type, shape));
+  const Bytes body =
+      be16(0x0303) + Bytes(32, 7) + sized8(Bytes(32, 8)) + sized16(ciphers) + sized8({0}) + sized16(extensions);
   return Bytes{1} + be24(static_cast<uint32_t>(body.size())) + body;
 }
 
@@ -55,8 +58,9 @@ Bytes tlsRecords(const Bytes& handshake, size_t bytesMax) {
   Bytes stream;
   for (size_t at = 0; at < handshake.size(); at += bytesMax) {
     const size_t count = std::min(bytesMax, handshake.size() - at);
-    stream = stream + Bytes{22, 3, 1} + be16(static_cast<uint32_t>(count)) +
-             Bytes(handshake.begin() + static_cast<ptrdiff_t>(at), handshake.begin() + static_cast<ptrdiff_t>(at + count));
+    stream =
+        stream + Bytes{22, 3, 1} + be16(static_cast<uint32_t>(count)) +
+        Bytes(handshake.begin() + static_cast<ptrdiff_t>(at), handshake.begin() + static_cast<ptrdiff_t>(at + count));
   }
   return stream;
 }
@@ -124,7 +128,8 @@ TEST_CASE("a hello is read, and fingerprinted as JA4's authors do") {
   // The example of the published description.
   CHECK(ja4Of(hello, HelloTransport::tcp) == "t13d1516h2_8daaf6152771_e5627efa2ab1");
   CHECK(ja4Of(hello, HelloTransport::quic).starts_with("q13d"));
-  for (size_t cut = 0; cut < message.size(); ++cut) CHECK(parseClientHello(std::span(message).first(cut), hello) == HelloParse::cut);
+  for (size_t cut = 0; cut < message.size(); ++cut)
+    CHECK(parseClientHello(std::span(message).first(cut), hello) == HelloParse::cut);
 }
 
 TEST_CASE("an encrypted inner hello is noticed") {
@@ -166,15 +171,19 @@ TEST_CASE("TLS is recognised in any cut of records and segments") {
 
 TEST_CASE("TLS by the server alone; and what only begins like it") {
   const Bytes serverHello = Bytes{2} + be24(70) + be16(0x0303) + Bytes(32, 9) + sized8(Bytes(32)) + Bytes(3);
-  CHECK(isFound(FlowScript::tcp().initiator("??").responder(tlsRecords(serverHello, 9000)).ask(recogniseTls), Application::tls));
-  CHECK(isNever(FlowScript::tcp().initiator(Bytes{22, 3, 1, 0, 5, 9, 9, 9, 9, 9}).ask(recogniseTls)));
+  CHECK(isFound(FlowScript::tcp().initiator("??").responder(tlsRecords(serverHello, 9000)).ask(recogniseTls),
+                Application::tls));
+  CHECK(isFound(FlowScript::tcp().initiator("?").responder(tlsRecords(clientHello(), 9000)).ask(recogniseTls),
+                Application::tls));
+  CHECK(isNever(FlowScript::tcp().initiator(Bytes{22, 3, 1, 0, 5, 9, 9, 9, 9, 9}).responder("x").ask(recogniseTls)));
   CHECK(isNever(FlowScript::tcp().initiator(Bytes{22, 9, 1, 0, 5}).responder("x").ask(recogniseTls)));
 }
 
 TEST_CASE("servers that belong to one application name it") {
   HelloShape shape;
   shape.serverName = "Edge.Skype.com";
-  CHECK(isFound(FlowScript::tcp().initiator(tlsRecords(clientHello(shape), 9000)).ask(recogniseTls), Application::skype));
+  CHECK(
+      isFound(FlowScript::tcp().initiator(tlsRecords(clientHello(shape), 9000)).ask(recogniseTls), Application::skype));
   shape.serverName = "notskype.com";
   CHECK(isFound(FlowScript::tcp().initiator(tlsRecords(clientHello(shape), 9000)).ask(recogniseTls), Application::tls));
 }
@@ -253,9 +262,13 @@ TEST_CASE("QUIC in the midst of its handshake, by ids that mirror each other") {
   const auto handshakePacket = [](const Bytes& destination, const Bytes& source) {
     return Bytes{0xe0} + be32(1) + sized8(destination) + sized8(source) + Bytes(40, 3);
   };
-  const auto flow = FlowScript::udp().responder(handshakePacket({1, 2}, {3, 4})).initiator(handshakePacket({3, 4}, {1, 2}));
+  const auto flow =
+      FlowScript::udp().responder(handshakePacket({1, 2}, {3, 4})).initiator(handshakePacket({3, 4}, {1, 2}));
   CHECK(isFound(flow.ask(recogniseQuic), Application::quic));
-  CHECK(isOpen(FlowScript::udp().responder(handshakePacket({1, 2}, {3, 4})).initiator(handshakePacket({9}, {8})).ask(recogniseQuic)));
+  CHECK(isOpen(FlowScript::udp()
+                   .responder(handshakePacket({1, 2}, {3, 4}))
+                   .initiator(handshakePacket({9}, {8}))
+                   .ask(recogniseQuic)));
   CHECK(isNever(FlowScript::udp().initiator(Bytes(40, 0xc0)).ask(recogniseQuic)));
 }
 

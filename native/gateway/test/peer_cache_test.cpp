@@ -11,7 +11,8 @@ using namespace p2pxbone::gateway;
 namespace {
 
 Address addressOf(uint32_t number) {
-  const uint8_t bytes[4] = {10, static_cast<uint8_t>(number >> 16), static_cast<uint8_t>(number >> 8), static_cast<uint8_t>(number)};
+  const uint8_t bytes[4] = {10, static_cast<uint8_t>(number >> 16), static_cast<uint8_t>(number >> 8),
+                            static_cast<uint8_t>(number)};
   return mappedIpv4(bytes);
 }
 

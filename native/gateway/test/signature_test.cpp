@@ -24,7 +24,8 @@ std::string errorOf(std::string_view text) {
   return std::get<SignatureError>(read).text();
 }
 
-Signature signatureNamed(const std::string& name, std::string_view pattern, SignatureRank rank = SignatureRank::ordinary) {
+Signature signatureNamed(const std::string& name, std::string_view pattern,
+                         SignatureRank rank = SignatureRank::ordinary) {
   Signature signature = signatureOf(name + "\n" + std::string(pattern) + "\n");
   signature.rank = rank;
   return signature;
@@ -85,11 +86,13 @@ class Patterns {
   size_t pick(size_t below) { return random_() % below; }
 
   std::string piece(int depth) {
-    static constexpr std::string_view atoms[] = {"a",    "B",      ".",     "\\x2a",     "\\xe9",      "\\x41",      "\\.",
-                                                 "[ab]", "[^a]",   "[a-b]", "[\\x2a-\\x2e]", "[]a]",   "[[:upper:]]", "[a-]",
-                                                 "\\x0a", "\\*",   "-",     "[\\x80-\\xff]", "{",      "\\x5b"};
+    static constexpr std::string_view atoms[] = {
+        "a",     "B",    ".",     "\\x2a",         "\\xe9", "\\x41",       "\\.",
+        "[ab]",  "[^a]", "[a-b]", "[\\x2a-\\x2e]", "[]a]",  "[[:upper:]]", "[a-]",
+        "\\x0a", "\\*",  "-",     "[\\x80-\\xff]", "{",     "\\x5b"};
     static constexpr std::string_view operators[] = {"", "", "", "*", "+", "?", "{2}", "{1,2}", "{2,}"};
-    std::string out = depth < 2 && pick(4) == 0 ? "(" + pattern(depth + 1) + ")" : std::string(atoms[pick(std::size(atoms))]);
+    std::string out =
+        depth < 2 && pick(4) == 0 ? "(" + pattern(depth + 1) + ")" : std::string(atoms[pick(std::size(atoms))]);
     // What '{' means behind an operator, and an operator behind it, differs between libraries.
     if (out == "{") return "\\{";
     return out += operators[pick(std::size(operators))];
@@ -150,7 +153,8 @@ TEST_CASE("errors in signature files name the line and say what to do") {
   CHECK(errorOf("ssh\n[[:foo:]]\n").starts_with("test.pat:2: column 2: no class has this name"));
   CHECK(errorOf("ssh\na\nuserspace pattern=b(\n").starts_with("test.pat:3: column 20: this '('"));
   CHECK(errorOf("ssh\na\nuserspace flags=REG_NOSUB\n").starts_with("test.pat:3: basic expressions"));
-  CHECK(errorOf("ssh\na\nuserspace flags=REG_EXTENDED REG_NEWLINE\n").starts_with("test.pat:3: the flag 'REG_NEWLINE'"));
+  CHECK(
+      errorOf("ssh\na\nuserspace flags=REG_EXTENDED REG_NEWLINE\n").starts_with("test.pat:3: the flag 'REG_NEWLINE'"));
   CHECK(errorOf("ssh\na\nuserspace pattern=b\nuserspace pattern=c\n").starts_with("test.pat:4: there is a second"));
   CHECK(errorOf(std::string("ssh\n^a\0b\n", 8)).starts_with("test.pat:2: a signature file is text"));
   CHECK(errorOf("ssh\n" + std::string(kPatternBytesMax + 1, 'a')).find("longer than 8192 bytes") != std::string::npos);
@@ -207,10 +211,10 @@ TEST_CASE("random expressions match what the C library's match") {
 }
 
 TEST_CASE("names of the operator's own are believed first, then the better rank, then the earlier signature") {
-  const auto build = SignatureSet::build({signatureNamed("everything", "get", SignatureRank::overmatch),
-                                          signatureNamed("http", "^get ", SignatureRank::superset),
-                                          signatureNamed("mine", "^get /mine"), signatureNamed("gnutella", "^get /mine"),
-                                          signatureNamed("bittorrent", "info_hash=", SignatureRank::subset)});
+  const auto build = SignatureSet::build(
+      {signatureNamed("everything", "get", SignatureRank::overmatch),
+       signatureNamed("http", "^get ", SignatureRank::superset), signatureNamed("mine", "^get /mine"),
+       signatureNamed("gnutella", "^get /mine"), signatureNamed("bittorrent", "info_hash=", SignatureRank::subset)});
   REQUIRE(build.errors.empty());
   const SignatureSet& set = *build.set;
   CHECK(set.nameOf(matchOf(set, "get /mine?info_hash=")->application) == "mine");
@@ -222,8 +226,9 @@ TEST_CASE("names of the operator's own are believed first, then the better rank,
 }
 
 TEST_CASE("names outside the table get numbers in the order of loading") {
-  const auto build = SignatureSet::build({signatureNamed("mine", "a", SignatureRank::overmatch), signatureNamed("napster", "b"),
-                                          signatureNamed("yours", "c"), signatureNamed("mine", "d")});
+  const auto build =
+      SignatureSet::build({signatureNamed("mine", "a", SignatureRank::overmatch), signatureNamed("napster", "b"),
+                           signatureNamed("yours", "c"), signatureNamed("mine", "d")});
   const SignatureSet& set = *build.set;
   CHECK(set.applicationOf("mine") == static_cast<Application>(kApplicationUserFirst));
   CHECK(set.applicationOf("yours") == static_cast<Application>(kApplicationUserFirst + 1));
@@ -236,7 +241,8 @@ TEST_CASE("names outside the table get numbers in the order of loading") {
 }
 
 TEST_CASE("a signature that cannot be used is left out and reported; the others stay") {
-  const auto build = SignatureSet::build({signatureNamed("ssh", "^ssh"), signatureNamed("bad", "a*"), signatureNamed("irc", "^nick ")});
+  const auto build = SignatureSet::build(
+      {signatureNamed("ssh", "^ssh"), signatureNamed("bad", "a*"), signatureNamed("irc", "^nick ")});
   REQUIRE(build.set != nullptr);
   CHECK(build.set->size() == 2);
   REQUIRE(build.errors.size() == 1);
