@@ -3,8 +3,10 @@
 #include "gateway/parsers/gnutella.h"
 #include "gateway/parsers/http.h"
 #include "gateway/parsers/irc.h"
+#include "gateway/parsers/msn.h"
 #include "gateway/parsers/opennap.h"
 #include "gateway/parsers/raw_transfer.h"
+#include "gateway/parsers/xmpp.h"
 
 namespace p2pxbone::gateway {
 namespace {
@@ -32,8 +34,12 @@ std::unique_ptr<Parser> makeParser(Application application, const FlowContext& c
       return std::make_unique<HttpParser>();
     case Application::irc:
       return makeIrc(context.hint);
+    case Application::msn:
+      return std::make_unique<MsnParser>(context.hint);
     case Application::opennap:
       return std::make_unique<OpenNapParser>(context.hint);
+    case Application::xmpp:
+      return std::make_unique<XmppParser>();
     default:
       return nullptr;
   }

@@ -48,6 +48,14 @@ bool OpenNapServer::step(Side side, ParserEvents& events) {
   return true;
 }
 
+bool OpenNapServer::resume(Side side, uint64_t bytes, ParserEvents&) {
+  std::optional<Frame>& frame = frames_[indexOf(side)];
+  if (!frame || bytes > frame->length) return false;
+  reader(side).discard(frame->length - bytes);
+  frame.reset();
+  return true;
+}
+
 void OpenNapServer::message(Side side, uint16_t type, std::string_view text, ParserEvents& events) {
   if (chatMessage(side, type, text, events)) return;
   switch (type) {

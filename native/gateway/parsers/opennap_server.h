@@ -23,6 +23,7 @@ class OpenNapServer final : public ParserBase {
   };
 
   bool step(Side side, ParserEvents& events) override;
+  bool resume(Side side, uint64_t bytes, ParserEvents& events) override;
   void message(Side side, uint16_t type, std::string_view text, ParserEvents& events);
   bool chatMessage(Side side, uint16_t type, std::string_view text, ParserEvents& events);
   void listed(Side side, std::string_view text, bool share, ParserEvents& events);

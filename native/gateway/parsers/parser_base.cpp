@@ -22,7 +22,8 @@ void ParserBase::datagram(Side side, std::span<const uint8_t> bytes, ParserEvent
 void ParserBase::gap(Side side, uint64_t bytes, ParserEvents& events) {
   if (finished() || bytes == 0) return;
   if (inner_) return inner_->gap(side, bytes, events);
-  if (!reader(side).gap(bytes) && !resume(side, bytes, events)) giveUp(events);
+  const uint64_t missing = bytes + reader(side).unread();
+  if (!reader(side).gap(bytes) && !resume(side, missing, events)) giveUp(events);
 }
 
 void ParserBase::end(Side side, ParserEvents& events) {
@@ -37,7 +38,8 @@ void ParserBase::hint(const FlowHint& hint) {
 }
 
 bool ParserBase::transferring() const {
-  return open_[0] || open_[1] || (inner_ && inner_->state() == State::receiving);
+  return transferring(Side::initiator) || transferring(Side::responder) ||
+         (inner_ && inner_->state() == State::receiving);
 }
 
 bool ParserBase::delegate(std::unique_ptr<Parser> inner, Side current, ParserEvents& events) {
@@ -54,22 +56,6 @@ void ParserBase::forward(Side side, ParserEvents& events) {
     const uint64_t offset = from.position();
     inner_->data({side, offset, from.some(UINT64_MAX), false}, events);
   }
-}
-
-void ParserBase::beginTransfer(Side sender, const Transfer& transfer, ParserEvents& events) {
-  endTransfer(sender, false, events);
-  open_[indexOf(sender)] = true;
-  events.transferBegins(sender, transfer);
-}
-
-void ParserBase::passData(Side sender, std::span<const uint8_t> bytes, ParserEvents& events) {
-  if (transferring(sender) && !bytes.empty()) events.transferData(sender, bytes);
-}
-
-void ParserBase::endTransfer(Side sender, bool complete, ParserEvents& events) {
-  if (!transferring(sender)) return;
-  open_[indexOf(sender)] = false;
-  events.transferEnds(sender, complete);
 }
 
 bool ParserBase::finish(ParserEvents& events) {

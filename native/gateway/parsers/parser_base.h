@@ -6,6 +6,7 @@
 
 #include "gateway/parsers/parser.h"
 #include "gateway/parsers/reader.h"
+#include "gateway/parsers/transfers.h"
 
 namespace p2pxbone::gateway {
 
@@ -22,7 +23,8 @@ class ParserBase : public Parser {
   virtual bool step(Side side, ParserEvents& events) = 0;
   // One datagram, whole. Unless overridden, it is read like a stream of its own.
   virtual void datagram(Side side, std::span<const uint8_t> bytes, ParserEvents& events);
-  // Bytes are missing that the reader had not been told to discard. True if the parser can go on behind them.
+  // Bytes are missing that the reader had not been told to discard: that many before what comes next, what the reader had
+  // kept of an unfinished item among them. True if the parser can go on there.
   virtual bool resume(Side, uint64_t, ParserEvents&) { return false; }
   // The side will send no more. An open transfer of it is ended as incomplete afterwards.
   virtual void closed(Side, ParserEvents&) {}
@@ -30,12 +32,17 @@ class ParserBase : public Parser {
   virtual void abandoned(ParserEvents&) {}
 
   [[nodiscard]] bool transferring() const final;
-  [[nodiscard]] bool transferring(Side side) const { return open_[indexOf(side)]; }
+  [[nodiscard]] bool transferring(Side side) const { return transfers_.open(side); }
+  [[nodiscard]] Transfers& transfers() { return transfers_; }
   [[nodiscard]] Reader& reader(Side side) { return readers_[indexOf(side)]; }
 
-  void beginTransfer(Side sender, const Transfer& transfer, ParserEvents& events);
-  void passData(Side sender, std::span<const uint8_t> bytes, ParserEvents& events);
-  void endTransfer(Side sender, bool complete, ParserEvents& events);
+  void beginTransfer(Side sender, const Transfer& transfer, ParserEvents& events) {
+    transfers_.begin(sender, transfer, events);
+  }
+  void passData(Side sender, std::span<const uint8_t> bytes, ParserEvents& events) {
+    transfers_.pass(sender, bytes, events);
+  }
+  void endTransfer(Side sender, bool complete, ParserEvents& events) { transfers_.end(sender, complete, events); }
 
   // Always false, so that a step can end with it.
   bool giveUp(ParserEvents& events);
@@ -51,7 +58,7 @@ class ParserBase : public Parser {
 
   std::unique_ptr<Parser> inner_;
   std::array<Reader, 2> readers_;
-  std::array<bool, 2> open_{};
+  Transfers transfers_;
   bool finished_ = false;
 };
 

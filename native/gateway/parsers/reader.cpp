@@ -161,6 +161,14 @@ std::span<const uint8_t> Reader::some(uint64_t bytesMax) {
   return bytes;
 }
 
+std::span<const uint8_t> Reader::until(uint8_t delimiter) {
+  release();
+  const auto unread = head_ < kept_.size() ? std::span<const uint8_t>{kept_}.subspan(head_) : incoming_;
+  if (unread.empty()) return {};
+  const void* const at = std::memchr(unread.data(), delimiter, unread.size());
+  return some(at == nullptr ? unread.size() : static_cast<size_t>(static_cast<const uint8_t*>(at) - unread.data()) + 1);
+}
+
 void Reader::discard(uint64_t count) {
   for (auto piece = some(count); !piece.empty(); piece = some(count)) count -= piece.size();
   discard_ = count;

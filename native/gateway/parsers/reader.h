@@ -30,6 +30,9 @@ class Reader {
   // What is there, at most that much; empty if there is nothing.
   [[nodiscard]] std::span<const uint8_t> some(uint64_t bytesMax);
 
+  // What is there up to the delimiter, which is the last byte if it has come.
+  [[nodiscard]] std::span<const uint8_t> until(uint8_t delimiter);
+
   // The next bytes are of no interest, come when they may.
   void discard(uint64_t count);
   // These bytes will never come. True if all of them were to be discarded anyway; what was kept is lost otherwise.
@@ -39,9 +42,10 @@ class Reader {
   // Forgets what is kept and passes over the rest of the line.
   void resync();
 
-  [[nodiscard]] bool empty() const { return head_ == kept_.size() && incoming_.empty(); }
+  [[nodiscard]] size_t unread() const { return kept_.size() - head_ + incoming_.size(); }
+  [[nodiscard]] bool empty() const { return unread() == 0; }
   // Of the next unread byte, as Chunk::offset.
-  [[nodiscard]] uint64_t position() const { return fedUntil_ - incoming_.size() - (kept_.size() - head_); }
+  [[nodiscard]] uint64_t position() const { return fedUntil_ - unread(); }
 
  private:
   void release();
