@@ -1,3 +1,6 @@
+#include "gateway/parsers/bittorrent.h"
+#include "gateway/parsers/dns.h"
+#include "gateway/parsers/edonkey.h"
 #include "gateway/parsers/fasttrack.h"
 #include "gateway/parsers/ftp.h"
 #include "gateway/parsers/gnutella.h"
@@ -5,7 +8,10 @@
 #include "gateway/parsers/irc.h"
 #include "gateway/parsers/msn.h"
 #include "gateway/parsers/opennap.h"
+#include "gateway/parsers/parser.h"
 #include "gateway/parsers/raw_transfer.h"
+#include "gateway/parsers/sip.h"
+#include "gateway/parsers/ssh.h"
 #include "gateway/parsers/xmpp.h"
 
 namespace p2pxbone::gateway {
@@ -22,6 +28,12 @@ std::unique_ptr<Parser> makeIrc(const FlowHint& hint) {
 
 std::unique_ptr<Parser> makeParser(Application application, const FlowContext& context) {
   switch (application) {
+    case Application::bittorrent:
+      return std::make_unique<BitTorrentParser>(context);
+    case Application::dns:
+      return std::make_unique<DnsParser>();
+    case Application::edonkey:
+      return std::make_unique<EDonkeyParser>();
     case Application::fasttrack:
       return std::make_unique<FastTrackParser>();
     case Application::ftp:
@@ -38,6 +50,10 @@ std::unique_ptr<Parser> makeParser(Application application, const FlowContext& c
       return std::make_unique<MsnParser>(context.hint);
     case Application::opennap:
       return std::make_unique<OpenNapParser>(context.hint);
+    case Application::sip:
+      return std::make_unique<SipParser>();
+    case Application::ssh:
+      return std::make_unique<SshParser>();
     case Application::xmpp:
       return std::make_unique<XmppParser>();
     default:
