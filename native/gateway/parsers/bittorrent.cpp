@@ -1,9 +1,11 @@
 #include "gateway/parsers/bittorrent.h"
 
 #include "core/bytes.h"
-#include "gateway/parsers/bittorrent_peers.h"
+#include "gateway/parsers/bittorrent_names.h"
 #include "gateway/parsers/bittorrent_tracker.h"
 #include "gateway/parsers/text.h"
+#include "gateway/recognisers/bencode.h"
+#include "gateway/recognisers/bittorrent_peers.h"
 
 namespace p2pxbone::gateway {
 namespace {
@@ -17,10 +19,20 @@ constexpr size_t kPeerIdAt = 48;
 constexpr uint32_t kMessageBytesMax = 4 << 20;
 constexpr uint8_t kPort = 9;
 constexpr uint8_t kExtended = 20;
-constexpr size_t kFilesMax = 256;
-constexpr size_t kPathBytesMax = 4096;
+
+constexpr size_t kMetadataPieceBytes = 16 * 1024;
 
 constexpr uint64_t kTrackerMagic = 0x41727101980;
+
+// Peers that a peer knows.
+void learnExchanged(std::span<const uint8_t> message, ParserEvents& events) {
+  ByteCursor rows(bytesOf(bencodedText(message, "added").value_or("")));
+  for (size_t i = 0; i < kPeersPerMessageMax && rows.left() >= 6; ++i) {
+    const Address address = mappedIpv4(rows.bytes(4).data());
+    const uint16_t port = rows.be16();
+    if (port != 0) events.learnPeer(address, port, Application::bittorrent, {});
+  }
+}
 
 }  // namespace
 
@@ -68,97 +80,73 @@ bool BitTorrentParser::message(Side side, ParserEvents& events) {
     return true;
   }
   if (reader(side).exactly(4 + length, bytes) != Reader::Got::yes) return false;
-  const std::string_view payload = textOf(bytes).substr(5);
-  const Address& address = addresses_[indexOf(side)];
-  if (type == kPort && payload.size() >= 2 && address != Address{}) {
-    const uint16_t port = loadBe16(bytesOf(payload).data());
-    if (port != 0) events.learnPeer(address, port, Application::bittorrent, {});
-  }
+  const auto payload = bytes.subspan(5);
+  if (type == kPort && payload.size() >= 2) learnOwn(side, loadBe16(payload.data()), events);
   if (type == kExtended && !payload.empty()) extended(side, payload, events);
   return true;
 }
 
-void BitTorrentParser::extended(Side side, std::string_view payload, ParserEvents& events) {
-  const auto number = static_cast<uint8_t>(payload.front());
-  payload.remove_prefix(1);
+// The sender takes connections, or datagrams, at a port that it names.
+void BitTorrentParser::learnOwn(Side side, uint64_t port, ParserEvents& events) {
+  const Address& address = ends_.address(side);
+  if (port == 0 || port > UINT16_MAX || address == Address{}) return;
+  events.learnPeer(address, static_cast<uint16_t>(port), Application::bittorrent, {});
+}
+
+void BitTorrentParser::extended(Side side, std::span<const uint8_t> payload, ParserEvents& events) {
+  const uint8_t number = payload[0];
+  payload = payload.subspan(1);
   if (number == 0) return extendedHandshake(side, payload, events);
   // A message has the number that its receiver asked for.
   const Direction& receiver = directions_[indexOf(other(side))];
   if (number == receiver.metadataNumber) metadataPiece(side, payload, events);
-  if (number != receiver.peersNumber) return;
-  const Bencoded message{payload};
-  if (const auto rows = message.stringAt("added")) learnCompactPeers(*rows, 6, false, events);
-  if (const auto rows = message.stringAt("added6")) learnCompactPeers(*rows, 18, true, events);
+  if (number == receiver.peersNumber) learnExchanged(payload, events);
 }
 
-void BitTorrentParser::extendedHandshake(Side side, std::string_view payload, ParserEvents& events) {
-  const Bencoded message{payload};
+void BitTorrentParser::extendedHandshake(Side side, std::span<const uint8_t> payload, ParserEvents& events) {
   Direction& way = directions_[indexOf(side)];
-  const Bencoded numbers = message.get("m").value_or(Bencoded{});
-  way.metadataNumber = static_cast<uint8_t>(numbers.numberAt("ut_metadata").value_or(0));
-  way.peersNumber = static_cast<uint8_t>(numbers.numberAt("ut_pex").value_or(0));
-  if (const auto version = message.stringAt("v")) events.attribute("bittorrent.client", utf8Of(*version));
-  const uint64_t port = message.numberAt("p").value_or(0);
-  const Address& address = addresses_[indexOf(side)];
-  if (port != 0 && port <= UINT16_MAX && address != Address{})
-    events.learnPeer(address, static_cast<uint16_t>(port), Application::bittorrent, {});
+  if (const auto numbers = bencodedMember(payload, "m")) {
+    way.metadataNumber = static_cast<uint8_t>(bencodedNumber(*numbers, "ut_metadata").value_or(0));
+    way.peersNumber = static_cast<uint8_t>(bencodedNumber(*numbers, "ut_pex").value_or(0));
+  }
+  if (const auto version = bencodedText(payload, "v")) events.attribute("bittorrent.client", utf8Of(*version));
+  learnOwn(side, bencodedNumber(payload, "p").value_or(0), events);
 }
 
 // A dictionary that says which piece, and the piece behind it.
-void BitTorrentParser::metadataPiece(Side side, std::string_view payload, ParserEvents& events) {
+void BitTorrentParser::metadataPiece(Side side, std::span<const uint8_t> payload, ParserEvents& events) {
   Direction& way = directions_[indexOf(side)];
-  const size_t headBytes = Bencoded::sizeOf(payload);
-  const Bencoded head{payload.substr(0, headBytes)};
-  const auto piece = head.numberAt("piece");
-  if (headBytes == 0 || head.numberAt("msg_type") != 1u || !piece || way.named) return;
-  const std::string_view bytes = payload.substr(headBytes);
-  if (*piece == 0) way.metadata.clear();
-  // Pieces have 16 KB; one out of order leaves a hole behind which nothing is read.
-  if (*piece != way.metadata.size() / (16 * 1024) || way.metadata.size() + bytes.size() > kParserBytesMax) return;
-  way.metadata += bytes;
-  tellName(side, events);
-}
-
-void BitTorrentParser::tellName(Side side, ParserEvents& events) {
-  Direction& way = directions_[indexOf(side)];
-  const Bencoded info{way.metadata};
-  const auto name = info.stringAt("name");
-  if (!name) return;
-  way.named = true;
-  const std::string path = utf8Of(*name);
-  events.request(side, {FileOffer::Kind::offer, lastPathPart(path), path, info.numberAt("length"), torrent_});
-  size_t count = 0;
-  info.get("files").value_or(Bencoded{}).forEach([&](const Bencoded& file) {
-    std::string whole = path;
-    file.get("path").value_or(Bencoded{}).forEach([&](const Bencoded& part) {
-      whole += '/';
-      whole += utf8Of(part.string().value_or(std::string_view{}));
-      return whole.size() < kPathBytesMax;
-    });
-    events.request(side, {FileOffer::Kind::listed, lastPathPart(whole), whole, file.numberAt("length"), torrent_});
-    return ++count < kFilesMax;
-  });
-  way.metadata = {};
+  const auto head = bencodedValue(payload);
+  if (!head || way.named || bencodedNumber(*head, "msg_type") != 1u) return;
+  const auto piece = bencodedNumber(*head, "piece");
+  const auto bytes = payload.subspan(head->size());
+  if (piece == 0u) way.metadata.clear();
+  // One out of order leaves a hole behind which nothing is read.
+  if (piece != way.metadata.size() / kMetadataPieceBytes) return;
+  if (way.metadata.size() + bytes.size() > kParserBytesMax) return;
+  way.metadata.insert(way.metadata.end(), bytes.begin(), bytes.end());
+  way.named = tellTorrentNames(side, way.metadata, torrent_, events);
+  if (way.named) way.metadata = {};
 }
 
 void BitTorrentParser::datagram(Side side, std::span<const uint8_t> bytes, ParserEvents& events) {
-  if (!learnFromDht(side, textOf(bytes), events)) trackerDatagram(side, bytes, events);
+  if (!tellDhtMessage(side, bytes, events)) trackerDatagram(side, bytes, events);
 }
 
 void BitTorrentParser::trackerDatagram(Side side, std::span<const uint8_t> bytes, ParserEvents& events) {
   constexpr size_t kAnnounceBytes = 98;
-  constexpr size_t kAnswerBytes = 20;
   constexpr uint32_t kAnnounce = 1;
   if (side == Side::initiator) {
     if (bytes.size() >= 16 && loadBe64(bytes.data()) == kTrackerMagic) events.attribute("bittorrent.tracker", "connect");
     if (bytes.size() < kAnnounceBytes || loadBe32(&bytes[8]) != kAnnounce) return;
     announced_ = true;
-    announcedV6_ = addresses_[0] != Address{} && !isMappedIpv4(addresses_[0]);
     events.request(side, {FileOffer::Kind::request, {}, {}, std::nullopt, torrentHash(textOf(bytes.subspan(16, 20)))});
-    const uint16_t port = loadBe16(&bytes[96]);
-    if (port != 0 && addresses_[0] != Address{}) events.learnPeer(addresses_[0], port, Application::bittorrent, {});
-  } else if (announced_ && bytes.size() >= kAnswerBytes && loadBe32(bytes.data()) == kAnnounce) {
-    learnCompactPeers(textOf(bytes.subspan(kAnswerBytes)), announcedV6_ ? 18 : 6, announcedV6_, events);
+    learnOwn(side, loadBe16(&bytes[96]), events);
+  } else if (announced_) {
+    const bool v6 = ends_.initiator != Address{} && !isMappedIpv4(ends_.initiator);
+    peersInUdpAnnounceAnswer(bytes, v6, [&](const Address& address, uint16_t port) {
+      events.learnPeer(address, port, Application::bittorrent, {});
+    });
   }
 }
 

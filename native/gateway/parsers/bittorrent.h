@@ -4,6 +4,7 @@
 
 #include <array>
 #include <string>
+#include <vector>
 
 #include "gateway/parsers/parser_base.h"
 
@@ -11,7 +12,7 @@ namespace p2pxbone::gateway {
 
 class BitTorrentParser final : public ParserBase {
  public:
-  explicit BitTorrentParser(const FlowContext& context) : addresses_{context.initiator, context.responder} {}
+  explicit BitTorrentParser(const FlowEnds& ends) : ends_(ends) {}
 
  private:
   struct Direction {
@@ -20,7 +21,7 @@ class BitTorrentParser final : public ParserBase {
     uint8_t metadataNumber = 0;
     uint8_t peersNumber = 0;
     // Of the torrent's description, while its pieces come in order.
-    std::string metadata;
+    std::vector<uint8_t> metadata;
     bool named = false;
   };
 
@@ -28,17 +29,16 @@ class BitTorrentParser final : public ParserBase {
   void datagram(Side side, std::span<const uint8_t> bytes, ParserEvents& events) override;
   bool handshake(Side side, ParserEvents& events);
   bool message(Side side, ParserEvents& events);
-  void extended(Side side, std::string_view payload, ParserEvents& events);
-  void extendedHandshake(Side side, std::string_view payload, ParserEvents& events);
-  void metadataPiece(Side side, std::string_view payload, ParserEvents& events);
-  void tellName(Side side, ParserEvents& events);
+  void extended(Side side, std::span<const uint8_t> payload, ParserEvents& events);
+  void extendedHandshake(Side side, std::span<const uint8_t> payload, ParserEvents& events);
+  void metadataPiece(Side side, std::span<const uint8_t> payload, ParserEvents& events);
+  void learnOwn(Side side, uint64_t port, ParserEvents& events);
   void trackerDatagram(Side side, std::span<const uint8_t> bytes, ParserEvents& events);
 
-  std::array<Address, 2> addresses_;
+  FlowEnds ends_;
   std::array<Direction, 2> directions_;
   std::string torrent_;
   bool announced_ = false;
-  bool announcedV6_ = false;
 };
 
 }  // namespace p2pxbone::gateway

@@ -1,6 +1,6 @@
 #include "gateway/parsers/bittorrent_tracker.h"
 
-#include "gateway/parsers/bittorrent_peers.h"
+#include "gateway/parsers/bittorrent_names.h"
 #include "gateway/parsers/text.h"
 
 namespace p2pxbone::gateway {
@@ -22,7 +22,7 @@ void BitTorrentTracker::answerData(std::span<const uint8_t> bytes) {
 }
 
 void BitTorrentTracker::answerEnds(bool, ParserEvents& events) {
-  learnTrackerPeers(Bencoded{answer_}, events);
+  learnBencodedPeers(bytesOf(answer_), events);
   answer_ = {};
 }
 

@@ -119,7 +119,7 @@ bool FtpParser::reply(std::string_view line, ParserEvents& events) {
   } else if (*code == 229) {
     std::optional<Address> address;
     uint16_t port = 0;
-    if (extended(insideParentheses(text), address, port)) announced(address.value_or(server_), port, false, events);
+    if (extended(insideParentheses(text), address, port)) announced(address.value_or(ends_.responder), port, false, events);
   } else if ((*code == 150 || *code == 125) && kind_ == FlowHint::Kind::file) {
     const size_t bytes = findSame(text, " bytes");
     const size_t open = bytes == std::string_view::npos ? bytes : text.rfind('(', bytes);
@@ -143,7 +143,7 @@ void FtpParser::announced(const Address& address, uint16_t port, bool active, Pa
   kind_ = FlowHint::Kind::any;
   path_.clear();
   size_.reset();
-  const Address& own = active ? client_ : server_;
+  const Address& own = ends_.address(active ? Side::initiator : Side::responder);
   // A data connection to a third party: the bounce attack, or a server behind a translator that does not know itself.
   if (own != Address{} && own != address) events.attribute("ftp.foreign_data_address", active ? "PORT" : "PASV");
   learn(events);

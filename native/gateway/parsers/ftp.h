@@ -10,7 +10,7 @@ namespace p2pxbone::gateway {
 // The initiator is the client.
 class FtpParser final : public ParserBase {
  public:
-  explicit FtpParser(const FlowContext& context) : client_(context.initiator), server_(context.responder) {}
+  explicit FtpParser(const FlowEnds& ends) : ends_(ends) {}
 
  private:
   bool step(Side side, ParserEvents& events) override;
@@ -22,8 +22,7 @@ class FtpParser final : public ParserBase {
   void announced(const Address& address, uint16_t port, bool active, ParserEvents& events);
   void learn(ParserEvents& events);
 
-  Address client_;
-  Address server_;
+  FlowEnds ends_;
   Address dataAddress_{};
   uint16_t dataPort_ = 0;
   bool active_ = false;

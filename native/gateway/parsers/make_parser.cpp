@@ -29,7 +29,7 @@ std::unique_ptr<Parser> makeIrc(const FlowHint& hint) {
 std::unique_ptr<Parser> makeParser(Application application, const FlowContext& context) {
   switch (application) {
     case Application::bittorrent:
-      return std::make_unique<BitTorrentParser>(context);
+      return std::make_unique<BitTorrentParser>(context.ends);
     case Application::dns:
       return std::make_unique<DnsParser>();
     case Application::edonkey:
@@ -37,7 +37,7 @@ std::unique_ptr<Parser> makeParser(Application application, const FlowContext& c
     case Application::fasttrack:
       return std::make_unique<FastTrackParser>();
     case Application::ftp:
-      return std::make_unique<FtpParser>(context);
+      return std::make_unique<FtpParser>(context.ends);
     case Application::ftpData:
       return std::make_unique<RawTransferParser>(context.hint, false);
     case Application::gnutella:

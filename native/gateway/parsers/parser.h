@@ -11,6 +11,7 @@
 #include "core/packet.h"
 #include "gateway/application.h"
 #include "gateway/chunk.h"
+#include "gateway/flow_view.h"
 
 namespace p2pxbone::gateway {
 
@@ -94,11 +95,8 @@ class ParserEvents {
 
 // Where the flow's ends are, and what another flow said about it. Needed only by protocols that speak of addresses.
 struct FlowContext {
-  Address initiator{};
-  Address responder{};
-  uint16_t initiatorPort = 0;
-  uint16_t responderPort = 0;
-  FlowHint hint{};  // copied where it is kept
+  FlowEnds ends;
+  FlowHint hint;  // copied where it is kept
 };
 
 class Parser {

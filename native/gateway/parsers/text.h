@@ -10,12 +10,10 @@
 #include <string_view>
 
 #include "core/packet.h"
+#include "gateway/byte_cursor.h"
 
 namespace p2pxbone::gateway {
 
-[[nodiscard]] inline std::string_view textOf(std::span<const uint8_t> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
 [[nodiscard]] inline std::span<const uint8_t> bytesOf(std::string_view text) {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
 }

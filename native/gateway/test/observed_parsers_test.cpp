@@ -2,7 +2,6 @@
 // what is feasible for each.
 #include <algorithm>
 
-#include "gateway/parsers/bencode.h"
 #include "gateway/parsers/functions.h"
 #include "gateway/parsers/text.h"
 #include "gateway/test/parser_checks.h"
@@ -46,8 +45,8 @@ std::string edFile(std::string_view name, uint32_t size) {
 TEST_CASE("bittorrent: handshake, name of the torrent, peers of peers") {
   const std::string info = "d5:filesld6:lengthi7e4:pathl3:sub5:a.exeeee4:name6:my dir12:piece lengthi16384e6:pieces20:" + kHash + "e";
   FlowContext context;
-  context.initiator = *addressOf("10.0.0.1");
-  context.responder = *addressOf("10.0.0.2");
+  context.ends.initiator = *addressOf("10.0.0.1");
+  context.ends.responder = *addressOf("10.0.0.2");
   CHECK(told(Application::bittorrent,
              {initiator(handshake("-LT1220-")), responder(handshake("-TR2940-")),
               initiator(bt(20, std::string(1, '\0') + "d1:md11:ut_metadatai3e6:ut_pexi1ee1:pi6881e1:v8:client 1e")),
@@ -88,16 +87,6 @@ TEST_CASE("bittorrent: trackers over HTTP and UDP, and the DHT, tell where peers
                                             "6:valuesl6:" + rows.substr(6) + "ee1:t2:aa1:y1:re")}) ==
         "bittorrent.dht: get_peers\nrequest initiator hash=" + kHashText +
             "\npeer 10.0.0.2:6882 bittorrent\npeer 10.0.0.1:6881 bittorrent\n");
-}
-
-TEST_CASE("bencode: what is cut short or nested without end is absent") {
-  CHECK(Bencoded{"d1:ai7e1:b3:xyze"}.get("b")->string() == "xyz");
-  CHECK(Bencoded{"d1:ai7e"}.get("a")->number() == 7u);
-  CHECK_FALSE(Bencoded{"d1:b3:xy"}.get("b"));
-  CHECK_FALSE(Bencoded{"d1:a99999999999999999999:x"}.get("a"));
-  CHECK_FALSE(Bencoded{"d18446744073709551615:a"}.get("a"));
-  CHECK(Bencoded::sizeOf(std::string(1000, 'l')) == 0);
-  CHECK_FALSE(Bencoded{"i-5e"}.number());
 }
 
 TEST_CASE("edonkey: names in offers, results and requests, and sources") {

@@ -7,8 +7,8 @@ namespace {
 
 FlowContext ends() {
   FlowContext context;
-  context.initiator = *addressOf("10.0.0.1");
-  context.responder = *addressOf("10.0.0.2");
+  context.ends.initiator = *addressOf("10.0.0.1");
+  context.ends.responder = *addressOf("10.0.0.2");
   return context;
 }
 
