@@ -97,7 +97,7 @@ bool HttpParser::step(Side side, ParserEvents& events) {
 
 bool HttpParser::headStep(Side side, ParserEvents& events) {
   const bool request = side == client_;
-  if (request && connecting_) return false;
+  if ((request && connecting_) || reader(side).empty()) return false;
   Direction& way = direction(side);
   if (!request && !asked_.empty() && asked_.front().simple) {
     Wanted wanted = std::move(asked_.front().wanted);

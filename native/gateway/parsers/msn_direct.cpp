@@ -39,12 +39,15 @@ bool MsnFileTransfer::line(Side side, ParserEvents& events) {
 bool MsnFileTransfer::block(ParserEvents& events) {
   Reader& from = reader(*sender_);
   if (blockLeft_ > 0) {
-    const auto bytes = from.some(blockLeft_);
+    const bool more = received_ < size_;
+    // What goes beyond the size that was said is no part of the file.
+    const auto bytes = from.some(more ? std::min(blockLeft_, size_ - received_) : blockLeft_);
     if (bytes.empty()) return false;
     blockLeft_ -= bytes.size();
+    if (!more) return true;
     received_ += bytes.size();
     passData(*sender_, bytes, events);
-    if (received_ >= size_) endTransfer(*sender_, received_ == size_, events);
+    if (received_ == size_) endTransfer(*sender_, true, events);
     return true;
   }
   std::span<const uint8_t> header;

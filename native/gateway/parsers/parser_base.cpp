@@ -3,7 +3,7 @@
 namespace p2pxbone::gateway {
 
 void ParserBase::data(const Chunk& chunk, ParserEvents& events) {
-  if (finished()) return;
+  if (finished() || (chunk.bytes.empty() && !chunk.datagram)) return;
   if (inner_) return inner_->data(chunk, events);
   if (chunk.datagram) return datagram(chunk.side, chunk.bytes, events);
   reader(chunk.side).feed(chunk);

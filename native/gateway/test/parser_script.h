@@ -256,7 +256,7 @@ inline void play(Parser& parser, const Script& script, EventLog& log) {
         parser.end(step.side, log);
         break;
       case Step::Kind::hint:
-        parser.hint({FlowHint::Kind::file, step.bytes, step.count, 0, std::nullopt});
+        parser.hint({FlowHint::Kind::file, utf8Of(step.bytes), step.count, 0, std::nullopt});
         break;
     }
   }
