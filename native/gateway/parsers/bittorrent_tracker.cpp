@@ -23,7 +23,7 @@ void BitTorrentTracker::answerData(std::span<const uint8_t> bytes) {
 
 void BitTorrentTracker::answerEnds(bool, ParserEvents& events) {
   learnBencodedPeers(bytesOf(answer_), events);
-  answer_ = {};
+  release(answer_);
 }
 
 }  // namespace p2pxbone::gateway

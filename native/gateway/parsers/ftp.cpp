@@ -110,6 +110,9 @@ bool FtpParser::reply(std::string_view line, ParserEvents& events) {
   if (securing_) {
     securing_ = false;
     if (*code == 234 || *code == 334) return handOver(Application::tls, "auth", events);
+    // What the client sent in the meantime is text after all.
+    readOn(Side::initiator, events);
+    if (finished()) return false;
   }
   if (*code == 220) events.attribute("ftp.server", utf8Of(text));
   if (*code == 227) {

@@ -38,8 +38,10 @@ class HttpParser::PartTransfers final : public PartSink {
     if (upload) events_.request(side_, {FileOffer::Kind::offer, name, said.name, std::nullopt, {}});
     Transfer transfer;
     transfer.name = name;
-    transfer.contentType = head.contentType;
-    transfer.contentEncoding = head.contentEncoding;
+    const std::string type = utf8Of(head.contentType);
+    const std::string coding = utf8Of(head.contentEncoding);
+    transfer.contentType = type;
+    transfer.contentEncoding = coding;
     transfer.hash = wanted.hash;
     if (head.range) {
       transfer.offset = head.range->first;
@@ -100,8 +102,7 @@ bool HttpParser::headStep(Side side, ParserEvents& events) {
   if ((request && connecting_) || reader(side).empty()) return false;
   Direction& way = direction(side);
   if (!request && !asked_.empty() && asked_.front().simple) {
-    Wanted wanted = std::move(asked_.front().wanted);
-    asked_.pop_front();
+    Wanted wanted = takeAsked().wanted;
     beginBody(side, HttpBody{HttpBody::Kind::untilClose}, std::move(wanted), {}, events);
     return true;
   }
@@ -152,25 +153,33 @@ bool HttpParser::requestHead(const HttpHead& head, ParserEvents& events) {
   } else {
     askedBytes_ += bytes;
   }
-  asked.wanted.path.clear();
+  release(asked.wanted.path);
   asked_.push_back(std::move(asked));
   if (body.kind() != HttpBody::Kind::none) beginBody(client_, body, std::move(upload), head, events);
   return true;
 }
 
+HttpParser::Asked HttpParser::takeAsked() {
+  if (asked_.empty()) return {};
+  Asked asked = std::move(asked_.front());
+  asked_.pop_front();
+  askedBytes_ -= std::min(askedBytes_, asked.wanted.name.size() + asked.wanted.hash.size());
+  return asked;
+}
+
 bool HttpParser::answerHead(const HttpHead& head, ParserEvents& events) {
   const Side server = other(client_);
   tell("status", std::to_string(head.status), events);
-  if (head.status == 101) return handOver(Application::unknown, head.upgrade.empty() ? "upgrade" : head.upgrade, events);
+  if (head.status == 101) return handOver(Application::unknown, head.upgrade.empty() ? "upgrade" : utf8Of(head.upgrade), events);
   if (head.status < 200) return true;
-  Asked asked;
-  if (!asked_.empty()) {
-    asked = std::move(asked_.front());
-    asked_.pop_front();
-    askedBytes_ -= std::min(askedBytes_, asked.wanted.name.size() + asked.wanted.hash.size());
-  }
+  Asked asked = takeAsked();
   if (asked.connect && head.status < 300) return handOver(Application::unknown, "connect", events);
-  if (asked.connect) connecting_ = false;
+  if (asked.connect) {
+    // What the client sent in the meantime was HTTP after all.
+    connecting_ = false;
+    readOn(client_, events);
+    if (finished()) return false;
+  }
   if (asked.bodiless || head.status == 204 || head.status == 304) return true;
   const bool known = head.contentLength && head.transferCoding.empty();
   const HttpBody body = head.chunked ? HttpBody{HttpBody::Kind::chunked}
@@ -205,7 +214,9 @@ void HttpParser::beginBody(Side side, HttpBody body, Wanted wanted, const HttpHe
   transfer.name = name;
   if (body.kind() == HttpBody::Kind::length) transfer.size = head.contentLength;
   transfer.fileSize = transfer.size;
-  transfer.contentType = head.contentType;
+  const std::string type = utf8Of(head.contentType);
+  coding = utf8Of(coding);
+  transfer.contentType = type;
   transfer.contentEncoding = coding;
   transfer.hash = way.wanted.hash;
   if (head.contentRange) {

@@ -62,6 +62,7 @@ class HttpParser : public ParserBase {
   bool headStep(Side side, ParserEvents& events);
   bool bodyStep(Side side, ParserEvents& events);
   bool requestHead(const HttpHead& head, ParserEvents& events);
+  Asked takeAsked();
   bool answerHead(const HttpHead& head, ParserEvents& events);
   void beginBody(Side side, HttpBody body, Wanted wanted, const HttpHead& head, ParserEvents& events);
   void endBody(Side side, bool complete, ParserEvents& events);

@@ -159,6 +159,7 @@ void MsnMessages::plainText(Side side, const std::string& from, std::string_view
   }
   if (chunked.next < chunked.count && chunked.text.size() <= kChunkedBytesMax) return;
   tellChat(side, from, chunked.text, events);
+  release(chunked.text);
   chunked = {};
 }
 

@@ -88,13 +88,14 @@ bool OpenNapPeer::answer(ParserEvents& events) {
   }
   if (nameEnd_ == 0) return giveUp(events);
   answered_ = true;
-  const bool whole = mode_ == Mode::get && known_ && decimalOf(digits_) == known_;
-  if (!whole && isDigit(bytes[0]) && digits_.size() < kDigitsMax) {
+  // The size that a server has told is believed if it is what the digits say; data may begin with a digit.
+  numberEnded_ = numberEnded_ || (mode_ == Mode::get && known_ && decimalOf(digits_) == known_);
+  if (!numberEnded_ && isDigit(bytes[0]) && digits_.size() < kDigitsMax) {
     digits_ += static_cast<char>(bytes[0]);
     (void)from.exactly(1, bytes);
-    // The size that a server has told is believed if it is what the digits say; data may begin with a digit.
     return true;
   }
+  numberEnded_ = true;
   if (digits_.empty()) {
     // "INVALID REQUEST" and the like.
     events.attribute("opennap.refused", name_);

@@ -37,6 +37,7 @@ class OpenNapPeer final : public ParserBase {
   bool greeted_ = false;
   bool answered_ = false;
   std::string digits_;  // of the answer
+  bool numberEnded_ = false;
   std::string name_;
   bool begun_ = false;
   uint64_t size_ = 0;  // to come

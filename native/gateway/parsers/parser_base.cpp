@@ -7,9 +7,13 @@ void ParserBase::data(const Chunk& chunk, ParserEvents& events) {
   if (inner_) return inner_->data(chunk, events);
   if (chunk.datagram) return datagram(chunk.side, chunk.bytes, events);
   reader(chunk.side).feed(chunk);
-  while (!finished() && !inner_ && step(chunk.side, events)) {
+  readOn(chunk.side, events);
+}
+
+void ParserBase::readOn(Side side, ParserEvents& events) {
+  while (!finished() && !inner_ && step(side, events)) {
   }
-  if (!finished() && !inner_ && !reader(chunk.side).keep()) giveUp(events);
+  if (!finished() && !inner_ && !reader(side).keep()) giveUp(events);
 }
 
 void ParserBase::datagram(Side side, std::span<const uint8_t> bytes, ParserEvents& events) {

@@ -44,6 +44,9 @@ class ParserBase : public Parser {
   }
   void endTransfer(Side sender, bool complete, ParserEvents& events) { transfers_.end(sender, complete, events); }
 
+  // A side whose bytes were left unread can be read again.
+  void readOn(Side side, ParserEvents& events);
+
   // Always false, so that a step can end with it.
   bool giveUp(ParserEvents& events);
   // The reader's positions are where the other protocol begins.

@@ -18,6 +18,9 @@ namespace p2pxbone::gateway {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
 }
 
+// Empties it and gives its memory back, which an assignment keeps: idle flows are many.
+inline void release(std::string& text) { std::string{}.swap(text); }
+
 [[nodiscard]] constexpr char lowerAscii(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 [[nodiscard]] std::string lowered(std::string_view text);
 

@@ -88,15 +88,13 @@ void XmlScanner::flush(XmlHandler& handler) {
   text_.clear();
 }
 
-bool XmlScanner::quotesClosed() const {
-  char open = 0;
-  for (const char c : raw_) {
-    if (open != 0)
-      open = c == open ? '\0' : open;
+void XmlScanner::followQuotes(std::string_view piece) {
+  for (const char c : piece) {
+    if (quote_ != 0)
+      quote_ = c == quote_ ? '\0' : quote_;
     else if (c == '"' || c == '\'')
-      open = c;
+      quote_ = c;
   }
-  return open == 0;
 }
 
 XmlScanner::Outcome XmlScanner::next(Reader& reader, XmlHandler& handler) {
@@ -111,6 +109,7 @@ XmlScanner::Outcome XmlScanner::next(Reader& reader, XmlHandler& handler) {
       append(entitiesDecoded(raw_));
       raw_.clear();
       phase_ = Phase::tag;
+      quote_ = 0;
       continue;
     }
     raw_ += bytes;
@@ -139,7 +138,8 @@ XmlScanner::Outcome XmlScanner::next(Reader& reader, XmlHandler& handler) {
       if (!ends || !raw_.ends_with("?>")) continue;
     }
     if (phase_ == Phase::tag) {
-      if (!ends || !quotesClosed()) continue;
+      followQuotes(bytes);
+      if (!ends || quote_ != 0) continue;
       return tagEnds(handler);
     }
     raw_.clear();

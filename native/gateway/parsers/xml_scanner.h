@@ -50,11 +50,12 @@ class XmlScanner {
   void append(std::string_view decoded);
   // Of what lies between the brackets.
   [[nodiscard]] Outcome tagEnds(XmlHandler& handler);
-  [[nodiscard]] bool quotesClosed() const;
+  void followQuotes(std::string_view piece);
 
   Phase phase_ = Phase::text;
   std::string raw_;   // of text up to the next bracket, or of the tag
   std::string text_;  // decoded
+  char quote_ = 0;    // that is open in the tag
   bool truncated_ = false;
 };
 

@@ -22,8 +22,8 @@ void XmppStanza::clear() {
   from.clear();
   to.clear();
   type.clear();
-  body = {};
-  subject = {};
+  release(body);
+  release(subject);
   boundJid.clear();
   offersFile = jingleOffers_ = false;
   stream.clear();
@@ -31,7 +31,7 @@ void XmppStanza::clear() {
   fileSize.reset();
   fileHash.clear();
   inBand = InBand::none;
-  inBandData = {};
+  release(inBandData);
   finished_ = Kind::none;
 }
 

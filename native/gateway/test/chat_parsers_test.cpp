@@ -99,6 +99,8 @@ TEST_CASE("msn: old invitations, and the transfer that follows on another flow")
   CHECK(msn(with(transfer, {responder(std::string{"\0\4\0abcd\0\2\0ef\1\0\0", 15}), initiator("BYE 16777989\r\n")}),
             context) ==
         "begin responder name=secret.xls size=6\nend responder bytes=6 data=abcdef\n");
+  CHECK(msn(with(transfer, {responder(std::string{"\0\4\0abcd\0\4\0efgh", 14})}), context) ==
+        "begin responder name=secret.xls size=6\nend responder bytes=6 data=abcdef\n");
   CHECK(msn(with(transfer, {responder(std::string{"\0\4\0abcd\1\0\0", 10})}), context) ==
         "begin responder name=secret.xls size=6\ncut responder bytes=4 data=abcd\n");
 }
@@ -192,6 +194,7 @@ TEST_CASE("xmpp: STARTTLS is handed over, and what no program sends is given up"
   };
   CHECK(gaveUp("<!DOCTYPE x [<!ENTITY a 'b'>]>"));
   CHECK(gaveUp("<a b='" + std::string(20'000, 'x') + "'>"));
+  CHECK_FALSE(gaveUp("<a b='" + std::string(15'000, '>') + "'/>"));
   CHECK(gaveUp("<><a>"));
   std::string deep;
   for (int i = 0; i < 100; ++i) deep += "<a>";

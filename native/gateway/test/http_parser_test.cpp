@@ -115,6 +115,9 @@ TEST_CASE("http: what follows CONNECT or an upgrade is another protocol") {
         "request initiator name=c path=/c\nhand over to ? websocket at 39 46\n");
   CHECK(http({initiator("CONNECT h:443 HTTP/1.1\r\n\r\n"), responder("HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"),
               initiator("GET /x HTTP/1.1\r\n\r\n")}) == "request initiator name=x path=/x\n");
+  // What was sent behind it is told as soon as the tunnel is refused, not when more comes.
+  CHECK(http({initiator("CONNECT h:443 HTTP/1.1\r\n\r\nGET /x HTTP/1.1\r\n\r\n"),
+              responder("HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n")}) == "request initiator name=x path=/x\n");
 }
 
 TEST_CASE("http: missing bytes cut a transfer, and the next message is found where it can be") {
@@ -159,7 +162,8 @@ TEST_CASE("http: requests that are never answered are not collected without end"
 }
 
 TEST_CASE("http: the oldest form has neither version nor head") {
-  CHECK(http({initiator("GET /old.txt\r\n"), responder("text"), end(Side::responder)}) ==
+  CHECK(http({initiator("GET /old.txt\r\n"), responder(""), end(Side::initiator), responder("text"),
+              end(Side::responder)}) ==
         "request initiator name=old.txt path=/old.txt\nbegin responder name=old.txt\nend responder bytes=4 data=text\n");
 }
 

@@ -146,10 +146,10 @@ inline void EventLog::transferBegins(Side side, const Transfer& transfer) {
   add(line, "size", transfer.size);
   if (transfer.offset > 0) add(line, "offset", transfer.offset);
   if (transfer.fileSize != transfer.size) add(line, "of", transfer.fileSize);
-  add(line, "type", utf8Of(transfer.contentType));
-  add(line, "encoding", utf8Of(transfer.contentEncoding));
+  add(line, "type", transfer.contentType);
+  add(line, "encoding", transfer.contentEncoding);
   add(line, "hash", transfer.hash);
-  checkText(transfer.name);
+  checkText(line);
   lines_.push_back(line);
 }
 

@@ -170,6 +170,9 @@ TEST_CASE("opennap: an upload through a firewall, a refusal, a list") {
   CHECK(told(Application::opennap,
              {responder("1"), initiator("SENDeve \"a.mp3\" 10"), responder("4"), initiator("abcdef")}, "opennap.") ==
         "offer initiator name=a.mp3\nbegin initiator name=a.mp3 size=6 offset=4 of=10\nend initiator bytes=6 data=abcdef\n");
+  CHECK(told(Application::opennap,
+             {responder("1"), initiator("SENDeve \"a.mp3\" 10"), responder("4 99"), initiator("abcdef")}, "opennap.") ==
+        "offer initiator name=a.mp3\nbegin initiator name=a.mp3 size=6 offset=4 of=10\nend initiator bytes=6 data=abcdef\n");
   CHECK(told(Application::opennap, {responder("1"), initiator("GETbob \"a\" 0"), responder("FILE NOT SHARED")}) ==
         "opennap.nick: bob\nrequest initiator name=a\nopennap.refused: a\n");
   CHECK(told(Application::opennap, {responder("1"), initiator("GETLIST"),

@@ -57,6 +57,8 @@ TEST_CASE("ftp: behind AUTH comes TLS, unless it is refused; lost bytes cost a l
         "hand over to tls auth at 10 8\n");
   CHECK(told(Application::ftp, {initiator("AUTH TLS\r\n"), responder("502 no\r\n"), initiator("RETR a\r\n")}) ==
         "request initiator name=a\n");
+  CHECK(told(Application::ftp, {initiator("AUTH TLS\r\nRETR a\r\n"), responder("502 no\r\n")}) ==
+        "request initiator name=a\n");
   CHECK(told(Application::ftp, {initiator("RETR a"), gap(Side::initiator, 9), initiator("c\r\nRETR d\r\n")}) ==
         "request initiator name=d\n");
   CHECK(told(Application::ftp, {initiator("RETR " + std::string(9000, 'x') + "\r\nRETR d\r\n")}) ==
