@@ -2,9 +2,11 @@
  * The paper's figure 6: what the address server has to do, against the number of nodes and against how often nodes come
  * and go, for three periods of stabilisation.
  */
+import { availableParallelism } from 'node:os';
+import { runCrew } from '../test/sim/crew.ts';
 import type { Benchmark } from './benchmark.ts';
 import { drawChart, type LinePanel } from './chart.ts';
-import { SimulatedRing } from './models/simulated-ring.ts';
+import { type Load, MEASURED_S, type Scene } from './models/address-load.ts';
 import { describeSetting, settingOf } from './report/machine.ts';
 import { markdownTable } from './report/markdown.ts';
 import { rounded } from './statistics.ts';
@@ -14,38 +16,32 @@ const SIZES = [100, 300, 1000, 3000, 10_000] as const;
 const SIZE_OF_CHURN = 1000;
 /** Joins and departures together, per second. */
 const RATES = [0.1, 0.3, 1, 3, 10, 30, 100] as const;
-const SEED = 6;
-const MEASURED_S = 120;
-/** Churn goes on for so many periods before it is measured. */
-const SETTLE_PERIODS = 5;
+const WORKER = new URL('./models/address-load-worker.ts', import.meta.url);
 
-type Load = {
-  readonly nodes: number;
-  readonly periodS: number;
-  readonly perSecond: number;
-  readonly links: 'numbered' | 'unnumbered';
-  /** Per second: a request or release for each tunnel that is made or goes, as in the paper. */
-  readonly perTunnel: number;
-  /** Per second: what the address server was asked, with pairs leased in blocks. */
-  readonly blocks: number;
-};
+const numbered = (nodes: number, periodS: number, perSecond: number): Scene => ({
+  nodes,
+  periodS,
+  perSecond,
+  links: 'numbered',
+});
+const BY_SIZE = PERIODS_S.map((periodS) => SIZES.map((nodes) => numbered(nodes, periodS, 1)));
+const BY_RATE = PERIODS_S.map((periodS) => RATES.map((rate) => numbered(SIZE_OF_CHURN, periodS, rate)));
+const UNNUMBERED: Scene = { nodes: SIZE_OF_CHURN, periodS: 1, perSecond: 10, links: 'unnumbered' };
 
-function loadOf(nodes: number, periodS: number, perSecond: number, links: Load['links'] = 'numbered'): Load {
-  const ring = new SimulatedRing({ seed: SEED, nodes, periodS, links });
-  const { world } = ring;
-  ring.untilIdeal();
-  // One round of all fingers.
-  world.run(5 * periodS * 1000);
-  ring.churn(perSecond, SETTLE_PERIODS * periodS);
-  const count = (): [number, number] => [
-    (world.tunnelEndsMade + world.tunnelEndsGone) / 2,
-    world.manager.leaseRequests,
-  ];
-  const [tunnels, requests] = count();
-  ring.churn(perSecond, MEASURED_S);
-  const [tunnelsThen, requestsThen] = count();
-  const perTunnel = (tunnelsThen - tunnels) / MEASURED_S;
-  return { nodes, periodS, perSecond, links, perTunnel, blocks: (requestsThen - requests) / MEASURED_S };
+/** On all processors; those that take long come first. */
+async function measureAll(say: (line: string) => void): Promise<ReadonlyMap<Scene, Load>> {
+  const scenes = [...BY_SIZE.flat(), ...BY_RATE.flat(), UNNUMBERED];
+  const tasks = scenes.toSorted((a, b) => b.nodes / b.periodS - a.nodes / a.periodS);
+  const loads = new Map<Scene, Load>();
+  const ended = (load: Load, scene: Scene): void => {
+    loads.set(scene, load);
+    const { nodes, periodS, perSecond, links } = scene;
+    const what = `${nodes} nodes, ${links}, period ${periodS} s, ${perSecond} joins and departures per second`;
+    say(`${loads.size} of ${scenes.length}: ${what}: ${rounded(load.blocks)} requests per second`);
+  };
+  say(`${scenes.length} rings, the largest first`);
+  await runCrew({ program: WORKER, tasks, workers: availableParallelism(), ended });
+  return loads;
 }
 
 function panel(title: string, xTitle: string, x: readonly number[], loads: readonly (readonly Load[])[]): LinePanel {
@@ -60,14 +56,10 @@ export const figure6: Benchmark = {
   name: 'figure6',
   about: 'the paper’s figure 6: address requests against the number of nodes and against churn, simulated',
   async run(say) {
-    const run = (nodes: number, periodS: number, perSecond: number): Load => {
-      say(`${nodes} nodes, period ${periodS} s, ${perSecond} joins and departures per second`);
-      return loadOf(nodes, periodS, perSecond);
-    };
-    const bySize = PERIODS_S.map((periodS) => SIZES.map((nodes) => run(nodes, periodS, 1)));
-    const byRate = PERIODS_S.map((periodS) => RATES.map((rate) => run(SIZE_OF_CHURN, periodS, rate)));
-    say('unnumbered');
-    const unnumbered = loadOf(SIZE_OF_CHURN, 1, 10, 'unnumbered');
+    const loads = await measureAll(say);
+    const bySize = BY_SIZE.map((scenes) => scenes.map((scene) => loads.get(scene) as Load));
+    const byRate = BY_RATE.map((scenes) => scenes.map((scene) => loads.get(scene) as Load));
+    const unnumbered = loads.get(UNNUMBERED) as Load;
     const cells = (loads: readonly (readonly Load[])[], at: number): string[] =>
       loads.flatMap((list) => [rounded(list[at]?.perTunnel), rounded(list[at]?.blocks)]);
     const headings = (first: string): string[] => [

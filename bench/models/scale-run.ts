@@ -3,10 +3,11 @@
  * to standard error, the figures to standard output as JSON.
  */
 
+import type { Id } from '../../overlay/id.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
 import { below, seededRng } from '../../overlay/lib/rng.ts';
 import { p2pdCodec } from '../../overlay/messages/p2pd-p2pd.ts';
-import { members, randomId } from '../../test/sim/checks.ts';
+import { members, ownerOf, randomId } from '../../test/sim/checks.ts';
 import type { SimNode } from '../../test/sim/sim-node.ts';
 import { quantile } from '../statistics.ts';
 import { SimulatedRing } from './simulated-ring.ts';
@@ -50,16 +51,6 @@ const say = (text: string): void => {
   process.stderr.write(`${seconds} s, ${gigabytes} GB: ${text}\n`);
 };
 
-function ownerIn(sorted: readonly SimNode[], id: bigint): SimNode {
-  let [low, high] = [0, sorted.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((sorted[middle] as SimNode).id < id) low = middle + 1;
-    else high = middle;
-  }
-  return sorted[low === sorted.length ? 0 : low] as SimNode;
-}
-
 const ring = new SimulatedRing({ seed: SEED, nodes, periodS, links: 'unnumbered', joinsPerS: JOINS_PER_S });
 const { world } = ring;
 const joinedS = world.now / 1000;
@@ -79,7 +70,7 @@ world.watch = {
 };
 const rng = seededRng(SEED + 1);
 const hops: number[] = [];
-const open = new Map<number, { readonly node: SimNode; readonly id: bigint; readonly owner: SimNode }>();
+const open = new Map<number, { readonly node: SimNode; readonly id: Id; readonly owner: SimNode }>();
 let [asked, wrong, answered] = [0, 0, 0];
 let sorted = members(world);
 world.onLookup = (node, request) => {
@@ -89,7 +80,7 @@ world.onLookup = (node, request) => {
   if (question === undefined || answer === undefined || answer.owner === null) return;
   open.delete(request);
   answered++;
-  if (answer.owner === question.owner.id || answer.owner === ownerIn(sorted, question.id).id) hops.push(answer.hops);
+  if (answer.owner === question.owner.id || answer.owner === ownerOf(sorted, question.id).id) hops.push(answer.hops);
   else wrong++;
 };
 const before = { datagrams: world.datagrams, bootstraps: world.manager.bootstraps };
@@ -100,7 +91,7 @@ const ask = (): void => {
   const node = ring.present[below(rng, ring.present.length)] as SimNode;
   if (!node.member) return;
   const id = randomId(rng);
-  open.set(++asked, { node, id, owner: ownerIn(sorted, id) });
+  open.set(++asked, { node, id, owner: ownerOf(sorted, id) });
   world.lookup(node, asked, id);
 };
 const renew = (): void => {

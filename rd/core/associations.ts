@@ -14,7 +14,7 @@ import { type ContactInfo, type Endpoint, formatEndpoint, sameEndpoint, usableEn
 import { type AssociationDown, type AssociationRef, type Output, type RdSetup, SELF } from './io.ts';
 import { ASSOCIATION_IDLE_MS, ATTEMPTS_MAX, GIVE_UP_MS, NEXT_ENDPOINT_MS } from './limits.ts';
 
-type Up = { readonly key: string; readonly since: Millis; endpoint: Endpoint; checkAt: Millis };
+type Up = { readonly key: string; readonly since: Millis; endpoint: Endpoint };
 
 /** The search of one VI for a daemon: its endpoints tried, and those still to try. */
 type Attempt = {
@@ -47,6 +47,8 @@ export class Associations {
   readonly #emit: (output: Output) => void;
   readonly #up = new Map<AssociationRef, Up>();
   readonly #attempts = new Set<Attempt>();
+  /** When those that are up are looked through for what no tunnel uses: at once, so that many do not wake the daemon one by one. */
+  #sweepAt: Millis | undefined;
 
   constructor(setup: RdSetup, listener: AssociationListener, emit: (output: Output) => void) {
     this.#setup = setup;
@@ -108,7 +110,8 @@ export class Associations {
   }
 
   associationUp(association: AssociationRef, endpoint: Endpoint, key: string, now: Millis): void {
-    this.#up.set(association, { key, since: now, endpoint, checkAt: after(now, ASSOCIATION_IDLE_MS) });
+    this.#up.set(association, { key, since: now, endpoint });
+    this.#sweepAt ??= after(now, ASSOCIATION_IDLE_MS);
     for (const attempt of this.#attempts) if (attempt.key === key) this.#attempts.delete(attempt);
     const another = this.#triedBy(endpoint);
     if (another !== undefined) this.#trialFailed(another, endpoint, 'PEER_MISMATCH', now);
@@ -139,11 +142,10 @@ export class Associations {
   }
 
   deadline(): Millis | undefined {
-    let least = Number.POSITIVE_INFINITY;
+    let least: number = this.#sweepAt ?? Number.POSITIVE_INFINITY;
     for (const attempt of this.#attempts) {
       least = Math.min(least, attempt.giveUpAt, attempt.untried.length > 0 ? attempt.nextAt : attempt.giveUpAt);
     }
-    for (const up of this.#up.values()) least = Math.min(least, up.checkAt);
     return Number.isFinite(least) ? (least as Millis) : undefined;
   }
 
@@ -152,10 +154,14 @@ export class Associations {
       if (attempt.giveUpAt <= now) this.#fail(attempt, now);
       else if (attempt.untried.length > 0 && attempt.nextAt <= now) this.#tryNext(attempt, now, true);
     }
-    for (const [association, up] of this.#up) {
-      if (up.checkAt > now) continue;
-      up.checkAt = after(now, ASSOCIATION_IDLE_MS);
-      if (!this.#listener.inUse(association)) this.#emit({ kind: 'association.close', association });
+    if (this.#sweepAt !== undefined && this.#sweepAt <= now) this.#sweep(now);
+  }
+
+  #sweep(now: Millis): void {
+    this.#sweepAt = this.#up.size > 0 ? after(now, ASSOCIATION_IDLE_MS) : undefined;
+    for (const [association, { since }] of this.#up) {
+      const isNew = after(since, ASSOCIATION_IDLE_MS) > now;
+      if (!isNew && !this.#listener.inUse(association)) this.#emit({ kind: 'association.close', association });
     }
   }
 

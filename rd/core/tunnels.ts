@@ -18,8 +18,10 @@ export class Tunnels {
   readonly #parts: TunnelParts;
   readonly #table: TunnelTable;
   readonly #life: Lifecycle;
-  /** For what other resource daemons say. */
-  readonly dialogue: Dialogue;
+  readonly #dialogue: Dialogue;
+  #deadline: Millis | undefined;
+  /** Something may have changed a time since #deadline was found: every way in says so. */
+  #isStale = true;
 
   constructor(host: TunnelHost) {
     this.#host = host;
@@ -32,7 +34,13 @@ export class Tunnels {
     this.#table = table;
     this.#parts = { host, table, pairs, letters, asks, agreement };
     this.#life = new Lifecycle(this.#parts);
-    this.dialogue = new Dialogue(this.#parts, this.#life);
+    this.#dialogue = new Dialogue(this.#parts, this.#life);
+  }
+
+  /** For what other resource daemons say. */
+  get dialogue(): Dialogue {
+    this.#isStale = true;
+    return this.#dialogue;
   }
 
   all(): IterableIterator<Tunnel> {
@@ -51,6 +59,7 @@ export class Tunnels {
   // What the P2P daemon asks.
 
   add(peer: Id, contactBytes: Uint8Array, role: 'neighbour' | 'answer', now: Millis): void {
+    this.#isStale = true;
     const contact = decodeContact(contactBytes);
     if (contact === undefined) return this.#life.refuse(peer, 'BAD_MESSAGE');
     if (peer === this.#host.setup().id) return this.#life.refuse(peer, 'BAD_ARGUMENT');
@@ -80,6 +89,7 @@ export class Tunnels {
   }
 
   release(peer: Id, now: Millis): void {
+    this.#isStale = true;
     const tunnel = this.#table.get(peer);
     if (tunnel === undefined || tunnel.hold === 'none') return;
     this.#life.dropHold(tunnel, now);
@@ -91,6 +101,7 @@ export class Tunnels {
   }
 
   sweep(now: Millis): void {
+    this.#isStale = true;
     for (const tunnel of this.#table.all()) if (tunnel.stale) this.#life.dropHold(tunnel, now);
   }
 
@@ -98,6 +109,7 @@ export class Tunnels {
 
   /** Ends the tunnels to the nodes of these certificates. */
   revoked(serials: ReadonlySet<string>, now: Millis): void {
+    this.#isStale = true;
     for (const tunnel of this.#table.all()) {
       const serial = tunnel.far?.certificate?.serial;
       if (serial !== undefined && serials.has(serial)) this.#life.void(tunnel, 'CERTIFICATE_REVOKED', now);
@@ -106,11 +118,13 @@ export class Tunnels {
 
   /** Our own certificate is a new one: the peers of tunnels that we hold are shown it, others ask for it in time. */
   introduceAgain(now: Millis): void {
+    this.#isStale = true;
     for (const tunnel of this.#table.all()) if (tunnel.phase === 'up') this.#life.introduce(tunnel, now);
   }
 
   /** This end's groups or addresses have changed: all tunnels are agreed on anew, with what it shows of itself now. */
   reconsider(now: Millis): void {
+    this.#isStale = true;
     for (const tunnel of this.#table.all()) {
       if (carriesPackets(tunnel) || tunnel.ask?.kind === 'con_req') this.#life.askAnew(tunnel, now);
     }
@@ -128,12 +142,14 @@ export class Tunnels {
   // What becomes of associations and of the data plane.
 
   associationUp(key: string, now: Millis): void {
+    this.#isStale = true;
     for (const tunnel of this.#table.all()) {
       if (tunnel.contact.key === key && tunnel.association === undefined) this.#life.rebind(tunnel, now);
     }
   }
 
   associationFailed(key: string, code: ErrorCode, now: Millis): void {
+    this.#isStale = true;
     for (const tunnel of this.#table.all()) {
       if (tunnel.contact.key !== key || tunnel.association !== undefined) continue;
       if (tunnel.phase === 'setting-up') this.#life.fail(tunnel, code, now);
@@ -141,6 +157,7 @@ export class Tunnels {
   }
 
   associationDown(association: AssociationRef, replaced: boolean, now: Millis): void {
+    this.#isStale = true;
     for (const tunnel of this.#table.all()) {
       if (tunnel.association !== association) continue;
       if (tunnel.phase === 'releasing') this.#life.forget(tunnel, now);
@@ -150,6 +167,7 @@ export class Tunnels {
   }
 
   associationMoved(association: AssociationRef, now: Millis): void {
+    this.#isStale = true;
     for (const tunnel of this.#table.all()) {
       if (tunnel.association !== association || !carriesPackets(tunnel)) continue;
       this.#life.setPlan(tunnel);
@@ -159,11 +177,13 @@ export class Tunnels {
   }
 
   broken(peer: Id, now: Millis): void {
+    this.#isStale = true;
     const tunnel = this.#table.get(peer);
     if (tunnel !== undefined && carriesPackets(tunnel)) this.#life.broken(tunnel, now);
   }
 
   pairsArrived(now: Millis): void {
+    this.#isStale = true;
     for (const tunnel of this.#table.all()) {
       if (tunnel.phase === 'setting-up' && tunnel.pair === undefined) this.#life.proceed(tunnel, now);
     }
@@ -177,6 +197,8 @@ export class Tunnels {
   // Time.
 
   deadline(): Millis | undefined {
+    if (!this.#isStale) return this.#deadline;
+    this.#isStale = false;
     let least = Number.POSITIVE_INFINITY;
     for (const { ask, until, answerUntil, ackDue, far } of this.#table.all()) {
       const proof = far?.certificate;
@@ -186,10 +208,14 @@ export class Tunnels {
       if (answerUntil !== undefined) least = Math.min(least, answerUntil);
       if (ackDue !== undefined) least = Math.min(least, ackDue.at);
     }
-    return Number.isFinite(least) ? (least as Millis) : undefined;
+    this.#deadline = Number.isFinite(least) ? (least as Millis) : undefined;
+    return this.#deadline;
   }
 
   timer(now: Millis): void {
+    const due = this.deadline();
+    if (due === undefined || due > now) return;
+    this.#isStale = true;
     for (const tunnel of this.#table.all()) {
       this.#watchProof(tunnel, now);
       if (!this.#table.has(tunnel)) continue;

@@ -12,8 +12,15 @@ export function members(world: World): SimNode[] {
   return world.sorted.filter((node) => node.member);
 }
 
+/** The first of them at or after the id; `sorted` by their ids, and not empty. */
 export function ownerOf(sorted: readonly SimNode[], id: Id): SimNode {
-  return sorted.find((node) => node.id >= id) ?? (sorted[0] as SimNode);
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((sorted[middle] as SimNode).id < id) low = middle + 1;
+    else high = middle;
+  }
+  return sorted[low === sorted.length ? 0 : low] as SimNode;
 }
 
 /** All living nodes are members, and every list, predecessor and finger is right. */

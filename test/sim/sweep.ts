@@ -1,5 +1,5 @@
 /** Many seeds on all processors. */
-import { type ChildProcess, fork } from 'node:child_process';
+import { runCrew } from './crew.ts';
 import type { PlanOptions } from './random-plan.ts';
 import type { Outcome } from './run.ts';
 import type { Order } from './worker.ts';
@@ -13,29 +13,13 @@ export type SweepOptions = {
   readonly ended: (outcome: Outcome) => void;
 };
 
+function* ordersOf({ from, to, plan }: SweepOptions): Generator<Order> {
+  for (let seed = from; seed <= to; seed++) yield { seed, options: plan };
+}
+
 /** Resolves when all have ended. */
-export async function sweep({ from, to, plan, workers, ended }: SweepOptions): Promise<void> {
-  let next = from;
-  const work = (worker: ChildProcess): Promise<void> =>
-    new Promise((resolve, reject) => {
-      const order = (): void => {
-        if (next > to) return resolve();
-        worker.send({ seed: next++, options: plan } satisfies Order);
-      };
-      worker.on('error', reject);
-      worker.on('exit', (code) => reject(new Error(`a worker ended with ${code}`)));
-      worker.on('message', (outcome: Outcome) => {
-        ended(outcome);
-        order();
-      });
-      order();
-    });
-  const crew = Array.from({ length: Math.min(workers, to - from + 1) }, () =>
-    fork(new URL('./worker.ts', import.meta.url)),
-  );
-  try {
-    await Promise.all(crew.map(work));
-  } finally {
-    for (const worker of crew) worker.removeAllListeners('exit').kill();
-  }
+export function sweep(options: SweepOptions): Promise<void> {
+  const { from, to, workers, ended } = options;
+  const program = new URL('./worker.ts', import.meta.url);
+  return runCrew({ program, tasks: ordersOf(options), workers: Math.min(workers, to - from + 1), ended });
 }
