@@ -40,7 +40,7 @@ StageAnswer Inspection::ask(Flow& flow, Side side, Millis now, Ask&& question) {
   for (size_t slot = 0; slot < stages_.size(); ++slot) {
     const auto bit = static_cast<uint8_t>(1U << slot);
     if ((flow.stagesDone & bit) != 0) continue;
-    const StageAnswer answer = question(*stages_[slot], FlowContext{flow, slot, now});
+    const StageAnswer answer = question(*stages_[slot], StageContext{flow, slot, now});
     parts_.clock.lap(statistics_[slot]);
     if (answer.done) {
       flow.stagesDone |= bit;
@@ -57,7 +57,7 @@ StageAnswer Inspection::ask(Flow& flow, Side side, Millis now, Ask&& question) {
 }
 
 StageAnswer Inspection::askData(Flow& flow, const Chunk& chunk, Millis now) {
-  return ask(flow, chunk.side, now, [&](ChunkStage& stage, const FlowContext& context) {
+  return ask(flow, chunk.side, now, [&](ChunkStage& stage, const StageContext& context) {
     return stage.data(context, chunk);
   });
 }
@@ -66,7 +66,7 @@ StageAnswer Inspection::askEnd(Flow& flow, Side side, Stream& stream, Millis now
   bool& told = flow.streams->endTold[indexOf(side)];
   if (told || !stream.complete()) return {};
   told = true;
-  return ask(flow, side, now, [&](ChunkStage& stage, const FlowContext& context) { return stage.end(context, side); });
+  return ask(flow, side, now, [&](ChunkStage& stage, const StageContext& context) { return stage.end(context, side); });
 }
 
 bool Inspection::allDone(const Flow& flow) const { return flow.stagesDone == (1U << stages_.size()) - 1; }
@@ -85,7 +85,7 @@ void Inspection::begin(Flow& flow, Side side, const Packet& packet, Millis now) 
   if (packet.isTcp()) {
     for (size_t i = 0; i < 2; ++i) flow.passed[i] = flow.tcp.ends[i].first;
   }
-  const StageAnswer answer = ask(flow, side, now, [&](ChunkStage& stage, const FlowContext& context) {
+  const StageAnswer answer = ask(flow, side, now, [&](ChunkStage& stage, const StageContext& context) {
     return stage.begin(context, packet);
   });
   if (denies(answer)) {
@@ -402,7 +402,7 @@ void Inspection::watchGap(const Flow& flow, Side side, const Stream& stream) {
 }
 
 void Inspection::skipped(Flow& flow, Side side, Stream& stream, uint64_t bytes, Millis now) {
-  StageAnswer answer = ask(flow, side, now, [&](ChunkStage& stage, const FlowContext& context) {
+  StageAnswer answer = ask(flow, side, now, [&](ChunkStage& stage, const StageContext& context) {
     return stage.gap(context, side, bytes);
   });
   if (answer.verdict.goesOn()) answer = drain(flow, side, now);

@@ -8,7 +8,7 @@
 
 namespace p2pxbone::gateway {
 
-struct FlowContext {
+struct StageContext {
   Flow& flow;
   // Name of this stage's place in flow.memories and flow.stagesDone.
   size_t slot;
@@ -49,14 +49,14 @@ class ChunkStage {
   // A TCP SYN, for which there is no flow record yet; `hold` is not an answer here.
   [[nodiscard]] virtual Verdict syn(const Packet&, Millis) { return Verdict::accept(); }
   // A flow has got its record. `packet` is the one it got it by.
-  [[nodiscard]] virtual StageAnswer begin(const FlowContext&, const Packet& /*packet*/) { return {}; }
-  [[nodiscard]] virtual StageAnswer data(const FlowContext&, const Chunk&) = 0;
+  [[nodiscard]] virtual StageAnswer begin(const StageContext&, const Packet& /*packet*/) { return {}; }
+  [[nodiscard]] virtual StageAnswer data(const StageContext&, const Chunk&) = 0;
   // So many bytes of a TCP stream will never be seen.
-  [[nodiscard]] virtual StageAnswer gap(const FlowContext&, Side, uint64_t /*bytes*/) { return {}; }
+  [[nodiscard]] virtual StageAnswer gap(const StageContext&, Side, uint64_t /*bytes*/) { return {}; }
   // The FIN of a direction, behind all of its data.
-  [[nodiscard]] virtual StageAnswer end(const FlowContext&, Side) { return {}; }
+  [[nodiscard]] virtual StageAnswer end(const StageContext&, Side) { return {}; }
   // The record is about to be freed. What the stage remembered is still there unless it was done or the flow was denied.
-  virtual void ended(const FlowContext&, FlowEnd) {}
+  virtual void ended(const StageContext&, FlowEnd) {}
 };
 
 // Sees every packet of flows that are `watched` when it is about to go on, settled or not; for limits and marks.

@@ -51,29 +51,29 @@ class Input {
 class ByteStage final : public ChunkStage {
  public:
   std::string_view name() const override { return "bytes"; }
-  StageAnswer begin(const FlowContext& context, const Packet&) override {
+  StageAnswer begin(const StageContext& context, const Packet&) override {
     context.flow.fastPass = fastPass;
     return {};
   }
-  StageAnswer data(const FlowContext& context, const Chunk& chunk) override {
+  StageAnswer data(const StageContext& context, const Chunk& chunk) override {
     uint64_t& expected = next_[{context.flow.ref.id, indexOf(chunk.side)}];
     require(chunk.offset == expected);
     expected += chunk.bytes.size();
     return answer(context, chunk.side, chunk.bytes.empty() ? 0 : chunk.bytes[0]);
   }
-  StageAnswer gap(const FlowContext& context, Side side, uint64_t bytes) override {
+  StageAnswer gap(const StageContext& context, Side side, uint64_t bytes) override {
     require(bytes > 0);
     next_[{context.flow.ref.id, indexOf(side)}] += bytes;
     return {};
   }
-  StageAnswer end(const FlowContext& context, Side side) override { return answer(context, side, holdEnds ? 1 : 0); }
+  StageAnswer end(const StageContext& context, Side side) override { return answer(context, side, holdEnds ? 1 : 0); }
 
   bool fastPass = false;
   bool holdEnds = false;
   std::vector<std::pair<FlowRef, Side>> holds;
 
  private:
-  StageAnswer answer(const FlowContext& context, Side side, uint8_t what) {
+  StageAnswer answer(const StageContext& context, Side side, uint8_t what) {
     switch (what) {
       case 1:
       case 2: holds.emplace_back(context.flow.ref, side); return {.verdict = Verdict::hold()};

@@ -26,7 +26,7 @@ std::unique_ptr<Parser> makeIrc(const FlowHint& hint) {
 
 }  // namespace
 
-std::unique_ptr<Parser> makeParser(Application application, const FlowContext& context) {
+std::unique_ptr<Parser> makeParser(Application application, const ParserContext& context) {
   switch (application) {
     case Application::bittorrent:
       return std::make_unique<BitTorrentParser>(context.ends);

@@ -94,7 +94,7 @@ class ParserEvents {
 };
 
 // Where the flow's ends are, and what another flow said about it. Needed only by protocols that speak of addresses.
-struct FlowContext {
+struct ParserContext {
   FlowEnds ends;
   FlowHint hint;  // copied where it is kept
 };
@@ -135,6 +135,6 @@ class Parser {
 };
 
 // Null where there is no parser. The caller owns it.
-[[nodiscard]] std::unique_ptr<Parser> makeParser(Application application, const FlowContext& context = {});
+[[nodiscard]] std::unique_ptr<Parser> makeParser(Application application, const ParserContext& context = {});
 
 }  // namespace p2pxbone::gateway

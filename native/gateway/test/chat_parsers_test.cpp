@@ -58,7 +58,7 @@ Script with(Script script, std::initializer_list<Step> more) {
   return script;
 }
 
-std::string msn(const Script& script, const FlowContext& context = {}) {
+std::string msn(const Script& script, const ParserContext& context = {}) {
   return told(Application::msn, script, "msn.", context);
 }
 
@@ -92,7 +92,7 @@ TEST_CASE("msn: old invitations, and the transfer that follows on another flow")
                                        "Invitation-Cookie: 7\r\nIP-Address: 10.0.0.1\r\nPort: 6891\r\n"))})) ==
         "offer initiator name=secret.xls size=6\n"
         "peer 10.0.0.1:6891 msn kind=file name=secret.xls size=6\n");
-  FlowContext context;
+  ParserContext context;
   context.hint = {FlowHint::Kind::file, "secret.xls", 6, 0, std::nullopt};
   const Script transfer{initiator("VER MSNFTP\r\n"), responder("VER MSNFTP\r\n"), initiator("USR ben@e.org 99\r\n"),
                         responder("FIL 6\r\n"), initiator("TFR\r\n")};
@@ -129,7 +129,7 @@ TEST_CASE("msn: peer-to-peer messages in a switchboard") {
 
 TEST_CASE("msn: a direct connection carries the same messages") {
   const auto framed = [](const std::string& message) { return le(message.size(), 4) + message; };
-  FlowContext context;
+  ParserContext context;
   context.hint = {FlowHint::Kind::file, "a.exe", 4, 0, std::nullopt};
   CHECK(msn({initiator(framed(std::string{"foo\0", 4})), initiator(framed(p2p(0, 1, 0, 0, 0x100, ""))),
              initiator(framed(p2p(5, 2, 0, 4, 0x01000030, "MZ"))), initiator(framed(p2p(5, 2, 2, 4, 0x01000030, "xy")))},

@@ -44,7 +44,7 @@ std::string edFile(std::string_view name, uint32_t size) {
 
 TEST_CASE("bittorrent: handshake, name of the torrent, peers of peers") {
   const std::string info = "d5:filesld6:lengthi7e4:pathl3:sub5:a.exeeee4:name6:my dir12:piece lengthi16384e6:pieces20:" + kHash + "e";
-  FlowContext context;
+  ParserContext context;
   context.ends.initiator = *addressOf("10.0.0.1");
   context.ends.responder = *addressOf("10.0.0.2");
   CHECK(told(Application::bittorrent,

@@ -19,7 +19,7 @@ const char* capturesFolder() {
 }
 
 struct Captured {
-  FlowContext context;
+  ParserContext context;
   Script script;
 };
 

@@ -29,7 +29,7 @@ inline void writeSeed(Application application, const Script& script) {
 
 // What was told, a line for each event. `without`: lines with that beginning are left out.
 inline std::string told(Application application, const Script& script, std::string_view without = {},
-                        const FlowContext& context = {}) {
+                        const ParserContext& context = {}) {
   writeSeed(application, script);
   const EventLog whole = played(application, cutUp(script, Cut::joined, 0), context);
   CHECK(whole.fault() == "");

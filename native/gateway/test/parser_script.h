@@ -65,7 +65,7 @@ enum class Cut : uint8_t { joined, bytes, random };
 
 [[nodiscard]] inline Script cutUp(const Script& script, Cut cut, uint32_t seed);
 inline void play(Parser& parser, const Script& script, EventLog& log);
-[[nodiscard]] inline EventLog played(Application application, const Script& script, const FlowContext& context = {});
+[[nodiscard]] inline EventLog played(Application application, const Script& script, const ParserContext& context = {});
 
 // As a fuzz target's input, and back. Sides, kinds and cuts survive; lengths over 65535 are cut.
 [[nodiscard]] inline std::string encoded(const Script& script);
@@ -262,7 +262,7 @@ inline void play(Parser& parser, const Script& script, EventLog& log) {
   }
 }
 
-inline EventLog played(Application application, const Script& script, const FlowContext& context) {
+inline EventLog played(Application application, const Script& script, const ParserContext& context) {
   EventLog log;
   const std::unique_ptr<Parser> parser = makeParser(application, context);
   play(*parser, script, log);

@@ -31,13 +31,13 @@ class WordStage final : public ChunkStage {
     return packet.ip.destinationPort == kClosedPort ? Verdict::reject(3) : Verdict::accept();
   }
 
-  StageAnswer begin(const FlowContext& context, const Packet&) override {
+  StageAnswer begin(const StageContext& context, const Packet&) override {
     context.remember(std::make_unique<Memory>());
     ++begun;
     return {};
   }
 
-  StageAnswer data(const FlowContext& context, const Chunk& chunk) override {
+  StageAnswer data(const StageContext& context, const Chunk& chunk) override {
     Memory& memory = *context.memory<Memory>();
     const size_t side = indexOf(chunk.side);
     if (!chunk.datagram) REQUIRE(chunk.offset == memory.length[side] + lost[context.flow.ref.id][side]);
@@ -61,17 +61,17 @@ class WordStage final : public ChunkStage {
     return {};
   }
 
-  StageAnswer gap(const FlowContext& context, Side side, uint64_t bytes) override {
+  StageAnswer gap(const StageContext& context, Side side, uint64_t bytes) override {
     lost[context.flow.ref.id][indexOf(side)] += bytes;
     return {};
   }
 
-  StageAnswer end(const FlowContext&, Side side) override {
+  StageAnswer end(const StageContext&, Side side) override {
     ends.push_back(side);
     return {.verdict = holdEnd ? Verdict::hold() : Verdict::accept()};
   }
 
-  void ended(const FlowContext& context, FlowEnd cause) override { over.emplace_back(context.flow.ref.id, cause); }
+  void ended(const StageContext& context, FlowEnd cause) override { over.emplace_back(context.flow.ref.id, cause); }
 
   static constexpr uint16_t kClosedPort = 666;
 

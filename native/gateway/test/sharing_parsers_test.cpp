@@ -157,7 +157,7 @@ TEST_CASE("opennap: a download, whose size stands in front of the data") {
 TEST_CASE("opennap: data that begins with a digit") {
   const Script script{responder("1"), initiator("GETbob \"a.txt\" 0"), responder("6"), responder("2024ab"),
                       end(Side::responder)};
-  FlowContext context;
+  ParserContext context;
   context.hint = {FlowHint::Kind::file, "a.txt", 6, 0, std::nullopt};
   CHECK(told(Application::opennap, script, "opennap.", context) ==
         "request initiator name=a.txt size=6\nbegin responder name=a.txt size=6\nend responder bytes=6 data=2024ab\n");

@@ -5,8 +5,8 @@
 namespace p2pxbone::gateway::script {
 namespace {
 
-FlowContext ends() {
-  FlowContext context;
+ParserContext ends() {
+  ParserContext context;
   context.ends.initiator = *addressOf("10.0.0.1");
   context.ends.responder = *addressOf("10.0.0.2");
   return context;
@@ -66,7 +66,7 @@ TEST_CASE("ftp: behind AUTH comes TLS, unless it is refused; lost bytes cost a l
 }
 
 TEST_CASE("ftp: the data connection carries the name that the control connection said") {
-  FlowContext context;
+  ParserContext context;
   context.hint = {FlowHint::Kind::file, "a.mp3", 6, 2, Side::responder};
   CHECK(told(Application::ftpData, {responder("abcd"), end(Side::responder)}, {}, context) ==
         "begin responder name=a.mp3 size=4 offset=2 of=6\nend responder bytes=4 data=abcd\n");
@@ -114,7 +114,7 @@ TEST_CASE("irc: files and chats that are offered, and the flows that follow") {
         "peer 10.0.0.2:5002 irc kind=chat\n"
         "offer initiator name=r.zip size=7\n"
         "peer 10.0.0.1:5003 irc kind=file name=r.zip size=7 sender=initiator\n");
-  FlowContext context;
+  ParserContext context;
   context.hint = {FlowHint::Kind::file, "my file.exe", 4, 0, Side::responder};
   // The receiver's counts are no file, and the sender waits for them with the connection open.
   CHECK(told(Application::irc, {responder("MZ"), initiator(std::string_view{"\0\0\0\2", 4}), responder("xy")}, {}, context) ==
