@@ -182,6 +182,94 @@ export const DROP_REASONS = {
     number: 45,
     text: 'An unencrypted DTLS alert, which anyone can send, was not believed: it ends no handshake.',
   },
+  gatewayDenied: {
+    number: 46,
+    text: 'The gateway denied this connection a short time ago, and its connection cache remembers it.',
+  },
+  gatewayRule: {
+    number: 47,
+    text: "A rule of the gateway's policy says drop.",
+  },
+  gatewayRejected: {
+    number: 48,
+    text: "A rule of the gateway's policy says reject; the ends were told by RST or ICMP.",
+  },
+  gatewayFlowDenied: {
+    number: 49,
+    text: 'The packet belongs to a flow that the gateway has denied before.',
+  },
+  gatewayChecksum: {
+    number: 50,
+    text: 'The TCP or UDP checksum is wrong.',
+  },
+  gatewayHeader: {
+    number: 51,
+    text: 'A TCP or UDP header contradicts itself or the length of its packet.',
+  },
+  gatewayFragmentRefused: {
+    number: 52,
+    text: "The gateway's policy lets no fragments pass.",
+  },
+  gatewayFragmentOverlap: {
+    number: 53,
+    text: 'Fragments of one datagram overlap or contradict each other; all of the datagram is lost (RFC 5722).',
+  },
+  gatewayFragmentTiny: {
+    number: 54,
+    text: 'A fragment is empty, or so small that the transport header is spread over several.',
+  },
+  gatewayFragmentTimeout: {
+    number: 55,
+    text: 'Fragments of a datagram did not all come in time.',
+  },
+  gatewayFragmentsFull: {
+    number: 56,
+    text: 'There are too many fragments of unfinished datagrams at the gateway.',
+  },
+  gatewayFlowsFull: {
+    number: 57,
+    text: "The gateway's flow table is full of flows that wait for a verdict.",
+  },
+  gatewayMidFlow: {
+    number: 58,
+    text: 'The gateway has not seen the beginning of this TCP connection, and its policy does not let it pass.',
+  },
+  gatewayTcpWindow: {
+    number: 59,
+    text: 'A TCP segment or its acknowledgement lies outside of what the other end can accept.',
+  },
+  gatewayTcpState: {
+    number: 60,
+    text: 'A TCP segment does not fit the state of its connection, for instance a SYN with data in an open one.',
+  },
+  gatewayAfterEnd: {
+    number: 61,
+    text: 'TCP data lie beyond the end of their stream.',
+  },
+  gatewayStreamFull: {
+    number: 62,
+    text: 'Too much of a TCP stream waits at the gateway for what is missing before it.',
+  },
+  gatewayStreamGap: {
+    number: 63,
+    text: 'What was missing from a TCP stream did not come in time.',
+  },
+  gatewayStreamHistory: {
+    number: 64,
+    text: 'More unacknowledged data of a TCP stream are under way than the gateway can remember.',
+  },
+  gatewayHeldFull: {
+    number: 65,
+    text: 'Too many packets wait at the gateway for a verdict about their flow.',
+  },
+  gatewayHeldDuplicate: {
+    number: 66,
+    text: 'A TCP segment was sent again while the first one waits at the gateway.',
+  },
+  gatewayFlowGone: {
+    number: 67,
+    text: 'The flow ended or was evicted while its packets waited at the gateway.',
+  },
 } as const;
 
 export type DropReason = keyof typeof DROP_REASONS;

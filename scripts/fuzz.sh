@@ -8,13 +8,14 @@ build=build/fuzz
 
 cmake -S native -B "$build" -G Ninja -DP2PXBONE_FUZZ=ON -DCMAKE_CXX_COMPILER=clang++-14 >/dev/null
 cmake --build "$build"
-for source in native/fuzz/*_fuzz.cpp; do
+for source in native/fuzz/*_fuzz.cpp native/gateway/fuzz/*_fuzz.cpp; do
+  [ -e "$source" ] || continue
   name=$(basename "$source" .cpp)
   target=${name%_fuzz}
   mkdir -p "$build/found/$target"
   printf '\n== %s, %s seconds\n' "$target" "$seconds"
   "$build/$name" -max_total_time="$seconds" -timeout=10 -print_final_stats=1 -verbosity=0 \
-    -artifact_prefix="$build/found/$target-" "$build/found/$target" "native/fuzz/corpus/$target"
+    -artifact_prefix="$build/found/$target-" "$build/found/$target" "$(dirname "$source")/corpus/$target"
 done
 
 printf '\n== decoders in JavaScript, %s seconds each\n' "$seconds"

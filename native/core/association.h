@@ -19,11 +19,10 @@
 #include "core/cipher.h"
 #include "core/endpoint.h"
 #include "core/handshake_budget.h"
+#include "core/millis.h"
 
 namespace p2pxbone {
 
-// Monotonic time, milliseconds.
-using Millis = int64_t;
 using AssociationId = uint32_t;  // never 0
 
 // Largest control message, bytes: passes every path that carries IPv6.

@@ -20,6 +20,7 @@ TypeAndCode typeOfV4(IcmpError error) {
   switch (error) {
     case IcmpError::timeExceeded: return {11, 0};
     case IcmpError::tooBig: return {3, 4};
+    case IcmpError::prohibited: return {3, 13};
     case IcmpError::unreachable: break;
   }
   return {3, 1};
@@ -29,6 +30,7 @@ TypeAndCode typeOfV6(IcmpError error) {
   switch (error) {
     case IcmpError::timeExceeded: return {3, 0};
     case IcmpError::tooBig: return {2, 0};
+    case IcmpError::prohibited: return {1, 1};
     case IcmpError::unreachable: break;
   }
   return {1, 0};

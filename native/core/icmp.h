@@ -8,7 +8,7 @@
 
 namespace p2pxbone {
 
-enum class IcmpError : uint8_t { timeExceeded, unreachable, tooBig };
+enum class IcmpError : uint8_t { timeExceeded, unreachable, tooBig, prohibited };
 
 // Whole packets, IP header included. The IPv4 figure is from RFC 1812 §4.3.2.3, the IPv6 one from RFC 4443 §2.4 (c).
 inline constexpr size_t kIcmpv4PacketMax = 576;

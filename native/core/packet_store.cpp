@@ -54,4 +54,16 @@ void PacketStore::copy(uint32_t packet, std::span<uint8_t> to) const {
   }
 }
 
+void PacketStore::write(uint32_t packet, size_t at, std::span<const uint8_t> from) {
+  uint32_t number = packet;
+  for (; at >= kBlockBytes; at -= kBlockBytes) number = info_[number].nextBlock;
+  while (!from.empty()) {
+    const auto piece = from.first(std::min(from.size(), kBlockBytes - at));
+    std::copy(piece.begin(), piece.end(), block(number) + at);
+    from = from.subspan(piece.size());
+    number = info_[number].nextBlock;
+    at = 0;
+  }
+}
+
 }  // namespace p2pxbone

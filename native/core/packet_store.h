@@ -19,6 +19,9 @@ class PacketStore {
 
   // Copies the packet; its first block's number, which names it from now on, or kNone if there is no room.
   [[nodiscard]] uint32_t put(std::span<const uint8_t> packet);
+  [[nodiscard]] static size_t blocksOf(size_t bytes) {
+    return bytes <= kBlockBytes ? 1 : (bytes + kBlockBytes - 1) / kBlockBytes;
+  }
   [[nodiscard]] bool fits(size_t bytes) const { return blocksOf(bytes) <= free_; }
   void free(uint32_t packet);
 
@@ -27,6 +30,8 @@ class PacketStore {
   [[nodiscard]] std::span<uint8_t> inPlace(uint32_t packet) { return {block(packet), bytes(packet)}; }
   // A copy in one piece; `to` has room for it.
   void copy(uint32_t packet, std::span<uint8_t> to) const;
+  // Overwrites what the packet has from `at` on; it ends at or before the packet's end.
+  void write(uint32_t packet, size_t at, std::span<const uint8_t> from);
   [[nodiscard]] uint32_t freeBlocks() const { return free_; }
 
  private:
@@ -34,9 +39,6 @@ class PacketStore {
     uint32_t bytes;      // of the packet, in its first block
     uint32_t nextBlock;  // of the packet, or of the list of free blocks
   };
-  [[nodiscard]] static size_t blocksOf(size_t bytes) {
-    return bytes <= kBlockBytes ? 1 : (bytes + kBlockBytes - 1) / kBlockBytes;
-  }
   [[nodiscard]] uint8_t* block(uint32_t number) const { return memory_.get() + size_t{number} * kBlockBytes; }
   [[nodiscard]] uint32_t take();
 

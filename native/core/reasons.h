@@ -99,10 +99,54 @@ enum class DropReason : uint8_t {
   offloadMalformed = 44,
   // An unencrypted DTLS alert, which anyone can send, was not believed: it ends no handshake.
   dtlsAlertUnencrypted = 45,
+  // The gateway denied this connection a short time ago, and its connection cache remembers it.
+  gatewayDenied = 46,
+  // A rule of the gateway's policy says drop.
+  gatewayRule = 47,
+  // A rule of the gateway's policy says reject; the ends were told by RST or ICMP.
+  gatewayRejected = 48,
+  // The packet belongs to a flow that the gateway has denied before.
+  gatewayFlowDenied = 49,
+  // The TCP or UDP checksum is wrong.
+  gatewayChecksum = 50,
+  // A TCP or UDP header contradicts itself or the length of its packet.
+  gatewayHeader = 51,
+  // The gateway's policy lets no fragments pass.
+  gatewayFragmentRefused = 52,
+  // Fragments of one datagram overlap or contradict each other; all of the datagram is lost (RFC 5722).
+  gatewayFragmentOverlap = 53,
+  // A fragment is empty, or so small that the transport header is spread over several.
+  gatewayFragmentTiny = 54,
+  // Fragments of a datagram did not all come in time.
+  gatewayFragmentTimeout = 55,
+  // There are too many fragments of unfinished datagrams at the gateway.
+  gatewayFragmentsFull = 56,
+  // The gateway's flow table is full of flows that wait for a verdict.
+  gatewayFlowsFull = 57,
+  // The gateway has not seen the beginning of this TCP connection, and its policy does not let it pass.
+  gatewayMidFlow = 58,
+  // A TCP segment or its acknowledgement lies outside of what the other end can accept.
+  gatewayTcpWindow = 59,
+  // A TCP segment does not fit the state of its connection, for instance a SYN with data in an open one.
+  gatewayTcpState = 60,
+  // TCP data lie beyond the end of their stream.
+  gatewayAfterEnd = 61,
+  // Too much of a TCP stream waits at the gateway for what is missing before it.
+  gatewayStreamFull = 62,
+  // What was missing from a TCP stream did not come in time.
+  gatewayStreamGap = 63,
+  // More unacknowledged data of a TCP stream are under way than the gateway can remember.
+  gatewayStreamHistory = 64,
+  // Too many packets wait at the gateway for a verdict about their flow.
+  gatewayHeldFull = 65,
+  // A TCP segment was sent again while the first one waits at the gateway.
+  gatewayHeldDuplicate = 66,
+  // The flow ended or was evicted while its packets waited at the gateway.
+  gatewayFlowGone = 67,
 };
 
 // One past the largest number; the size of an array indexed by reason.
-inline constexpr size_t kDropReasonCount = 46;
+inline constexpr size_t kDropReasonCount = 68;
 
 inline constexpr std::array<const char*, kDropReasonCount> kDropReasonNames{
     "none",
@@ -151,6 +195,28 @@ inline constexpr std::array<const char*, kDropReasonCount> kDropReasonNames{
     "receiveOverflow",
     "offloadMalformed",
     "dtlsAlertUnencrypted",
+    "gatewayDenied",
+    "gatewayRule",
+    "gatewayRejected",
+    "gatewayFlowDenied",
+    "gatewayChecksum",
+    "gatewayHeader",
+    "gatewayFragmentRefused",
+    "gatewayFragmentOverlap",
+    "gatewayFragmentTiny",
+    "gatewayFragmentTimeout",
+    "gatewayFragmentsFull",
+    "gatewayFlowsFull",
+    "gatewayMidFlow",
+    "gatewayTcpWindow",
+    "gatewayTcpState",
+    "gatewayAfterEnd",
+    "gatewayStreamFull",
+    "gatewayStreamGap",
+    "gatewayStreamHistory",
+    "gatewayHeldFull",
+    "gatewayHeldDuplicate",
+    "gatewayFlowGone",
 };
 
 }  // namespace p2pxbone

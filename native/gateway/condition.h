@@ -1,0 +1,91 @@
+// Situations in which inspection cannot go on as it should. What then happens is the policy's choice, not the code's.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "core/counters.h"
+
+namespace p2pxbone::gateway {
+
+enum class Condition : uint8_t {
+  // An IP packet is a fragment. Inspecting means that the datagram waits until it is complete.
+  fragmented,
+  // No more room for fragments of unfinished datagrams.
+  fragmentsFull,
+  // The flow table is full of flows that wait for a verdict.
+  flowsFull,
+  // The beginning of a TCP connection was not seen. Inspecting means from here on.
+  midFlow,
+  // A SYN carries data. Inspecting takes a full flow record for each; dropping cuts the data off, which are then sent again.
+  synData,
+  // A TCP segment has urgent data. Inspecting makes them ordinary data, as the application may or may not see them.
+  urgentData,
+  // A TCP segment lies outside of what its receiver can accept, or acknowledges what was never sent.
+  outsideWindow,
+  // Too much of a TCP stream waits for what is missing before it.
+  streamFull,
+  // What is missing from a TCP stream did not come in time, or was acknowledged without having been seen.
+  streamGap,
+  // More unacknowledged data are under way than can be remembered, so that a differing copy could not be noticed.
+  streamHistory,
+  // Data are sent again that are no longer remembered, because their receiver has acknowledged them.
+  streamOld,
+  // No more room for packets that wait for a verdict.
+  heldFull,
+  // A protocol parser has lost its way.
+  parserError,
+  // The virus scanner is absent, too slow, or refuses.
+  scanUnavailable,
+  // An object is larger than is scanned.
+  scanTooBig,
+};
+
+inline constexpr size_t kConditionCount = 15;
+
+enum class ConditionAction : uint8_t {
+  // What the condition's description calls inspecting. Where it names nothing of the kind, the packet is dropped.
+  inspect,
+  // This packet is dropped; of a fragment, its datagram. TCP will send again what was in it.
+  drop,
+  // The flow is denied from now on.
+  dropFlow,
+  // This packet goes on without inspection.
+  pass,
+  // The flow goes on without inspection from now on.
+  bypass,
+};
+
+inline constexpr size_t kConditionActionCount = 5;
+
+struct ConditionPolicy {
+  std::array<ConditionAction, kConditionCount> actions = defaults();
+
+  [[nodiscard]] ConditionAction operator[](Condition condition) const {
+    return actions[static_cast<size_t>(condition)];
+  }
+  void set(Condition condition, ConditionAction action) { actions[static_cast<size_t>(condition)] = action; }
+
+  // Nothing passes unseen but what cannot matter any more: data that were acknowledged.
+  [[nodiscard]] static std::array<ConditionAction, kConditionCount> defaults();
+};
+
+struct ConditionCounters {
+  std::array<Counter, kConditionCount> counts;
+
+  void add(Condition condition) { counts[static_cast<size_t>(condition)].add(); }
+  [[nodiscard]] uint64_t operator[](Condition condition) const { return counts[static_cast<size_t>(condition)].get(); }
+};
+
+// As policies and statistics spell them.
+[[nodiscard]] std::string_view conditionName(Condition condition);
+[[nodiscard]] std::optional<Condition> conditionFromName(std::string_view name);
+[[nodiscard]] std::string_view conditionActionName(ConditionAction action);
+[[nodiscard]] std::optional<ConditionAction> conditionActionFromName(std::string_view name);
+
+// The reason of a packet that is dropped because of it.
+[[nodiscard]] DropReason reasonOf(Condition condition);
+
+}  // namespace p2pxbone::gateway

@@ -1,0 +1,3 @@
+#include "gateway/fuzz/parser_fuzz.h"
+
+P2PXBONE_PARSER_FUZZ(gnutella)

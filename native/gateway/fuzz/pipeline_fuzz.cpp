@@ -1,0 +1,273 @@
+// Packets of every kind through the whole pipeline, with verdicts that come late and time that passes. Whatever comes, the
+// books must balance: each packet goes on, is dropped, or waits; memory stays within its bounds and all is given back; and
+// what goes on is well formed.
+//
+// Input: any number of records of one kind byte and what the kind asks for; see feed().
+#include <cstdint>
+#include <cstdlib>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "core/bytes.h"
+#include "core/checksum.h"
+#include "gateway/checks.h"
+#include "gateway/pipeline.h"
+
+namespace p2pxbone::gateway {
+namespace {
+
+constexpr size_t kRecordsMax = 400;
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+class Input {
+ public:
+  explicit Input(std::span<const uint8_t> bytes) : bytes_(bytes) {}
+  [[nodiscard]] bool empty() const { return bytes_.empty(); }
+  uint8_t byte() {
+    if (bytes_.empty()) return 0;
+    const uint8_t first = bytes_.front();
+    bytes_ = bytes_.subspan(1);
+    return first;
+  }
+  uint16_t word() {
+    const auto high = static_cast<uint16_t>(byte() << 8);
+    return static_cast<uint16_t>(high | byte());
+  }
+  std::span<const uint8_t> take(size_t count) {
+    const auto taken = bytes_.first(std::min(count, bytes_.size()));
+    bytes_ = bytes_.subspan(taken.size());
+    return taken;
+  }
+
+ private:
+  std::span<const uint8_t> bytes_;
+};
+
+// The first byte of each chunk says what the stage answers.
+class ByteStage final : public ChunkStage {
+ public:
+  std::string_view name() const override { return "bytes"; }
+  StageAnswer begin(const StageContext& context, const Packet&) override {
+    context.flow.fastPass = fastPass;
+    return {};
+  }
+  StageAnswer data(const StageContext& context, const Chunk& chunk) override {
+    uint64_t& expected = next_[{context.flow.ref.id, indexOf(chunk.side)}];
+    require(chunk.offset == expected);
+    expected += chunk.bytes.size();
+    return answer(context, chunk.side, chunk.bytes.empty() ? 0 : chunk.bytes[0]);
+  }
+  StageAnswer gap(const StageContext& context, Side side, uint64_t bytes) override {
+    require(bytes > 0);
+    next_[{context.flow.ref.id, indexOf(side)}] += bytes;
+    return {};
+  }
+  StageAnswer end(const StageContext& context, Side side) override { return answer(context, side, holdEnds ? 1 : 0); }
+
+  bool fastPass = false;
+  bool holdEnds = false;
+  std::vector<std::pair<FlowRef, Side>> holds;
+
+ private:
+  StageAnswer answer(const StageContext& context, Side side, uint8_t what) {
+    switch (what) {
+      case 1:
+      case 2: holds.emplace_back(context.flow.ref, side); return {.verdict = Verdict::hold()};
+      case 3: return {.verdict = Verdict::drop(DropReason::gatewayRule, 1), .denyFor = 5000};
+      case 4: return {.verdict = Verdict::reject(2)};
+      case 5: return {.done = true};
+      default: return {};
+    }
+  }
+  std::map<std::pair<uint64_t, size_t>, uint64_t> next_;
+};
+
+class CheckingOutlet final : public Outlet {
+ public:
+  void release(std::span<uint8_t> bytes, const Offload&, uint64_t tag) override {
+    checkPacket(bytes);
+    require(left.insert(tag).second);
+  }
+  void discard(uint64_t tag, DropReason reason) override {
+    require(reason != DropReason::none);
+    require(left.insert(tag).second);
+    ++discarded;
+  }
+  void emit(std::span<uint8_t> bytes) override { checkPacket(bytes); }
+
+  static void checkPacket(std::span<uint8_t> bytes) {
+    Packet packet;
+    require(parsePacket(bytes, {}, 0, packet) == DropReason::none);
+    require(packet.bytes.size() == bytes.size());
+    if (!packet.ip.fragment) require(checkTransport(packet) == DropReason::none);
+  }
+
+  std::set<uint64_t> left;
+  uint64_t discarded = 0;
+};
+
+Pipeline::Settings settingsOf(Input& input) {
+  Pipeline::Settings settings;
+  Limits& limits = settings.limits;
+  limits.deniedConnections = 16;
+  limits.flows = 16;
+  limits.halfOpenFlows = 16;
+  limits.heldBlocks = 96;
+  limits.heldPackets = 64;
+  limits.fragmentBlocks = 32;
+  limits.fragmentedDatagrams = 8;
+  limits.fragmentsPerDatagram = 8;
+  limits.heldBlocksPerFlow = 24;
+  limits.streamPages = 48;
+  limits.pagesPerDirection = 24;
+  limits.piecesPerDirection = 6;
+  limits.waitingPerDirection = 8;
+  limits.gapTimeout = 2000;
+  limits.fragmentTimeout = 2000;
+  settings.seed = {1, 2};
+  for (size_t i = 0; i < kConditionCount; ++i) {
+    const uint8_t choice = input.byte();
+    if (choice < kConditionActionCount) settings.conditions.actions[i] = static_cast<ConditionAction>(choice);
+  }
+  return settings;
+}
+
+class World {
+ public:
+  explicit World(Input& input) : pipeline_(settingsOf(input), outlet_) {
+    const uint8_t flags = input.byte();
+    stage_.fastPass = (flags & 1) != 0;
+    stage_.holdEnds = (flags & 2) != 0;
+    pipeline_.addStage(stage_);
+  }
+
+  void feed(Input& input) {
+    switch (input.byte() % 8) {
+      case 0: {
+        const auto raw = input.take(input.word());
+        send({raw.begin(), raw.end()});
+        break;
+      }
+      case 1:
+        now_ += Millis{input.byte()} * 50;
+        pipeline_.timer(now_);
+        break;
+      case 2: decide(input.byte()); break;
+      case 3: sendFragment(input); break;
+      default: send(tcp(input));
+    }
+    checkMemory();
+  }
+
+  void finish() {
+    const auto all = pipeline_.statistics();
+    uint64_t drops = 0;
+    for (const uint64_t count : all.drops) drops += count;
+    require(all.packets == all.accepted + (drops - outlet_.discarded) + all.held);
+    require(all.released + outlet_.discarded == outlet_.left.size());
+    pipeline_.shutdown(now_);
+    pipeline_.timer(now_ + 1'000'000);
+    const auto end = pipeline_.statistics();
+    require(end.flows == 0);
+    require(end.memory.fragments + end.memory.outOfOrder + end.memory.waiting + end.memory.streams == 0);
+    require(end.held == end.released + outlet_.discarded);
+  }
+
+ private:
+  void send(std::vector<uint8_t> bytes) {
+    const uint64_t tag = ++tags_;
+    const auto result = pipeline_.process(bytes, {}, tag, now_);
+    if (result.verdict.goesOn()) CheckingOutlet::checkPacket(result.bytes);
+    if (result.verdict.action != Verdict::Action::hold) require(!outlet_.left.contains(tag));
+  }
+
+  void decide(uint8_t how) {
+    if (stage_.holds.empty()) return;
+    const size_t which = how / 8 % stage_.holds.size();
+    const auto [flow, side] = stage_.holds[which];
+    stage_.holds.erase(stage_.holds.begin() + static_cast<ptrdiff_t>(which));
+    const bool deny = how % 8 == 0;
+    pipeline_.decide(flow, side, {.verdict = deny ? Verdict::reject(3) : Verdict::accept()}, now_);
+  }
+
+  void checkMemory() {
+    const auto memory = pipeline_.statistics().memory;
+    require(memory.fragments + memory.outOfOrder + memory.waiting <= memory.heldMax);
+    require(memory.streams <= memory.streamsMax);
+  }
+
+  static std::vector<uint8_t> ipv4(uint8_t client, bool reply, uint8_t protocol, std::span<const uint8_t> transport) {
+    std::vector<uint8_t> bytes(20 + transport.size());
+    bytes[0] = 0x45;
+    storeBe16(&bytes[2], static_cast<uint16_t>(bytes.size()));
+    bytes[8] = 64;
+    bytes[9] = protocol;
+    const uint8_t ends[2][4]{{10, 0, 0, static_cast<uint8_t>(client % 8 + 1)}, {10, 0, 1, 1}};
+    std::copy_n(ends[reply ? 1 : 0], 4, &bytes[12]);
+    std::copy_n(ends[reply ? 0 : 1], 4, &bytes[16]);
+    storeBe16(&bytes[10], checksumOf({bytes.data(), 20}));
+    std::copy(transport.begin(), transport.end(), bytes.begin() + 20);
+    return bytes;
+  }
+
+  // Kind, client and direction, flags, sequence, acknowledgement and length, all near the stream's beginning.
+  std::vector<uint8_t> tcp(Input& input) {
+    const uint8_t who = input.byte();
+    const bool reply = (who & 0x80) != 0;
+    const bool back = (who & 0x40) != 0;
+    const uint8_t flags = input.byte();
+    const uint32_t begin = reply ? 0x80000000 : 0xffffff00;
+    const uint32_t sequence = begin + (back ? 0U - input.byte() : input.word());
+    const uint32_t acknowledgement = (reply ? 0xffffff00 : 0x80000000) + input.word();
+    const size_t length = input.byte() * ((who & 0x20) != 0 ? 64U : 1U);
+    const uint8_t fill = input.byte();
+    std::vector<uint8_t> transport(20 + length, fill);
+    storeBe16(&transport[0], reply ? 80 : 1000);
+    storeBe16(&transport[2], reply ? 1000 : 80);
+    storeBe32(&transport[4], sequence);
+    storeBe32(&transport[8], acknowledgement);
+    transport[12] = 0x50;
+    transport[13] = flags;
+    storeBe16(&transport[14], 0xffff);
+    storeBe16(&transport[16], 0);
+    storeBe16(&transport[18], fill);
+    std::vector<uint8_t> bytes = ipv4(who & 7, reply, kProtocolTcp, transport);
+    const uint64_t pseudo = pseudoHeaderSum(bytes, false, kProtocolTcp, transport.size());
+    storeBe16(&bytes[36], checksumFinish(checksumAdd(transport, pseudo)));
+    return bytes;
+  }
+
+  void sendFragment(Input& input) {
+    const uint8_t who = input.byte();
+    const uint16_t field = input.word() & 0x203f;
+    const auto data = input.take(input.byte());
+    std::vector<uint8_t> bytes = ipv4(who, false, kProtocolUdp, data);
+    storeBe16(&bytes[4], who / 8);
+    storeBe16(&bytes[6], field);
+    storeBe16(&bytes[10], 0);
+    storeBe16(&bytes[10], checksumOf({bytes.data(), 20}));
+    send(std::move(bytes));
+  }
+
+  CheckingOutlet outlet_;
+  ByteStage stage_;
+  Pipeline pipeline_;
+  Millis now_ = 0;
+  uint64_t tags_ = 0;
+};
+
+}  // namespace
+}  // namespace p2pxbone::gateway
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace p2pxbone::gateway;
+  Input input({data, size});
+  World world(input);
+  for (size_t i = 0; i < kRecordsMax && !input.empty(); ++i) world.feed(input);
+  world.finish();
+  return 0;
+}

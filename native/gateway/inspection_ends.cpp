@@ -1,0 +1,162 @@
+// How inspection of a flow ends: settled, bypassed, denied, or because the flow itself does.
+#include <algorithm>
+
+#include "core/icmp.h"
+#include "gateway/inspection.h"
+
+namespace p2pxbone::gateway {
+namespace {
+
+// RSTs that one rejected flow gets for what it sends afterwards.
+constexpr uint8_t kResetsMax = 16;
+
+}  // namespace
+
+Stream* Inspection::knownStream(Flow& flow, Side side) {
+  if (!flow.streams || !flow.streams->directions[indexOf(side)]) return nullptr;
+  return &*flow.streams->directions[indexOf(side)];
+}
+
+Stream& Inspection::streamOf(Flow& flow, Side side) {
+  if (!flow.streams) flow.streams = std::make_unique<FlowStreams>();
+  std::optional<Stream>& stream = flow.streams->directions[indexOf(side)];
+  if (!stream) stream.emplace(pool_, parts_.limits, flow.tcp.of(side).first);
+  return *stream;
+}
+
+std::optional<Verdict> Inspection::meet(Condition condition, Flow* flow, Millis now) {
+  parts_.conditionCounters.add(condition);
+  switch (parts_.conditions[condition]) {
+    case ConditionAction::inspect: return std::nullopt;
+    case ConditionAction::drop: return Verdict::drop(reasonOf(condition));
+    case ConditionAction::pass: return Verdict::accept();
+    case ConditionAction::dropFlow:
+      if (flow != nullptr) deny(*flow, {.verdict = Verdict::drop(reasonOf(condition))}, now);
+      return Verdict::drop(reasonOf(condition));
+    case ConditionAction::bypass:
+      if (flow != nullptr && flow->phase == FlowPhase::inspected) bypass(*flow);
+      return Verdict::accept();
+  }
+  return std::nullopt;
+}
+
+void Inspection::forget(Flow& flow) {
+  flow.streams.reset();
+  for (auto& memory : flow.memories) memory.reset();
+  for (size_t side = 0; side < 2; ++side) {
+    flow.waiting[side] = {};
+    gaps_.cancel(flow.ref.index * 2 + static_cast<uint32_t>(side));
+  }
+}
+
+void Inspection::releaseWaiting(Flow& flow) {
+  for (const Side side : {Side::initiator, Side::responder}) {
+    // Those of the stream came before those that stand in line behind a verdict, but for the one that was inspected.
+    Flow::Waiting& line = flow.waiting[indexOf(side)];
+    const HeldId first = line.firstInspected ? lines_.pop(flow, side) : kNotHeld;
+    if (first != kNotHeld) parts_.held.release(first, parts_.outlet);
+    if (Stream* stream = knownStream(flow, side)) {
+      while (const auto id = stream->takeAny()) parts_.held.release(*id, parts_.outlet);
+    }
+    for (HeldId id = lines_.pop(flow, side); id != kNotHeld; id = lines_.pop(flow, side)) {
+      parts_.held.release(id, parts_.outlet);
+    }
+  }
+}
+
+void Inspection::dropWaiting(Flow& flow, DropReason reason) {
+  for (const Side side : {Side::initiator, Side::responder}) {
+    lines_.discardAll(flow, side, reason, parts_.outlet);
+    if (Stream* stream = knownStream(flow, side)) {
+      while (const auto id = stream->takeAny()) parts_.held.discard(*id, reason, parts_.outlet);
+    }
+  }
+}
+
+void Inspection::settle(Flow& flow, const Verdict& verdict) {
+  if (flow.phase != FlowPhase::inspected) return;
+  flow.phase = FlowPhase::settled;
+  flow.verdict = verdict;
+  releaseWaiting(flow);
+  forget(flow);
+  counters_.settled.add();
+}
+
+void Inspection::settleIfDone(Flow& flow) {
+  // A verdict that is still to come may deny it yet.
+  if (flow.phase == FlowPhase::inspected && allDone(flow) && !flow.waits()) settle(flow, flow.verdict);
+}
+
+void Inspection::bypass(Flow& flow) {
+  counters_.bypassed.add();
+  settle(flow, Verdict::accept());
+}
+
+void Inspection::deny(Flow& flow, const StageAnswer& answer, Millis now) {
+  if (flow.phase == FlowPhase::denied) return;
+  if (answer.denyFor > 0) {
+    parts_.denied.deny({flow.address(Side::initiator), flow.address(Side::responder), flow.port(Side::responder),
+                        flow.key.protocol},
+                       answer.verdict.rule, now, now + answer.denyFor);
+  }
+  dropWaiting(flow, answer.verdict.reason);
+  if (answer.verdict.action == Verdict::Action::reject && flow.key.protocol == kProtocolTcp) resetEnds(flow, now);
+  forget(flow);
+  flow.phase = FlowPhase::denied;
+  flow.verdict = answer.verdict;
+  counters_.denied.add();
+}
+
+void Inspection::resetEnds(Flow& flow, Millis now) {
+  for (const Side to : {Side::initiator, Side::responder}) {
+    const Side from = other(to);
+    if (!flow.tcp.of(from).known) continue;
+    // What the end expects next: what has gone on to it, up to the first gap.
+    uint32_t sequence = flow.passed[indexOf(from)];
+    if (const Stream* stream = knownStream(flow, from)) {
+      if (sequenceBefore(stream->nextSequence(), sequence)) sequence = stream->nextSequence();
+    }
+    sequence = sequenceMax(sequence, flow.tcp.of(from).acked);
+    sendReset(flow, to, {sequence, flow.passed[indexOf(to)], true}, now);
+  }
+}
+
+void Inspection::sendReset(const Flow& flow, Side to, const Reset& reset, Millis now) {
+  if (!answers_.take(now)) return;
+  std::array<uint8_t, kResetBytesMax> bytes;
+  const size_t length = buildReset(bytes, flow, to, reset);
+  parts_.outlet.emit(std::span<uint8_t>{bytes}.first(length));
+  counters_.resets.add();
+}
+
+Verdict Inspection::refuse(Flow& flow, Side side, const Packet& packet, Millis now) {
+  // If an end has not taken the first RST, what it sends tells which number it does take (RFC 5961 §3).
+  const bool tell = flow.verdict.action == Verdict::Action::reject && packet.isTcp() && packet.tcp.has(kTcpAck) &&
+                    !packet.tcp.has(kTcpRst) && flow.resets < kResetsMax;
+  if (tell) {
+    ++flow.resets;
+    sendReset(flow, side, {packet.tcp.acknowledgement, 0, false}, now);
+  }
+  return Verdict::drop(DropReason::gatewayFlowDenied, flow.verdict.rule);
+}
+
+void Inspection::answerUnknown(const Packet& packet, Millis now) {
+  std::array<uint8_t, kIcmpv6PacketMax> bytes;
+  size_t length = 0;
+  if (packet.isTcp()) {
+    length = buildResetFor(bytes, packet);
+  } else if (mayAnswerWithError(packet.ip, packet.bytes)) {
+    length = buildIcmpError(bytes, IcmpError::prohibited, 0, packet.ip.destination, packet.ip, packet.bytes);
+  }
+  if (length == 0 || !answers_.take(now)) return;
+  parts_.outlet.emit(std::span<uint8_t>{bytes}.first(length));
+  (packet.isTcp() ? counters_.resets : counters_.unreachables).add();
+}
+
+void Inspection::over(Flow& flow, FlowEnd cause, Millis now) {
+  dropWaiting(flow, DropReason::gatewayFlowGone);
+  for (size_t slot = 0; slot < stages_.size(); ++slot) stages_[slot]->ended({flow, slot, now}, cause);
+  forget(flow);
+}
+
+}  // namespace p2pxbone::gateway

@@ -1,0 +1,46 @@
+#include "gateway/peer_cache.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "core/bytes.h"
+
+namespace p2pxbone::gateway {
+
+PeerCache::PeerCache(uint64_t seed, size_t entries) : seed_(seed), entries_(std::bit_ceil(std::max(entries, kWays))) {}
+
+size_t PeerCache::setOf(const Address& address, uint16_t port) const {
+  // The seed goes in before each multiplication, so that without it no two keys can be made to meet.
+  uint64_t hash = (seed_ ^ loadBe64(address.data())) * 0x9e3779b97f4a7c15ULL;
+  hash = (hash ^ (hash >> 32) ^ seed_ ^ loadBe64(&address[8])) * 0xd6e8feb86659fd93ULL;
+  hash = (hash ^ (hash >> 32) ^ port) * 0xa0761d6478bd642fULL;
+  return (hash >> 32) % (entries_.size() / kWays) * kWays;
+}
+
+void PeerCache::learn(const Address& address, uint16_t port, Application application, Millis now, Millis expiry) {
+  if (port == 0) return;
+  Entry* const set = &entries_[setOf(address, port)];
+  Entry* entry = std::find_if(set, set + kWays, [&](const Entry& e) { return e.port == port && e.address == address; });
+  if (entry == set + kWays) {
+    entry = std::min_element(set, set + kWays, [](const Entry& a, const Entry& b) { return a.expires < b.expires; });
+    if (entry->port != 0 && entry->expires > now) ++evicted_;
+  }
+  *entry = {address, now + expiry, port, application};
+}
+
+std::optional<Application> PeerCache::find(const Address& address, uint16_t port, Millis now) const {
+  const Entry* const set = &entries_[setOf(address, port)];
+  for (const Entry* entry = set; entry < set + kWays; ++entry)
+    if (entry->port == port && port != 0 && entry->address == address) {
+      return entry->expires > now ? std::optional(entry->application) : std::nullopt;
+    }
+  return std::nullopt;
+}
+
+void PeerCache::forget(const Address& address, uint16_t port) {
+  Entry* const set = &entries_[setOf(address, port)];
+  for (Entry* entry = set; entry < set + kWays; ++entry)
+    if (entry->port == port && entry->address == address) *entry = {};
+}
+
+}  // namespace p2pxbone::gateway

@@ -1,0 +1,50 @@
+// Which application is expected at an address and port: learnt from trackers, the DHT, and transfers that a control
+// connection announces. It finds what hides: encrypted peers that nothing else would tell apart from noise. One
+// thread's.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "core/association.h"
+#include "core/packet.h"
+#include "gateway/application.h"
+
+namespace p2pxbone::gateway {
+
+class PeerCache {
+ public:
+  static constexpr size_t kWays = 4;
+  static constexpr size_t kEntriesDefault = 16'384;
+  // Trackers name a peer anew every half hour.
+  static constexpr Millis kExpiryDefault = 45 * 60'000;
+
+  // `entries` is rounded up to a power of two. `seed` keeps others from choosing addresses that meet in one set.
+  explicit PeerCache(uint64_t seed, size_t entries = kEntriesDefault);
+
+  // Takes the place of the one in its set that expires first. Port 0 is ignored.
+  void learn(const Address& address, uint16_t port, Application application, Millis now,
+             Millis expiry = kExpiryDefault);
+  [[nodiscard]] std::optional<Application> find(const Address& address, uint16_t port, Millis now) const;
+  void forget(const Address& address, uint16_t port);
+
+  [[nodiscard]] size_t bytes() const { return entries_.size() * sizeof(Entry); }
+  // How many live entries made room for others so far.
+  [[nodiscard]] uint64_t evicted() const { return evicted_; }
+
+ private:
+  struct Entry {
+    Address address{};
+    Millis expires = 0;
+    uint16_t port = 0;  // 0 marks a free entry
+    Application application = Application::unknown;
+  };
+  [[nodiscard]] size_t setOf(const Address& address, uint16_t port) const;
+
+  uint64_t seed_;
+  uint64_t evicted_ = 0;
+  std::vector<Entry> entries_;
+};
+
+}  // namespace p2pxbone::gateway
