@@ -60,6 +60,10 @@ struct Flow {
   Verdict verdict;
   // Free for the policy: what the packets' marks are to be.
   uint32_t mark = 0;
+  // Likewise: the number of the limit whose packets they are; 0: none. Takes effect while the flow is watched.
+  uint16_t limit = 0;
+  // Of the stage that enforces it: where packets of each side wait for it.
+  std::array<uint32_t, 2> limitLines{kNotHeld, kNotHeld};
   std::array<DirectionStatistics, 2> directions;
   TcpTrack tcp;
 

@@ -33,6 +33,11 @@ void Inspection::addStage(ChunkStage& stage) {
   stages_.push_back(&stage);
 }
 
+void Inspection::addStage(PacketStage& stage) {
+  assert(packetStages_.size() < kPacketStagesMax);
+  packetStages_.push_back(&stage);
+}
+
 // Every stage that is not done hears the question. The first one to deny ends it; `hold` is the answer if any holds.
 template <typename Ask>
 StageAnswer Inspection::ask(Flow& flow, Side side, Millis now, Ask&& question) {
@@ -91,7 +96,7 @@ void Inspection::begin(Flow& flow, Side side, const Packet& packet, Millis now) 
   if (denies(answer)) {
     deny(flow, answer, now);
   } else {
-    settleIfDone(flow);
+    settleIfDone(flow, now);
   }
 }
 
@@ -106,7 +111,7 @@ Verdict Inspection::take(Flow& flow, Side side, Packet& packet, Millis now) {
   if (flow.phase == FlowPhase::inspected && !bare) {
     verdict = packet.isTcp() ? takeTcp(flow, side, current, now) : takeDatagram(flow, side, current, now);
   }
-  settleIfDone(flow);
+  settleIfDone(flow, now);
   if (current.gone) return Verdict::hold();
   if (verdict.goesOn() && packet.isTcp()) {
     flow.passed[indexOf(side)] = sequenceMax(flow.passed[indexOf(side)], endOf(packet));
@@ -215,19 +220,37 @@ Verdict Inspection::conclude(Flow& flow, Side side, Current& current, const Stag
   return Verdict::drop(DropReason::gatewayHeldFull);
 }
 
-Verdict Inspection::watch(Flow& flow, Side side, Packet& packet, Millis now) {
+Verdict Inspection::watch(Flow& flow, Side side, Packet& packet, Millis now, HeldId held) {
   if (!flow.watched) return Verdict::accept();
-  for (PacketStage* stage : packetStages_) {
-    const Verdict verdict = stage->packet(flow, side, packet, now);
-    if (!verdict.goesOn()) return verdict;
+  const PacketContext context{flow, side, now * kNanosPerMilli, custody(), held};
+  for (size_t i = 0; i < packetStages_.size(); ++i) {
+    const Verdict verdict = packetStages_[i]->packet(context, packet);
+    parts_.clock.lap(packetStatistics_[i]);
+    if (verdict.goesOn()) continue;
+    packetStatistics_[i].stopped.add();
+    return verdict;
   }
   return Verdict::accept();
+}
+
+std::optional<Nanos> Inspection::nextDue() const {
+  std::optional<Nanos> first;
+  for (const PacketStage* stage : packetStages_) {
+    const std::optional<Nanos> due = stage->nextDue();
+    if (due && (!first || *due < *first)) first = due;
+  }
+  return first;
+}
+
+void Inspection::depart(Nanos now) {
+  for (PacketStage* stage : packetStages_) stage->depart(custody(), now);
 }
 
 // The packet is loaded, and has been inspected.
 void Inspection::release(Flow& flow, Side side, HeldId held, Packet& packet, Millis now) {
   if (packet.isTcp()) flow.passed[indexOf(side)] = sequenceMax(flow.passed[indexOf(side)], endOf(packet));
-  const Verdict verdict = watch(flow, side, packet, now);
+  const Verdict verdict = watch(flow, side, packet, now, held);
+  if (verdict.action == Verdict::Action::hold) return;
   if (!verdict.goesOn()) {
     parts_.held.discard(held, verdict.reason, parts_.outlet);
     return;
@@ -350,7 +373,7 @@ uint32_t Inspection::resume(Flow& flow, Side side, Millis now, uint32_t packetsM
       case Verdict::Action::reject: parts_.held.discard(id, verdict.reason, parts_.outlet); break;
     }
   }
-  settleIfDone(flow);
+  settleIfDone(flow, now);
   return count;
 }
 
@@ -429,7 +452,7 @@ void Inspection::gapTooOld(Flow& flow, Side side, Stream& stream, Millis now) {
   if (verdict && verdict->goesOn()) {
     const uint64_t lost = stream.skipGap(now);
     skipped(flow, side, stream, lost, now);
-    settleIfDone(flow);
+    settleIfDone(flow, now);
     return;
   }
   if (flow.fastPass) {

@@ -234,11 +234,13 @@ void Pipeline::timer(Millis now) {
   inspection_.timer(table_, now);
   fragments_.timer(now, outlet_);
   table_.timer(now);
+  inspection_.depart(now * kNanosPerMilli);
 }
 
 void Pipeline::shutdown(Millis now) {
   now_ = now;
   table_.endAll();
+  inspection_.shutdown();
 }
 
 Pipeline::Statistics Pipeline::statistics() {
@@ -255,15 +257,14 @@ Pipeline::Statistics Pipeline::statistics() {
     all.stages.push_back({name, stage.packets.get(), stage.stopped.get(), stage.samples.get(), stage.nanoseconds.get()});
   };
   for (size_t i = 0; i < kStageCount; ++i) line(kStageNames[i], statistics_[i]);
-  for (size_t i = 0; i < inspection_.stages().size(); ++i) {
-    line(inspection_.stages()[i]->name(), inspection_.statistics()[i]);
-  }
+  inspection_.forEachStage(line);
   const auto blocks = [&](HeldFor purpose) { return uint64_t{held_.blocksFor(purpose)} * PacketStore::kBlockBytes; };
   all.memory = {.flows = table_.memoryBytes(),
                 .connectionCache = cache_.memoryBytes(),
                 .fragments = blocks(HeldFor::fragments),
                 .outOfOrder = blocks(HeldFor::stream),
                 .waiting = blocks(HeldFor::verdict),
+                .limited = blocks(HeldFor::limit),
                 .streams = uint64_t{inspection_.pages().used()} * PagePool::kPageBytes,
                 .heldMax = uint64_t{settings_.limits.heldBlocks} * PacketStore::kBlockBytes,
                 .streamsMax = uint64_t{settings_.limits.streamPages} * PagePool::kPageBytes};

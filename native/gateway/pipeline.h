@@ -46,8 +46,9 @@ class Pipeline {
     uint64_t fragments = 0;
     uint64_t outOfOrder = 0;
     uint64_t waiting = 0;
+    uint64_t limited = 0;
     uint64_t streams = 0;
-    uint64_t heldMax = 0;     // of the three before streams
+    uint64_t heldMax = 0;     // of the four before streams
     uint64_t streamsMax = 0;
   };
   struct Statistics {
@@ -82,11 +83,18 @@ class Pipeline {
   void decide(const FlowRef& flow, Side side, const StageAnswer& answer, Millis now);
   // A verdict that nobody waited for.
   void deny(const FlowRef& flow, const StageAnswer& answer, Millis now);
-  // To be called at least every 100 ms.
+  // When depart() is to be called, by the clock that gives Millis; nullopt if no packet waits for a limit. May be in the past.
+  [[nodiscard]] std::optional<Nanos> nextDue() const { return inspection_.nextDue(); }
+  // Lets go packets that waited for a limit: after each batch of packets, and when the next is due. The finer its time, the
+  // more evenly they leave; the limits' rates do not depend on it.
+  void depart(Nanos now) { inspection_.depart(now); }
+  // To be called at least every 100 ms. Packets that wait for a limit leave with it, too.
   void timer(Millis now);
-  // Ends all flows, for the stages to hear of it.
+  // Ends all flows, for the stages to hear of it, and drops what waits.
   void shutdown(Millis now);
 
+  // For a packet stage that is given other settings and lets packets go because of them.
+  [[nodiscard]] Custody custody() { return inspection_.custody(); }
   void setConditions(const ConditionPolicy& conditions) { conditions_ = conditions; }
   [[nodiscard]] ConnectionCache& connectionCache() { return cache_; }
   [[nodiscard]] FlowTable& flows() { return table_; }
