@@ -5,6 +5,7 @@ import { glob } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { auditDocument, auditSchema } from '../../scripts/generate-audit.ts';
 import { limits } from '../../scripts/generate-limits.ts';
 import { reference } from '../../scripts/generate-reference.ts';
 
@@ -16,6 +17,11 @@ test('docs/reference.md is what the code says; else run npm run docs', () => {
 
 test('docs/limits.md is what the code says; else run npm run docs', () => {
   assert.equal(readFileSync(join(root, 'docs/limits.md'), 'utf8'), limits());
+});
+
+test('docs/audit.md and docs/audit.schema.json are what the code says; else run npm run docs', () => {
+  assert.equal(readFileSync(join(root, 'docs/audit.md'), 'utf8'), auditDocument());
+  assert.equal(readFileSync(join(root, 'docs/audit.schema.json'), 'utf8'), auditSchema());
 });
 
 test('relative links in documents lead somewhere', async () => {

@@ -80,7 +80,7 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     folder: 'scripts',
-    mayImport: ['overlay', 'native', 'om-server'],
+    mayImport: ['overlay', 'gateway', 'native', 'om-server'],
     node: 'any',
     why: 'set-up and generated documents',
   },
