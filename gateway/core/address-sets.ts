@@ -5,9 +5,25 @@ import { parseAddress, parseCidr } from '../../overlay/addresses.ts';
 export type AddressRange = { readonly first: bigint; readonly last: bigint };
 
 const MAPPED = 0xffffn << 32n;
+const MAPPED_LAST = MAPPED | 0xffff_ffffn;
 
-/** An address, a prefix without host bits, or FIRST-LAST of one family; undefined for what is none of these. */
-export function parseAddressRange(text: string): AddressRange | undefined {
+/**
+ * What an address, a prefix without host bits, or FIRST-LAST of one family stands for; undefined for what is none of these.
+ * Prefixes of IPv6 hold no IPv4 address, although the mapped ones lie among theirs: ::/0 is all of IPv6.
+ */
+export function parseAddressRanges(text: string): AddressRange[] | undefined {
+  const range = parseRange(text);
+  if (range === undefined) return undefined;
+  const { first, last } = range;
+  if ((first >= MAPPED && last <= MAPPED_LAST) || last < MAPPED || first > MAPPED_LAST) return [range];
+  const parts = [
+    { first, last: MAPPED - 1n },
+    { first: MAPPED_LAST + 1n, last },
+  ];
+  return parts.filter((part) => part.first <= part.last);
+}
+
+function parseRange(text: string): AddressRange | undefined {
   const single = parseAddress(text);
   if (single !== undefined) return { first: numberOf(single), last: numberOf(single) };
   const cidr = parseCidr(text);
@@ -19,6 +35,12 @@ export function parseAddressRange(text: string): AddressRange | undefined {
   if (from === undefined || to === undefined || extra !== undefined || from.length !== to.length) return undefined;
   const range = { first: numberOf(from), last: numberOf(to) };
   return range.first <= range.last ? range : undefined;
+}
+
+/** The number of one address. */
+export function parseAddressNumber(text: string): bigint | undefined {
+  const bytes = parseAddress(text);
+  return bytes && numberOf(bytes);
 }
 
 function numberOf(address: Uint8Array): bigint {

@@ -152,8 +152,9 @@ class ImageWriter {
     this.#buffer.setUint32(this.#room(4), value);
   }
 
+  /** Infinity is the largest number. */
   u64(value: number): void {
-    this.#buffer.setBigUint64(this.#room(8), BigInt(value));
+    this.#buffer.setBigUint64(this.#room(8), value === Number.POSITIVE_INFINITY ? 2n ** 64n - 1n : BigInt(value));
   }
 
   bytes(bytes: Uint8Array): void {

@@ -33,9 +33,8 @@ function whole(parsed: ReturnType<typeof parseQuantity>): number | undefined {
   return parsed.ok ? Math.round(parsed.value) : undefined;
 }
 
-/** Both ends belong to it. */
+/** Both ends belong to it; `most` may be infinite. */
 export type Range = { readonly least: number; readonly most: number };
-export const SIZE_UNBOUNDED = 2 ** 53 - 1;
 
 /** '> 1 MB', '<= 10 kB', '1 MB - 5 GB'; a plain size is that size exactly. */
 export function parseSizeRange(text: string): Range | undefined {
@@ -48,8 +47,8 @@ export function parseSizeRange(text: string): Range | undefined {
   const [, sign, rest] = /^\s*(<=|>=|<|>|)\s*([^<>=]+)$/.exec(text) ?? [];
   const size = rest === undefined ? undefined : parseSize(rest);
   if (size === undefined) return undefined;
-  if (sign === '>') return { least: size + 1, most: SIZE_UNBOUNDED };
-  if (sign === '>=') return { least: size, most: SIZE_UNBOUNDED };
+  if (sign === '>') return { least: size + 1, most: Number.POSITIVE_INFINITY };
+  if (sign === '>=') return { least: size, most: Number.POSITIVE_INFINITY };
   if (sign === '<') return size === 0 ? undefined : { least: 0, most: size - 1 };
   if (sign === '<=') return { least: 0, most: size };
   return { least: size, most: size };

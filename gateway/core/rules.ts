@@ -1,6 +1,5 @@
 /** Rules: conditions and actions with all names resolved. */
-import { parseAddress } from '../../overlay/addresses.ts';
-import { addressBytes, parseAddressRange } from './address-sets.ts';
+import { addressBytes, parseAddressNumber } from './address-sets.ts';
 import { Applications, type NamedApplication } from './applications.ts';
 import { type Compilation, several } from './compilation.ts';
 import type { CompiledRule, Condition, Verdict } from './compiled-policy.ts';
@@ -221,8 +220,8 @@ function ascending(numbers: readonly number[]): number[] {
 function targetOf(text: string): { address: Uint8Array; port: number } | undefined {
   const [, six, four, portText] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
   const address = six ?? four ?? text;
-  const range = parseAddress(address) === undefined ? undefined : parseAddressRange(address);
+  const number = parseAddressNumber(address);
   const port = portText === undefined ? 0 : Number(portText);
-  if (range === undefined || port > 65535 || (portText !== undefined && port === 0)) return undefined;
-  return { address: addressBytes(range.first), port };
+  if (number === undefined || port > 65535 || (portText !== undefined && port === 0)) return undefined;
+  return { address: addressBytes(number), port };
 }

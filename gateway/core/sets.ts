@@ -1,5 +1,5 @@
 /** Named addresses, and addresses in rules. */
-import { type AddressRange, merged, parseAddressRange } from './address-sets.ts';
+import { type AddressRange, merged, parseAddressRanges } from './address-sets.ts';
 import { type Compilation, several, unknownName } from './compilation.ts';
 import type { Path } from './policy-document.ts';
 import { quoted } from './problems.ts';
@@ -39,8 +39,8 @@ export class AddressSets {
 
   #rangesOf(item: string, path: Path): readonly AddressRange[] {
     if (Object.hasOwn(this.#sets, item)) return this.#resolve(item, path);
-    const range = parseAddressRange(item);
-    if (range !== undefined) return [range];
+    const ranges = parseAddressRanges(item);
+    if (ranges !== undefined) return ranges;
     const { document, problems } = this.#compilation;
     const place = document.place(path);
     if (/^[\da-fA-F.:]+[/-][\da-fA-F.:]*$/.test(item) || /^[\d.]+$/.test(item)) {
