@@ -59,6 +59,7 @@ export function createProgram(): Command {
   addDaemonCommands(program);
   addLookingCommands(program);
   addQosCommands(program);
+  addGatewayCommands(program);
   addOtherCommands(program);
   return program;
 }
@@ -224,6 +225,18 @@ function addQosCommands(program: Command): void {
   )
     .option('--all', 'for all peers')
     .action(async (peer, options) => (await import('./commands/qos.ts')).clear(peer, options));
+}
+
+function addGatewayCommands(program: Command): void {
+  const gateway = program
+    .command('gateway')
+    .description('the management gateway: applications, files, chat, bandwidth');
+  json(
+    command(gateway, 'check <file>', 'check a policy; every mistake with its line and what to do', [
+      'gateway check policy.yaml',
+      'gateway check policy.yaml --json',
+    ]),
+  ).action(async (file, options) => (await import('./commands/gateway.ts')).check(file, options));
 }
 
 function addOtherCommands(program: Command): void {

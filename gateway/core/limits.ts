@@ -1,0 +1,112 @@
+/** Classes of bandwidth: names resolved, parents in front of their children. */
+import { type Compilation, unknownName } from './compilation.ts';
+import type { LimitClass } from './compiled-policy.ts';
+import type { Path } from './policy-document.ts';
+import type { Limit } from './policy-schema.ts';
+import { quoted } from './problems.ts';
+import { parseRate, parseSize } from './quantities.ts';
+
+export class Limits {
+  readonly table: LimitClass[] = [];
+  readonly #compilation: Compilation;
+  /** Index + 1; 0 while its ancestors are looked at. */
+  readonly #numbers = new Map<string, number>();
+
+  constructor(compilation: Compilation) {
+    this.#compilation = compilation;
+    for (const name of Object.keys(this.#named)) this.#compile(name, ['limits', name]);
+    this.#warnOfPromises();
+  }
+
+  /** Index + 1, as rules and children name it. */
+  numberOf(name: string, path: Path): number {
+    const known = this.#numbers.get(name);
+    if (known !== undefined) return known;
+    const { document, problems } = this.#compilation;
+    unknownName(problems, document.place(path), 'limit', name, Object.keys(this.#named));
+    return 0;
+  }
+
+  get #named(): Readonly<Record<string, Limit>> {
+    return this.#compilation.policy.limits ?? {};
+  }
+
+  #compile(name: string, from: Path): number {
+    const { document, problems } = this.#compilation;
+    const known = this.#numbers.get(name);
+    if (known === 0)
+      problems.error(document.place(from), `The limit ${quoted(name)} is its own ancestor; give another parent.`);
+    if (known !== undefined) return known;
+    this.#numbers.set(name, 0);
+    const limit = this.#named[name] as Limit;
+    const path = ['limits', name];
+    const { parent: parentName } = limit;
+    const parentPath = [...path, 'parent'];
+    const isKnown = parentName !== undefined && Object.hasOwn(this.#named, parentName);
+    const parent =
+      parentName === undefined
+        ? 0
+        : isKnown
+          ? this.#compile(parentName, parentPath)
+          : this.numberOf(parentName, parentPath);
+    const rate = this.#rate(limit.rate, [...path, 'rate']);
+    const ceiling = limit.ceiling === undefined ? rate : this.#rate(limit.ceiling, [...path, 'ceiling']);
+    if (ceiling < rate) problems.error(document.place([...path, 'ceiling']), 'ceiling: give at least the rate.');
+    const above = this.table[parent - 1];
+    if (above !== undefined && ceiling > above.ceiling) {
+      const place = document.place([...path, limit.ceiling === undefined ? 'rate' : 'ceiling']);
+      problems.error(
+        place,
+        `${quoted(name)} may take more than the ceiling of its parent ${quoted(above.name)}; give less.`,
+      );
+    }
+    const burst = this.#size(limit.burst, [...path, 'burst']);
+    const queue = this.#size(limit.queue, [...path, 'queue']);
+    const number = this.table.push({
+      name,
+      parent,
+      rate,
+      ceiling,
+      per: limit.per ?? 'none',
+      way: limit.way ?? 'both',
+      burst,
+      queue,
+    });
+    this.#numbers.set(name, number);
+    return number;
+  }
+
+  /** Rates of children are assured only if the parent's is enough for all of them. */
+  #warnOfPromises(): void {
+    for (const [index, { name, rate }] of this.table.entries()) {
+      const promised = this.table.filter(({ parent, per }) => parent === index + 1 && per === 'none');
+      if (promised.reduce((sum, child) => sum + child.rate, 0) <= rate) continue;
+      const { document, problems } = this.#compilation;
+      const names = promised.map((child) => child.name).join(', ');
+      problems.warn(
+        document.place(['limits', name, 'rate']),
+        `The children of ${quoted(name)} (${names}) are promised more than its rate; none is assured of its own.`,
+      );
+    }
+  }
+
+  #rate(text: string, path: Path): number {
+    const rate = parseRate(text);
+    if (rate !== undefined) return rate;
+    const { document, problems } = this.#compilation;
+    problems.error(
+      document.place(path),
+      `${quoted(text)} is no rate; write it as '20 Mbit/s', from 8 kbit/s to 100 Gbit/s.`,
+    );
+    return 8000;
+  }
+
+  #size(text: string | undefined, path: Path): number {
+    if (text === undefined) return 0;
+    const size = parseSize(text);
+    if (size !== undefined && size >= 1500 && size <= 1e9) return size;
+    const { document, problems } = this.#compilation;
+    problems.error(document.place(path), `${quoted(text)} is no size from 1500 B to 1 GB; write it as '64 kB'.`);
+    return 0;
+  }
+}
