@@ -190,7 +190,7 @@ export const Time = closed({
 export type Time = Static<typeof Time>;
 
 export const PER = ['none', 'flow', 'source', 'destination', 'address'] as const;
-export const WAYS = ['up', 'down', 'both'] as const;
+export const WAYS = ['both', 'up', 'down', 'together'] as const;
 export const Limit = closed({
   parent: optional(text('the name of a limit', { description: 'From which it borrows.' })),
   rate: Rate('Assured.'),
@@ -199,7 +199,10 @@ export const Limit = closed({
     words(PER, { description: 'Of what there is one each: `address` counts either end. Default none: one for all.' }),
   ),
   way: optional(
-    words(WAYS, { description: 'up: what the end that began the flow sends; down: what it gets. Default both.' }),
+    words(WAYS, {
+      description:
+        'up: what the end that began the flow sends; down: what it gets; both: each direction has the whole limit; together: both share it. Default both.',
+    }),
   ),
   burst: optional(Size('What may pass at once after a pause; default by the rate.')),
   queue: optional(Size('What may wait; default by the rate.')),

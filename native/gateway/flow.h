@@ -77,6 +77,8 @@ struct Flow {
   // TCP: one past the highest sequence number of each side that has gone on.
   std::array<uint32_t, 2> passed{};
   uint8_t resets = 0;  // RSTs sent since it was rejected
+  // What is to be told of it when it is over; outlives the stages' memories.
+  std::unique_ptr<StageMemory> notes;
   std::unique_ptr<FlowStreams> streams;
   std::array<uint64_t, 2> datagramBytes{};  // handed to the stages so far
   // Packets that wait for a verdict, in order: Q2.

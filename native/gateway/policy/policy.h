@@ -54,6 +54,8 @@ class Policy {
   [[nodiscard]] RedirectTarget redirectOf(uint32_t rule) const;
   [[nodiscard]] size_t ruleCount() const { return image_.rules.size(); }
   [[nodiscard]] const ConditionPolicy& conditions() const { return image_.conditions; }
+  // How long a connection is refused that was cut for another reason than a rule, ms.
+  [[nodiscard]] Millis denyFor() const { return image_.denyFor; }
   [[nodiscard]] bool fastPass() const { return image_.fastPass; }
   [[nodiscard]] bool dryRun() const { return image_.dryRun; }
   // Parents stand before their children; Decision::limit is an index + 1.

@@ -171,10 +171,10 @@ class ImageReader {
     limit.rate = in_.be64();
     limit.ceiling = in_.be64();
     require(limit.rate > 0 && limit.rate <= limit.ceiling, "a limit's ceiling is below its rate");
-    limit.per = static_cast<LimitClass::Per>(small(5, "what a limit is for is unknown"));
-    limit.way = static_cast<LimitClass::Way>(small(3, "a limit's way is unknown"));
-    limit.burst = in_.be32();
-    limit.queue = in_.be32();
+    limit.per = static_cast<LimitPer>(small(5, "what a limit is for is unknown"));
+    limit.way = static_cast<LimitWay>(small(4, "a limit's way is unknown"));
+    limit.burstBytes = in_.be32();
+    limit.queueBytes = in_.be32();
     return limit;
   }
 

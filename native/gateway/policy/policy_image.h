@@ -23,6 +23,7 @@
 
 #include "gateway/condition.h"
 #include "gateway/policy/decision.h"
+#include "gateway/shaping/limit_class.h"
 
 namespace p2pxbone::gateway {
 
@@ -53,22 +54,6 @@ struct PolicyExpression {
   bool caseless = false;
   uint32_t line = 0, column = 0;
   std::string text;
-};
-
-struct LimitClass {
-  enum class Per : uint8_t { none, flow, source, destination, address };
-  // What the end that began the flow sends, what it gets, or both.
-  enum class Way : uint8_t { up, down, both };
-
-  std::string name;
-  // Index + 1 of a class that stands before; 0: none.
-  uint16_t parent = 0;
-  // Bits per second.
-  uint64_t rate = 0, ceiling = 0;
-  Per per = Per::none;
-  Way way = Way::both;
-  // Bytes; 0: the shaper's choice.
-  uint32_t burst = 0, queue = 0;
 };
 
 struct ApplicationIs {
