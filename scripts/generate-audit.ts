@@ -54,8 +54,8 @@ The gateway tells what it saw and did as lines of JSON in the manner of Suricata
 
 ## Files
 
-- A full \`eve.json\` becomes \`eve.json.1\`, that one \`eve.json.2\`, and so on; the oldest goes. A line is never divided. What moves
-  the file away finds a new one at its place within a second of the next record.
+- A full \`eve.json\` becomes \`eve.json.1\`, that one \`eve.json.2\`, and so on; the oldest goes. A line is never divided. If
+  somebody moves or removes the file, a new one begins with the next record.
 - Directory and files are for their owner only (0700, 0600): they hold what people wrote to each other. One process writes to
   a directory; a second one is refused.
 - What was written is synced to the disk every second, when a file is full, and at the end. After a crash, records of the last

@@ -13,7 +13,7 @@ using gateway::AuditRecord;
 
 // Records of this time leave together.
 constexpr Millis kLinger = 50;
-// Whether somebody has moved the file is looked at so often even if nothing is written.
+// When there is nothing to do.
 constexpr Millis kWaitMax = 10'000;
 
 std::string_view textOf(std::span<const uint8_t> bytes) {
@@ -89,7 +89,6 @@ void AuditLog::write(std::string_view lines) {
 
 void AuditLog::giveUp(std::string_view rest) {
   lost_.fetch_add(linesOf(rest), std::memory_order_relaxed);
-  // Making a file shorter needs no room.
   if (const int error = file_.cutUnfinishedLine(); error != 0) failed(error);
 }
 
@@ -114,11 +113,9 @@ void AuditLog::failed(int error) {
 
 void AuditLog::sync() {
   syncedAt_ = monotonicNow();
-  if (unsynced_) {
-    unsynced_ = false;
-    if (const int error = file_.sync(); error != 0) failed(error);
-  }
-  file_.reopenIfMoved();
+  if (!unsynced_) return;
+  unsynced_ = false;
+  if (const int error = file_.sync(); error != 0) failed(error);
 }
 
 }  // namespace p2pxbone

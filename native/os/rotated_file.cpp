@@ -19,6 +19,7 @@ constexpr size_t kLineBytesMax = 64 * 1024;
 }  // namespace
 
 RotatedFile::RotatedFile(Settings settings) : settings_(std::move(settings)) {
+  if (settings_.keep > kRotatedFilesMax) settings_.keep = kRotatedFilesMax;
   directory_ = openLockedDirectory(settings_.directory);
   if (const int error = open(); error != 0)
     throw std::system_error{error, std::generic_category(), settings_.directory + "/" + settings_.name};
@@ -53,6 +54,7 @@ int RotatedFile::openFile() {
   file_ = std::move(file);
   size_ = static_cast<uint64_t>(status.st_size);
   wholeLines_ = size_;
+  cutting_ = false;
   const int error = size_ == 0 ? 0 : repair();
   if (error != 0) file_ = UniqueFd{};
   return error;
@@ -69,59 +71,75 @@ int RotatedFile::repair() {
   return cutUnfinishedLine();
 }
 
+int RotatedFile::cutUnfinishedLine() {
+  cutting_ = wholeLines_ != size_;
+  if (!cutting_) return 0;
+  // Making a file shorter needs no room.
+  if (::ftruncate(file_.get(), static_cast<off_t>(wholeLines_)) != 0) return errno;
+  size_ = wholeLines_;
+  cutting_ = false;
+  return 0;
+}
+
 size_t RotatedFile::fittingBytes(std::string_view lines) const {
-  const bool inLine = wholeLines_ != size_;
-  const uint64_t room = settings_.bytesMax > size_ ? settings_.bytesMax - size_ : 0;
+  const uint64_t room = settings_.bytesMax > wholeLines_ ? settings_.bytesMax - wholeLines_ : 0;
   if (lines.size() <= room) return lines.size();
   const size_t newline = room == 0 ? std::string_view::npos : lines.rfind('\n', room - 1);
   if (newline != std::string_view::npos) return newline + 1;
-  return inLine || size_ == 0 ? lines.find('\n') + 1 : 0;
+  return wholeLines_ == 0 ? lines.find('\n') + 1 : 0;
 }
 
 size_t RotatedFile::append(std::string_view lines, int& error) {
   size_t done = 0;
   error = 0;
   while (done < lines.size()) {
-    if (!file_.valid() && (error = open()) != 0) return done;
-    const std::string_view rest = lines.substr(done);
-    const size_t fitting = fittingBytes(rest);
-    if (fitting == 0) {
-      if ((error = rotate()) != 0) return done;
-      continue;
-    }
-    const ssize_t written = ::write(file_.get(), rest.data(), fitting);
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      error = errno;
-      return done;
-    }
-    const size_t newline = rest.substr(0, static_cast<size_t>(written)).rfind('\n');
-    if (newline != std::string_view::npos) wholeLines_ = size_ + newline + 1;
-    size_ += static_cast<size_t>(written);
-    done += static_cast<size_t>(written);
+    if ((error = prepare()) != 0) return done;
+    const size_t fitting = fittingBytes(lines.substr(done));
+    if (fitting == 0)
+      error = rotate();
+    else
+      done += write(lines.substr(done, fitting), error);
+    if (error != 0) return done;
   }
   return done;
 }
 
-int RotatedFile::cutUnfinishedLine() {
-  if (wholeLines_ == size_) return 0;
-  if (::ftruncate(file_.get(), static_cast<off_t>(wholeLines_)) != 0) return errno;
-  size_ = wholeLines_;
-  return 0;
+int RotatedFile::prepare() {
+  // A removed file would keep its room on a full disk as long as it is open.
+  if (file_.valid() && isMoved()) {
+    (void)cutUnfinishedLine();
+    (void)sync();
+    file_ = UniqueFd{};
+  }
+  if (!file_.valid()) return open();
+  return cutting_ ? cutUnfinishedLine() : 0;
+}
+
+bool RotatedFile::isMoved() const {
+  struct stat ours {};
+  struct stat there {};
+  return ::fstat(file_.get(), &ours) != 0 ||
+         ::fstatat(directory_.get(), settings_.name.c_str(), &there, AT_SYMLINK_NOFOLLOW) != 0 ||
+         ours.st_ino != there.st_ino || ours.st_dev != there.st_dev;
+}
+
+size_t RotatedFile::write(std::string_view lines, int& error) {
+  const size_t before = size_ - wholeLines_;
+  size_t written = before;
+  while (written < lines.size() && error == 0) {
+    const ssize_t result = ::write(file_.get(), lines.data() + written, lines.size() - written);
+    if (result >= 0)
+      written += static_cast<size_t>(result);
+    else if (errno != EINTR)
+      error = errno;
+  }
+  const size_t whole = lines.substr(0, written).rfind('\n') + 1;  // npos + 1 is 0
+  size_ += written - before;
+  wholeLines_ += whole;
+  return whole;
 }
 
 int RotatedFile::sync() { return file_.valid() && ::fdatasync(file_.get()) != 0 ? errno : 0; }
-
-void RotatedFile::reopenIfMoved() {
-  // The rest of a line belongs to its beginning.
-  if (!file_.valid() || wholeLines_ != size_) return;
-  struct stat ours {};
-  struct stat there {};
-  const bool same = ::fstat(file_.get(), &ours) == 0 &&
-                    ::fstatat(directory_.get(), settings_.name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-                    ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
-  if (!same) file_ = UniqueFd{};
-}
 
 int RotatedFile::rotate() {
   if (const int error = sync(); error != 0) return error;

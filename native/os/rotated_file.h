@@ -10,6 +10,8 @@
 
 namespace p2pxbone {
 
+inline constexpr uint32_t kRotatedFilesMax = 1'000;
+
 class RotatedFile {
  public:
   struct Settings {
@@ -17,7 +19,7 @@ class RotatedFile {
     std::string name;
     // A line that is longer has a file of its own.
     uint64_t bytesMax = 0;
-    // Full files besides the one that grows.
+    // Full files besides the one that grows, at most kRotatedFilesMax.
     uint32_t keep = 0;
   };
 
@@ -25,33 +27,36 @@ class RotatedFile {
   // std::system_error.
   explicit RotatedFile(Settings settings);
 
-  // `lines` is whole lines, or the rest of them where the last call could not write all. Returns what was written,
-  // which is all but when `error` is an errno; then the same again later.
+  // Returns the bytes of the lines that were written: all, unless `error` is an errno. The next call must then begin
+  // with the first of the others, whose beginning may be in the file already. If somebody has moved or removed the
+  // file, a new one begins.
   size_t append(std::string_view lines, int& error);
-  // The last line, if only its beginning could be written, goes. 0 or an errno.
-  [[nodiscard]] int cutUnfinishedLine();
+  // Instead of that: a line whose beginning is in the file goes. 0 or an errno.
+  int cutUnfinishedLine();
   // What was appended is on the disk. 0 or an errno.
   [[nodiscard]] int sync();
-  // Somebody has moved or removed the file: the next line begins a new one.
-  void reopenIfMoved();
 
   [[nodiscard]] uint64_t rotations() const { return rotations_; }
 
  private:
+  [[nodiscard]] int prepare();
   [[nodiscard]] int open();
   [[nodiscard]] int openFile();
   [[nodiscard]] int repair();
+  [[nodiscard]] bool isMoved() const;
   [[nodiscard]] int rotate();
   [[nodiscard]] int renameFull();
   [[nodiscard]] std::string numbered(uint32_t number) const;
   // How much of it the file takes; nothing if it is full.
   [[nodiscard]] size_t fittingBytes(std::string_view lines) const;
+  [[nodiscard]] size_t write(std::string_view lines, int& error);
 
-  const Settings settings_;
+  Settings settings_;
   UniqueFd directory_;
   UniqueFd file_;
   uint64_t size_ = 0;
   uint64_t wholeLines_ = 0;  // bytes of the file up to the end of its last whole line
+  bool cutting_ = false;     // what is behind them must go, and could not yet
   uint64_t rotations_ = 0;
 };
 

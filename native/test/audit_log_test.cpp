@@ -268,22 +268,37 @@ TEST_CASE("a log that somebody moves away begins anew, as does one whose folder 
   say(log, 1);
   REQUIRE(eventually(written(1)));
   std::filesystem::rename(scratch.in("audit/eve.json"), scratch.in("moved"));
-  // It is noticed after a line was written, which still goes to the old place.
   say(log, 2);
   REQUIRE(eventually(written(2)));
-  uint64_t number = 2;
-  REQUIRE(eventually([&] {
-    say(log, ++number);
-    return std::filesystem::exists(scratch.in("audit/eve.json"));
-  }));
+  CHECK(numbersOf(linesOf(scratch.in("audit/eve.json"))) == std::vector<uint64_t>{2});
   std::filesystem::remove_all(scratch.in("audit"));
-  REQUIRE(eventually([&] {
-    say(log, ++number);
-    return std::filesystem::exists(scratch.in("audit/eve.json"));
-  }));
+  say(log, 3);
   log.stop();
-  CHECK(numbersOf(linesOf(scratch.in("audit/eve.json"))).back() == number);
+  CHECK(numbersOf(linesOf(scratch.in("audit/eve.json"))) == std::vector<uint64_t>{3});
+  CHECK(numbersOf(linesOf(scratch.in("moved"))) == std::vector<uint64_t>{1});
   CHECK(log.statistics().lost == 0);
+}
+
+TEST_CASE("a log that has filled the disk goes on whole in a new file when it is removed") {
+  const SmallDisk disk{"128k"};
+  if (!disk.mounted()) return;
+  AuditLog log{settingsIn(disk.in("audit"))};
+  uint64_t number = 0;
+  REQUIRE(eventually([&] {
+    for (int i = 0; i < 10; ++i) say(log, ++number);
+    return log.statistics().lastError == ENOSPC;
+  }));
+  // The last line is there in part, for the rest to follow.
+  const std::string full = contentsOf(disk.in("audit/eve.json"));
+  CHECK(full.back() != '\n');
+  const auto before = static_cast<uint64_t>(std::count(full.begin(), full.end(), '\n'));
+  std::filesystem::remove(disk.in("audit/eve.json"));
+  CHECK(eventually([&] { return log.statistics().lastError == 0; }));
+  log.stop();
+  const auto numbers = numbersOf(linesOf(disk.in("audit/eve.json")));
+  REQUIRE(!numbers.empty());
+  CHECK(numbers.front() == before + 1);
+  CHECK(before + numbers.size() + log.statistics().lost == number);
 }
 
 TEST_CASE("neither a pipe nor a link in the log's place is written to") {
