@@ -306,14 +306,16 @@ TEST_CASE("what the engine finds too big meets the other condition") {
 }
 
 TEST_CASE("when room is scarce buffers are cut short, and the file waits for them") {
-  Rig rig{smallBuffers(), {.bytesMax = 1000, .bytesScarce = 60}};
-  ScannedTransfer transfer{rig.desk, {.size = 500}};
-  for (int i = 0; i < 25; ++i) transfer.send(std::string(20, 'a'), 0);
-  CHECK(transfer.received().size() == 40);
+  ScanSettings settings = smallBuffers();
+  settings.bufferBytes = 100'000;
+  Rig rig{settings, {.bytesMax = 10'000, .bytesScarce = 3000}};
+  ScannedTransfer transfer{rig.desk, {.size = 20'000}};
+  for (int i = 0; i < 40; ++i) transfer.send(std::string(500, 'a'), 0);
+  CHECK(transfer.received().size() == 2500);
   while (rig.engine.scanOne()) transfer.poll(0);
-  CHECK(transfer.received().size() == 500);
-  CHECK(rig.desk.counters().cutShort.get() > 0);
-  CHECK(std::ranges::all_of(rig.engine.scanned(), [](const std::string& object) { return object.size() <= 80; }));
+  CHECK(transfer.received().size() == 20'000);
+  CHECK(rig.desk.counters().cutShort.get() == 6);
+  CHECK(std::ranges::all_of(rig.engine.scanned(), [](const std::string& object) { return object.size() <= 3500; }));
 }
 
 TEST_CASE("a packed file waits for room, but not for ever") {
