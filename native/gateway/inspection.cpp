@@ -33,11 +33,6 @@ void Inspection::addStage(ChunkStage& stage) {
   stages_.push_back(&stage);
 }
 
-void Inspection::addStage(PacketStage& stage) {
-  assert(packetStages_.size() < kPacketStagesMax);
-  packetStages_.push_back(&stage);
-}
-
 // Every stage that is not done hears the question. The first one to deny ends it; `hold` is the answer if any holds.
 template <typename Ask>
 StageAnswer Inspection::ask(Flow& flow, Side side, Millis now, Ask&& question) {
@@ -220,36 +215,10 @@ Verdict Inspection::conclude(Flow& flow, Side side, Current& current, const Stag
   return Verdict::drop(DropReason::gatewayHeldFull);
 }
 
-Verdict Inspection::watch(Flow& flow, Side side, Packet& packet, Millis now, HeldId held) {
-  if (!flow.watched) return Verdict::accept();
-  const PacketContext context{flow, side, now * kNanosPerMilli, custody(), held};
-  for (size_t i = 0; i < packetStages_.size(); ++i) {
-    const Verdict verdict = packetStages_[i]->packet(context, packet);
-    parts_.clock.lap(packetStatistics_[i]);
-    if (verdict.goesOn()) continue;
-    packetStatistics_[i].stopped.add();
-    return verdict;
-  }
-  return Verdict::accept();
-}
-
-std::optional<Nanos> Inspection::nextDue() const {
-  std::optional<Nanos> first;
-  for (const PacketStage* stage : packetStages_) {
-    const std::optional<Nanos> due = stage->nextDue();
-    if (due && (!first || *due < *first)) first = due;
-  }
-  return first;
-}
-
-void Inspection::depart(Nanos now) {
-  for (PacketStage* stage : packetStages_) stage->depart(custody(), now);
-}
-
 // The packet is loaded, and has been inspected.
 void Inspection::release(Flow& flow, Side side, HeldId held, Packet& packet, Millis now) {
   if (packet.isTcp()) flow.passed[indexOf(side)] = sequenceMax(flow.passed[indexOf(side)], endOf(packet));
-  const Verdict verdict = watch(flow, side, packet, now, held);
+  const Verdict verdict = parts_.packetStages.pass(flow, side, packet, now, held);
   if (verdict.action == Verdict::Action::hold) return;
   if (!verdict.goesOn()) {
     parts_.held.discard(held, verdict.reason, parts_.outlet);

@@ -11,8 +11,7 @@
 #include "gateway/connection_cache.h"
 #include "gateway/flow_table.h"
 #include "gateway/held_packets.h"
-#include "gateway/stage_statistics.h"
-#include "gateway/stages.h"
+#include "gateway/packet_stages.h"
 #include "gateway/stream.h"
 #include "gateway/timer_wheel.h"
 #include "gateway/waiting_line.h"
@@ -29,6 +28,7 @@ class Inspection {
     HeldPackets& held;
     Outlet& outlet;
     StageClock& clock;
+    PacketStages& packetStages;
   };
   struct Counters {
     Counter settled;
@@ -44,13 +44,10 @@ class Inspection {
 
   // Before the first packet; at most kChunkStagesMax.
   void addStage(ChunkStage& stage);
-  // At most kPacketStagesMax.
-  void addStage(PacketStage& stage);
-  // Calls each(name, StageStatistics&) for the chunk stages and then the packet stages, in their order.
+  // Calls each(name, const StageStatistics&) in their order.
   template <typename Each>
-  void forEachStage(Each&& each) {
+  void forEachStage(Each&& each) const {
     for (size_t i = 0; i < stages_.size(); ++i) each(stages_[i]->name(), statistics_[i]);
-    for (size_t i = 0; i < packetStages_.size(); ++i) each(packetStages_[i]->name(), packetStatistics_[i]);
   }
 
   // Asks the stages about a SYN for which there is no record.
@@ -60,15 +57,6 @@ class Inspection {
   // A packet of a flow under inspection; of TCP, one that is valid. With `hold` the packet was copied, or has left already
   // by the outlet.
   [[nodiscard]] Verdict take(Flow& flow, Side side, Packet& packet, Millis now);
-  // Asks the packet stages, if the flow is watched. `held` is the packet, if it is in the gateway's memory; with `hold` it
-  // is the stage's.
-  [[nodiscard]] Verdict watch(Flow& flow, Side side, Packet& packet, Millis now, HeldId held = kNotHeld);
-  // When depart() has something to do; and does it.
-  [[nodiscard]] std::optional<Nanos> nextDue() const;
-  void depart(Nanos now);
-  [[nodiscard]] Custody custody() { return {parts_.held, parts_.outlet}; }
-  // Drops what packet stages keep.
-  void shutdown();
   // A packet of a flow that is denied.
   [[nodiscard]] Verdict refuse(Flow& flow, Side side, const Packet& packet, Millis now);
 
@@ -141,9 +129,7 @@ class Inspection {
   PagePool pool_;
   WaitingLines lines_;
   std::vector<ChunkStage*> stages_;
-  std::vector<PacketStage*> packetStages_;
   std::array<StageStatistics, kChunkStagesMax> statistics_;
-  std::array<StageStatistics, kPacketStagesMax> packetStatistics_;
   TimerWheel gaps_{256, 512};  // an item for each side of each flow
   std::vector<FlowRef> ready_;
   TokenBucket answers_;

@@ -104,9 +104,7 @@ void Inspection::deny(Flow& flow, const StageAnswer& answer, Millis now) {
                        answer.verdict.rule, now, now + answer.denyFor);
   }
   dropWaiting(flow, answer.verdict.reason);
-  if (flow.watched) {
-    for (PacketStage* stage : packetStages_) stage->denied(custody(), flow, answer.verdict.reason);
-  }
+  parts_.packetStages.deny(flow, answer.verdict.reason);
   if (answer.verdict.action == Verdict::Action::reject && flow.key.protocol == kProtocolTcp) resetEnds(flow, now);
   forget(flow);
   flow.phase = FlowPhase::denied;
@@ -158,10 +156,6 @@ void Inspection::answerUnknown(const Packet& packet, Millis now) {
   if (length == 0 || !answers_.take(now)) return;
   parts_.outlet.emit(std::span<uint8_t>{bytes}.first(length));
   (packet.isTcp() ? counters_.resets : counters_.unreachables).add();
-}
-
-void Inspection::shutdown() {
-  for (PacketStage* stage : packetStages_) stage->shutdown(custody(), DropReason::gatewayFlowGone);
 }
 
 void Inspection::over(Flow& flow, FlowEnd cause, Millis now) {

@@ -35,7 +35,8 @@ Pipeline::Pipeline(const Settings& settings, Outlet& outlet)
       cache_(settings.limits.deniedConnections, settings.seed),
       held_(settings_.limits),
       fragments_(settings_.limits, settings.seed, held_),
-      inspection_({settings_.limits, conditions_, conditionCounters_, cache_, held_, outlet_, clock_}),
+      packetStages_({held_, outlet_}, clock_),
+      inspection_({settings_.limits, conditions_, conditionCounters_, cache_, held_, outlet_, clock_, packetStages_}),
       table_(settings_.limits, settings.seed,
              [this](Flow& flow, FlowEnd cause) { inspection_.over(flow, cause, now_); }) {}
 
@@ -206,13 +207,13 @@ Verdict Pipeline::follow(Flow& flow, Side side, bool created, Packet& packet, Mi
     if (rule && flow.pickedUp) inspection_.deny(flow, {.verdict = Verdict::drop(DropReason::gatewayDenied, *rule)}, now);
   }
   switch (flow.phase) {
-    case FlowPhase::settled: return inspection_.watch(flow, side, packet, now);
+    case FlowPhase::settled: return packetStages_.pass(flow, side, packet, now);
     case FlowPhase::denied: return inspection_.refuse(flow, side, packet, now);
     case FlowPhase::inspected: break;
   }
   const Verdict verdict = inspection_.take(flow, side, packet, now);
   lap(StageId::stream, !verdict.goesOn());
-  return verdict.goesOn() ? inspection_.watch(flow, side, packet, now) : verdict;
+  return verdict.goesOn() ? packetStages_.pass(flow, side, packet, now) : verdict;
 }
 
 void Pipeline::decide(const FlowRef& ref, Side side, const StageAnswer& answer, Millis now) {
@@ -234,13 +235,13 @@ void Pipeline::timer(Millis now) {
   inspection_.timer(table_, now);
   fragments_.timer(now, outlet_);
   table_.timer(now);
-  inspection_.depart(now * kNanosPerMilli);
+  packetStages_.depart(now * kNanosPerMilli);
 }
 
 void Pipeline::shutdown(Millis now) {
   now_ = now;
   table_.endAll();
-  inspection_.shutdown();
+  packetStages_.shutdown();
 }
 
 Pipeline::Statistics Pipeline::statistics() {
@@ -258,6 +259,7 @@ Pipeline::Statistics Pipeline::statistics() {
   };
   for (size_t i = 0; i < kStageCount; ++i) line(kStageNames[i], statistics_[i]);
   inspection_.forEachStage(line);
+  packetStages_.forEach(line);
   const auto blocks = [&](HeldFor purpose) { return uint64_t{held_.blocksFor(purpose)} * PacketStore::kBlockBytes; };
   all.memory = {.flows = table_.memoryBytes(),
                 .connectionCache = cache_.memoryBytes(),

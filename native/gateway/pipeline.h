@@ -72,7 +72,7 @@ class Pipeline {
 
   // Before the first packet; borrowed. Stages must not call the pipeline while it calls them.
   void addStage(ChunkStage& stage) { inspection_.addStage(stage); }
-  void addStage(PacketStage& stage) { inspection_.addStage(stage); }
+  void addStage(PacketStage& stage) { packetStages_.add(stage); }
 
   // `bytes` begins with the IP header, is the caller's and may be changed in place. The outlet may be called before it
   // returns, also with this packet's tag.
@@ -84,17 +84,17 @@ class Pipeline {
   // A verdict that nobody waited for.
   void deny(const FlowRef& flow, const StageAnswer& answer, Millis now);
   // When depart() is to be called, by the clock that gives Millis; nullopt if no packet waits for a limit. May be in the past.
-  [[nodiscard]] std::optional<Nanos> nextDue() const { return inspection_.nextDue(); }
+  [[nodiscard]] std::optional<Nanos> nextDue() const { return packetStages_.nextDue(); }
   // Lets go packets that waited for a limit: after each batch of packets, and when the next is due. The finer its time, the
   // more evenly they leave; the limits' rates do not depend on it.
-  void depart(Nanos now) { inspection_.depart(now); }
+  void depart(Nanos now) { packetStages_.depart(now); }
   // To be called at least every 100 ms. Packets that wait for a limit leave with it, too.
   void timer(Millis now);
   // Ends all flows, for the stages to hear of it, and drops what waits.
   void shutdown(Millis now);
 
   // For a packet stage that is given other settings and lets packets go because of them.
-  [[nodiscard]] Custody custody() { return inspection_.custody(); }
+  [[nodiscard]] const Custody& custody() const { return packetStages_.custody(); }
   void setConditions(const ConditionPolicy& conditions) { conditions_ = conditions; }
   [[nodiscard]] ConnectionCache& connectionCache() { return cache_; }
   [[nodiscard]] FlowTable& flows() { return table_; }
@@ -136,6 +136,7 @@ class Pipeline {
   ConnectionCache cache_;
   HeldPackets held_;
   Defragmenter fragments_;
+  PacketStages packetStages_;
   Inspection inspection_;
   FlowTable table_;
   std::array<StageStatistics, kStageCount> statistics_;

@@ -85,8 +85,6 @@ struct PacketContext {
   }
 };
 
-inline constexpr size_t kPacketStagesMax = 4;
-
 // Sees every packet of flows that are `watched` when it is about to go on, settled or not; for limits and marks. What a
 // stage has kept leaves when it says so, and the stages behind it do not see it; so such a stage is the last.
 class PacketStage {

@@ -60,7 +60,7 @@ Verdict BandwidthStage::packet(const PacketContext& context, Packet& packet) {
 }
 
 bool BandwidthStage::hasRoom(const Custody& custody, uint32_t instance, uint32_t line, uint32_t bytes) const {
-  if (custody.held.blocksFor(HeldFor::limit) >= blocksMax_) return false;
+  if (custody.held.blocksFor(HeldFor::limit) + PacketStore::blocksOf(bytes) > blocksMax_) return false;
   const Queue& queue = queues_[instance];
   if (queue.packets == 0) return true;
   const uint64_t room = queueOf(instances_.classOf(instance));

@@ -144,7 +144,10 @@ bool LimitInstances::makeRoom(Nanos now, Nanos idle) {
   return false;
 }
 
-void LimitInstances::expire(Nanos now) { (void)makeRoom(now, kIdle); }
+void LimitInstances::expire(Nanos now) {
+  for (int look = 0; look < kLooksMax && makeRoom(now, kIdle); ++look) {
+  }
+}
 
 void LimitInstances::remove(uint32_t instance) {
   const Key& key = instances_[instance].key;

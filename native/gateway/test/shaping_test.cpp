@@ -369,6 +369,26 @@ TEST_CASE("a packet that waited for a verdict waits for its limit, too, and is n
   CHECK(world.pipeline.statistics().stages.back().packets == 6);
 }
 
+TEST_CASE("what inspection held back and lets go when it ends waits for its limit, too") {
+  Pipeline::Settings settings;
+  settings.conditions.set(Condition::urgentData, ConditionAction::bypass);
+  ShapingWorld world{{{limitOf("all", 80 * kKbit)}}, settings};
+  world.limiting.inspects = true;
+  const auto segment = [&](uint32_t sequence, uint8_t flags = kTcpAck) {
+    return world.send(tcpPacket({.sequence = sequence, .flags = flags, .urgent = 1, .data = Bytes(1000, 'u')})).action;
+  };
+  CHECK(segment(1) == Verdict::Action::accept);
+  for (uint32_t i = 2; i <= 4; ++i) CHECK(segment(i * 1000 + 1) == Verdict::Action::hold);
+  CHECK(world.pipeline.statistics().memory.outOfOrder > 0);
+  // Inspection ends here; the packet at hand stands behind those that waited for another one.
+  CHECK(segment(5001, kTcpAck | kTcpUrg) == Verdict::Action::hold);
+  CHECK(world.pipeline.statistics().memory.outOfOrder == 0);
+  CHECK(world.out.size() == 1);
+  world.pass(kSecond);
+  CHECK(world.out.size() == 5);
+  CHECK(near(rateOf(world.out), 80e3, 0.03));
+}
+
 TEST_CASE("a fragmented datagram waits as one, and leaves in its fragments") {
   ShapingWorld world{{{limitOf("all", 80 * kKbit)}}};
   world.keepsBytes = true;
