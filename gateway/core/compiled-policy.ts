@@ -53,6 +53,8 @@ export type GroupExpression = {
   readonly subject: Subject;
   readonly group: number;
   readonly caseless: boolean;
+  /** Of a text whose words are marked. */
+  readonly words: boolean;
   readonly line: number;
   readonly column: number;
   readonly text: string;

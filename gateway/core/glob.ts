@@ -1,62 +1,89 @@
 /**
- * Words and globs. Of a name they match the whole: `*` any characters, `?` one, `[a-z]` one of these, `[!a-z]` one of the
- * others. In a text they match words anywhere: there `*` and `?` stand for characters of a word, and a blank for blanks.
- * Letter case does not matter; a backslash makes the next character ordinary.
+ * Globs of names and of words. Of a name they match the whole: `*` any characters, `?` one, `[a-z]` one of these, `[!a-z]` one
+ * of the others. In a text they match whole words anywhere: there the wildcards stand for characters of a word, and a blank
+ * for one or more. Letter case does not matter; a backslash makes the next character ordinary.
  */
 import {
   isWellFormed,
   literal,
-  NOT_WORD,
   PATTERN_LENGTH_MAX,
   PATTERN_WEIGHT_MAX,
   refuse,
   SPACE_CLASS,
   type Translated,
+  WEIGHT,
 } from './pattern.ts';
+import { isWordCharacter, WORD_BEGIN, WORD_END } from './words.ts';
 
-/** Of what stands for many characters. */
-const WILD_WEIGHT = 32;
+export type Manner = 'name' | 'words';
 
-export type Manner = 'name' | 'text';
+/** What one place of a glob is matched by; `any` and `members` are wildcards. */
+type Atom =
+  | { readonly kind: 'character'; readonly character: string }
+  | { readonly kind: 'any'; readonly isRepeated: boolean }
+  | { readonly kind: 'members'; readonly inside: string; readonly negated: boolean };
 
 export function translateGlob(pattern: string, manner: Manner): Translated {
   const characters = Array.from(pattern);
   if (characters.length === 0) return refuse(1, 'an empty pattern matches nothing');
-  if (characters.length > PATTERN_LENGTH_MAX)
+  if (characters.length > PATTERN_LENGTH_MAX) {
     return refuse(1, `a pattern has at most ${PATTERN_LENGTH_MAX} characters`);
+  }
   if (!isWellFormed(pattern)) return refuse(1, 'here is a character that no text has');
-  const any = manner === 'name' ? '.' : `[^${SPACE_CLASS}]`;
-  let out = '';
-  let weight = 0;
-  for (let at = 0; at < characters.length; ) {
+  const atoms = atomsOf(characters);
+  if (!Array.isArray(atoms)) return atoms;
+  const weights = { character: WEIGHT.character, any: WEIGHT.any, members: WEIGHT.class };
+  const weight = atoms.reduce((sum, { kind }) => sum + weights[kind], 0);
+  if (weight > PATTERN_WEIGHT_MAX) return refuse(1, 'the pattern has too many wildcards; make it simpler');
+  const text = manner === 'name' ? nameExpression(atoms) : wordsExpression(atoms);
+  return { ok: true, value: { text, caseless: true, words: manner === 'words' } };
+}
+
+function atomsOf(characters: readonly string[]): Atom[] | (Translated & { ok: false }) {
+  const atoms: Atom[] = [];
+  for (let at = 0; at < characters.length; at++) {
     const character = characters[at] as string;
     if (character === '\\') {
-      const next = characters[at + 1];
-      if (next === undefined) return refuse(at + 1, 'a backslash ends the pattern; write two for the character');
-      out += literal(next);
-      at += 2;
+      const next = characters[++at];
+      if (next === undefined) return refuse(at, 'a backslash ends the pattern; write two for the character');
+      atoms.push({ kind: 'character', character: next });
     } else if (character === '[') {
       const end = classEnd(characters, at);
       if (end === undefined) return refuse(at + 1, "this '[' has no ']'; write \\[ for the character");
-      const members = classOf(characters.slice(at + 1, end));
+      const members = membersOf(characters.slice(at + 1, end));
       if (members === undefined) return refuse(at + 1, 'a range in these brackets ends before it begins');
-      out += members;
-      weight += WILD_WEIGHT;
-      at = end + 1;
-    } else {
-      if (character === '*' || character === '?' || character === ' ') weight += WILD_WEIGHT;
-      out += character === '*' ? `${any}*` : character === '?' ? any : textOf(character, manner);
-      at++;
-    }
+      atoms.push(members);
+      at = end;
+    } else if (character === '*' || character === '?') {
+      atoms.push({ kind: 'any', isRepeated: character === '*' });
+    } else atoms.push({ kind: 'character', character });
   }
-  if (weight > PATTERN_WEIGHT_MAX)
-    return refuse(1, `a pattern has at most ${PATTERN_WEIGHT_MAX / WILD_WEIGHT} wildcards and blanks`);
-  const expression = manner === 'name' ? `\\A${out}\\z` : `(?:\\A|${NOT_WORD})${out}(?:\\z|${NOT_WORD})`;
-  return { ok: true, value: { text: expression, caseless: true } };
+  return atoms;
 }
 
-function textOf(character: string, manner: Manner): string {
-  return character === ' ' && manner === 'text' ? `[${SPACE_CLASS}]+` : literal(character);
+function nameExpression(atoms: readonly Atom[]): string {
+  const parts = atoms.map((atom) => {
+    if (atom.kind === 'character') return literal(atom.character);
+    if (atom.kind === 'any') return atom.isRepeated ? '.*' : '.';
+    return `[${atom.negated ? '^' : ''}${atom.inside}]`;
+  });
+  return `\\A${parts.join('')}\\z`;
+}
+
+/** In a text whose words have marks at both ends; so inside of a word there are no marks. */
+function wordsExpression(atoms: readonly Atom[]): string {
+  const marks = literal(WORD_BEGIN) + literal(WORD_END);
+  let out = '';
+  let inWord = false;
+  for (const atom of atoms) {
+    const isWord = atom.kind !== 'character' || isWordCharacter(atom.character);
+    if (isWord !== inWord) out += literal(isWord ? WORD_BEGIN : WORD_END);
+    inWord = isWord;
+    if (atom.kind === 'character') out += atom.character === ' ' ? `[${SPACE_CLASS}]+` : literal(atom.character);
+    else if (atom.kind === 'any') out += `[^${marks}]${atom.isRepeated ? '*' : ''}`;
+    else out += `[${atom.negated ? `^${marks}` : ''}${atom.inside}]`;
+  }
+  return inWord ? out + literal(WORD_END) : out;
 }
 
 /** A `]` directly behind the beginning is a member. */
@@ -66,10 +93,10 @@ function classEnd(characters: readonly string[], start: number): number | undefi
   return end < 0 ? undefined : end;
 }
 
-function classOf(inside: readonly string[]): string | undefined {
+function membersOf(inside: readonly string[]): Atom | undefined {
   const negated = inside[0] === '!';
   const members = negated ? inside.slice(1) : inside;
-  let out = negated ? '[^' : '[';
+  let out = '';
   for (let at = 0; at < members.length; at++) {
     const first = members[at] as string;
     const last = members[at + 1] === '-' ? members[at + 2] : undefined;
@@ -79,5 +106,5 @@ function classOf(inside: readonly string[]): string | undefined {
     out += `-${literal(last)}`;
     at += 2;
   }
-  return `${out}]`;
+  return { kind: 'members', inside: out, negated };
 }

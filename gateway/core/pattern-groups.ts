@@ -2,7 +2,7 @@
 import { type Compilation, listLines, several, unknownName } from './compilation.ts';
 import type { GroupExpression, Subject } from './compiled-policy.ts';
 import { translateGlob } from './glob.ts';
-import type { Translated } from './pattern.ts';
+import type { Expression, Translated } from './pattern.ts';
 import type { Path } from './policy-document.ts';
 import { type Place, quoted } from './problems.ts';
 import { translateRegularExpression } from './regular-expression.ts';
@@ -102,11 +102,11 @@ export class PatternGroups {
     return found;
   }
 
-  #translate({ text, place }: Pattern, subject: Subject): { text: string; caseless: boolean } | undefined {
+  #translate({ text, place }: Pattern, subject: Subject): Expression | undefined {
     const [, source, flags] = /^\/(.*)\/([a-z]*)$/s.exec(text) ?? [];
     let translated: Translated;
     let offset = 0;
-    if (source === undefined) translated = translateGlob(text, subject === 'chatText' ? 'text' : 'name');
+    if (source === undefined) translated = translateGlob(text, subject === 'chatText' ? 'words' : 'name');
     else if (flags === '' || flags === 'i') {
       translated = translateRegularExpression(source, flags === 'i');
       offset = 1;

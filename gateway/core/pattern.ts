@@ -1,7 +1,12 @@
 /** What patterns of all kinds become: an expression for the native matcher. */
 
 /** Matched with Unicode letters, and so that `.` is any character. */
-export type Expression = { readonly text: string; readonly caseless: boolean };
+export type Expression = {
+  readonly text: string;
+  readonly caseless: boolean;
+  /** Of a text whose words are marked. */
+  readonly words: boolean;
+};
 
 /** Columns are counted from 1, in the pattern. */
 export type PatternError = { readonly column: number; readonly message: string };
@@ -15,19 +20,19 @@ export const PATTERN_WEIGHT_MAX = 2048;
 export const PATTERN_REPEAT_MAX = 255;
 export const PATTERN_DEPTH_MAX = 32;
 
-/** Letters, digits and `_` of all scripts. */
-export const WORD = '[\\p{L}\\p{N}_]';
-export const NOT_WORD = '[^\\p{L}\\p{N}_]';
 /** Blanks of all kinds, as Unicode and line ends have them. */
 export const SPACE_CLASS =
   '\\t-\\r \\xa0\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}\\x{feff}';
+
+/** What sets of characters weigh, by the states that the matcher makes of them. */
+export const WEIGHT = { character: 1, any: 4, class: 8, notSpace: 64 } as const;
 
 /** So that it stands for itself, in a class too. */
 export function literal(character: string): string {
   return /^[A-Za-z0-9]$/.test(character) ? character : `\\x{${(character.codePointAt(0) as number).toString(16)}}`;
 }
 
-export function refuse(column: number, message: string): Translated {
+export function refuse(column: number, message: string): Translated & { ok: false } {
   return { ok: false, column, message };
 }
 

@@ -53,10 +53,10 @@ export function writePolicyImage(policy: CompiledPolicy): Uint8Array {
     }),
   );
   for (const subject of SUBJECTS) out.u16(policy.groups[subject]);
-  out.list32(policy.expressions, ({ subject, group, caseless, line, column, text }) => {
+  out.list32(policy.expressions, ({ subject, group, caseless, words, line, column, text }) => {
     out.u8(SUBJECTS.indexOf(subject));
     out.u16(group);
-    out.u8(caseless ? 1 : 0);
+    out.u8((caseless ? 1 : 0) | (words ? 2 : 0));
     out.u32(line);
     out.u32(column);
     out.text(text);

@@ -13,22 +13,20 @@ import {
   refuse,
   SPACE_CLASS,
   type Translated,
+  WEIGHT,
 } from './pattern.ts';
 
-/** The insides of classes. */
-const CLASSES: Readonly<Record<string, { readonly inside: string; readonly negated: boolean }>> = {
-  d: { inside: '0-9', negated: false },
-  D: { inside: '0-9', negated: true },
-  w: { inside: '\\p{L}\\p{N}_', negated: false },
-  W: { inside: '\\p{L}\\p{N}_', negated: true },
-  s: { inside: SPACE_CLASS, negated: false },
-  S: { inside: SPACE_CLASS, negated: true },
+type NamedClass = { readonly inside: string; readonly negated: boolean; readonly weight: number };
+const CLASSES: Readonly<Record<string, NamedClass>> = {
+  d: { inside: '0-9', negated: false, weight: WEIGHT.class },
+  D: { inside: '0-9', negated: true, weight: WEIGHT.class },
+  w: { inside: '0-9A-Za-z_', negated: false, weight: WEIGHT.class },
+  W: { inside: '0-9A-Za-z_', negated: true, weight: WEIGHT.class },
+  s: { inside: SPACE_CLASS, negated: false, weight: WEIGHT.class },
+  S: { inside: SPACE_CLASS, negated: true, weight: WEIGHT.notSpace },
 };
 const CONTROLS: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', f: '\f', v: '\v' };
 const OPERATORS = '\\^$.*+?()[]{}|/-';
-
-/** The weight of a class with many members: so many states has the matcher for all letters. */
-const WIDE_WEIGHT = 32;
 
 class Refusal extends Error {
   readonly column: number;
@@ -49,7 +47,7 @@ export function translateRegularExpression(source: string, caseless: boolean): T
   if (!isWellFormed(source)) return refuse(1, 'here is a character that no text has');
   try {
     const { text, weight } = new Translator(characters).run();
-    if (weight <= PATTERN_WEIGHT_MAX) return { ok: true, value: { text, caseless } };
+    if (weight <= PATTERN_WEIGHT_MAX) return { ok: true, value: { text, caseless, words: false } };
     return refuse(1, 'the expression is too large once its repetitions are written out; make it simpler');
   } catch (error) {
     if (error instanceof Refusal) return refuse(error.column, error.message);
@@ -135,7 +133,7 @@ class Translator {
     if (character === '\\') return this.#escape();
     if (character === '.') {
       this.#at++;
-      return { text: '.', weight: 4 };
+      return { text: '.', weight: WEIGHT.any };
     }
     if (character === '*' || character === '+' || character === '?' || character === '{') {
       this.#refuse(`there is nothing for ${character} to repeat; write \\${character} for the character`);
@@ -143,7 +141,7 @@ class Translator {
     if (character === '^') this.#refuse('^ stands at the beginning only; write \\^ for the character');
     if (character === ']' || character === '}') this.#refuse(`write \\${character} for the character`);
     this.#at++;
-    return { text: literal(character), weight: 1 };
+    return { text: literal(character), weight: WEIGHT.character };
   }
 
   #group(depth: number): Part {
@@ -161,11 +159,11 @@ class Translator {
 
   #escape(): Part {
     const named = CLASSES[this.#peek(1) ?? ''];
-    if (named === undefined) return { text: literal(this.#escapedCharacter()), weight: 1 };
+    if (named === undefined) return { text: literal(this.#escapedCharacter()), weight: WEIGHT.character };
     this.#at += 2;
     return {
       text: `[${named.negated ? '^' : ''}${named.inside}]`,
-      weight: named.inside === '0-9' && !named.negated ? 1 : WIDE_WEIGHT,
+      weight: named.weight,
     };
   }
 
@@ -194,7 +192,7 @@ class Translator {
     const negated = this.#peek() === '^';
     if (negated) this.#at++;
     let text = '';
-    let wide = negated;
+    let weight: number = WEIGHT.class;
     while (this.#peek() !== ']') {
       if (this.#peek() === undefined) this.#refuse('this [ is not closed; write \\[ for the character', open);
       const named = this.#peek() === '\\' ? CLASSES[this.#peek(1) ?? ''] : undefined;
@@ -202,7 +200,7 @@ class Translator {
         if (named.negated) this.#refuse(`\\${this.#peek(1)} is not supported in brackets`);
         this.#at += 2;
         text += named.inside;
-        wide = true;
+        weight += named.weight;
         continue;
       }
       const start = this.#at;
@@ -215,12 +213,11 @@ class Translator {
       const last = this.#member();
       if ((last.codePointAt(0) as number) < (first.codePointAt(0) as number))
         this.#refuse('this range ends before it begins', start);
-      wide ||= (last.codePointAt(0) as number) > 0x7f;
       text += `-${literal(last)}`;
     }
     this.#at++;
     if (text === '') this.#refuse('these brackets are empty', open);
-    return { text: `[${negated ? '^' : ''}${text}]`, weight: wide ? WIDE_WEIGHT : 1 };
+    return { text: `[${negated ? '^' : ''}${text}]`, weight };
   }
 
   #member(): string {

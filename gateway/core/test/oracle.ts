@@ -215,7 +215,7 @@ function chatConditions(policy: PolicyFile, { chat: wanted }: When, { flow, file
   const parts = ['text', 'from', 'to'] as const satisfies readonly (keyof ChatConditions)[];
   return parts.flatMap((part) => {
     const patterns = wanted[part];
-    return patterns === undefined ? [] : [matches(policy, patterns, chat[part], part === 'text' ? 'text' : 'name')];
+    return patterns === undefined ? [] : [matches(policy, patterns, chat[part], part === 'text' ? 'words' : 'name')];
   });
 }
 
@@ -270,7 +270,7 @@ function matches(
   policy: PolicyFile,
   value: string | readonly string[],
   text: string,
-  manner: 'name' | 'text',
+  manner: 'name' | 'words',
 ): boolean {
   if (text === '') return false;
   return several(value).some((item) => {
@@ -278,26 +278,45 @@ function matches(
     assert.ok(list === undefined || Array.isArray(list));
     if (list !== undefined) return matches(policy, list, text, manner);
     const [, source, flags] = /^\/(.*)\/(i?)$/s.exec(item) ?? [];
-    if (source !== undefined) return new RegExp(source.replaceAll('\\w', '[\\p{L}\\p{N}_]'), `su${flags}`).test(text);
-    return manner === 'name' ? globRegExp(item, 's').test(text) : wordRegExp(item).test(text);
+    if (source !== undefined) return new RegExp(source, `su${flags}`).test(text);
+    return manner === 'name' ? globRegExp(item).test(text) : wordRegExp(item).test(text);
   });
 }
 
-function globRegExp(glob: string, _flags: string): RegExp {
-  return new RegExp(`^${globSource(glob, '.', ' ')}$`, 'sui');
+function globRegExp(glob: string): RegExp {
+  return new RegExp(
+    `^${partsOf(glob)
+      .map(({ source }) => source)
+      .join('')}$`,
+    'sui',
+  );
 }
+
+/** Of characters of words: those that Unicode calls letters, numbers and marks, and `_`. */
+const WORD = '[\\p{L}\\p{N}\\p{M}_]';
 
 function wordRegExp(glob: string): RegExp {
-  return new RegExp(`(?<![\\p{L}\\p{N}_])${globSource(glob, '\\S', '\\s+')}(?![\\p{L}\\p{N}_])`, 'sui');
+  const parts = partsOf(glob).map(({ source, part }) => {
+    if (part === '*' || part === '?') return { isWord: true, source: part === '*' ? `${WORD}*` : WORD };
+    if (part === ' ') return { isWord: false, source: '\\s+' };
+    if (source.startsWith('[')) return { isWord: true, source: `(?=${WORD})${source}` };
+    return { isWord: new RegExp(`^${WORD}$`, 'u').test(part.replace(/^\\(.)/su, '$1')), source };
+  });
+  const out = parts.map(({ isWord, source }, i) => {
+    // A word has at least one character.
+    const begins = isWord && parts[i - 1]?.isWord !== true ? `(?<!${WORD})(?=${WORD})` : '';
+    const ends = isWord && parts[i + 1]?.isWord !== true ? `(?!${WORD})` : '';
+    return begins + source + ends;
+  });
+  return new RegExp(out.join(''), 'sui');
 }
 
-function globSource(glob: string, any: string, blank: string): string {
-  return glob.replaceAll(/\\.|\[!?.[^\]]*\]|[\s\S]/gu, (part) => {
-    if (part === '*') return `${any}*`;
-    if (part === '?') return any;
-    if (part === ' ') return blank;
-    if (part.length > 2 && part.startsWith('[')) return part.replace(/^\[!/, '[^');
-    return RegExp.escape(part.length > 1 && part.startsWith('\\') ? part.slice(1) : part);
+function partsOf(glob: string): { readonly part: string; readonly source: string }[] {
+  return [...glob.matchAll(/\\.|\[!?.[^\]]*\]|[\s\S]/gu)].map(([part]) => {
+    if (part === '*') return { part, source: '.*' };
+    if (part === '?') return { part, source: '.' };
+    if (part.length > 2 && part.startsWith('[')) return { part, source: part.replace(/^\[!/, '[^') };
+    return { part, source: RegExp.escape(part.length > 1 && part.startsWith('\\') ? part.slice(1) : part) };
   });
 }
 

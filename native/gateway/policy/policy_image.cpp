@@ -12,6 +12,7 @@ constexpr uint32_t kMagic = 0x50584750;
 constexpr uint16_t kVersion = 1;
 constexpr uint8_t kFlagDryRun = 1, kFlagFastPass = 2;
 constexpr uint8_t kRuleLog = 1, kRuleScan = 2, kRuleStore = 4, kRuleMark = 8;
+constexpr uint8_t kExpressionCaseless = 1, kExpressionWords = 2;
 constexpr uint16_t kMinutesPerDay = 1440;
 constexpr size_t kFileKinds = 9;
 
@@ -148,7 +149,9 @@ class ImageReader {
     PolicyExpression expression;
     expression.subject = static_cast<PolicySubject>(small(kPolicySubjects, "a pattern's subject is unknown"));
     expression.group = index(image_.groups[static_cast<size_t>(expression.subject)], "a pattern's group does not exist");
-    expression.caseless = small(2, "a pattern's flags are unknown") == 1;
+    const uint8_t flags = small(4, "a pattern's flags are unknown");
+    expression.caseless = (flags & kExpressionCaseless) != 0;
+    expression.words = (flags & kExpressionWords) != 0;
     expression.line = in_.be32();
     expression.column = in_.be32();
     expression.text = text();

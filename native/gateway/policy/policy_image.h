@@ -7,7 +7,8 @@
 //   list16 address sets: list32 ranges, ascending and disjoint: 16 bytes first, 16 bytes last
 //   list16 times: list8 windows: u8 utc, u8 days (bit 0 is Monday), u16 from, u16 to, in minutes since midnight
 //   5 x u16 number of pattern groups of each PolicySubject
-//   list32 expressions: u8 subject, u16 group, u8 caseless, u32 line, u32 column, text
+//   list32 expressions: u8 subject, u16 group, u8 flags: 1 caseless, 2 of marked words, u32 line, u32
+//     column, text
 //   list16 hash lists: list32 SHA-256, ascending
 //   list16 limits: text name, u16 parent (index + 1), u64 rate, u64 ceiling (bit/s), u8 per, u8 way, u32 burst, u32 queue (bytes)
 //   list16 rules: text name, u32 line, u8 verdict, u8 flags: 1 log, 2 scan, 4 store, 8 mark; u32 mark, u16 limit (index + 1),
@@ -52,6 +53,8 @@ struct PolicyExpression {
   PolicySubject subject = PolicySubject::host;
   uint16_t group = 0;
   bool caseless = false;
+  // Of a text whose words are marked (marked_words.h).
+  bool words = false;
   uint32_t line = 0, column = 0;
   std::string text;
 };
