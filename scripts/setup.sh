@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 purpose=${1:-run}
 
-packages="cmake ninja-build g++ libssl-dev liburing-dev libvectorscan-dev iproute2 iputils-ping util-linux"
+packages="cmake ninja-build g++ libssl-dev liburing-dev libvectorscan-dev libnetfilter-queue-dev libmnl-dev iproute2 iputils-ping util-linux"
 # Intel's AES-GCM takes little more than half of OpenSSL's time where the processor has AVX-512; other processors do without it.
 [ "$(dpkg --print-architecture)" != amd64 ] || packages="$packages libipsec-mb-dev"
 case $purpose in

@@ -30,6 +30,7 @@ void Pipeline::CountingOutlet::discard(uint64_t tag, DropReason reason) {
 Pipeline::Pipeline(const Settings& settings, Outlet& outlet)
     : settings_(settings),
       conditions_(settings.conditions),
+      fastPass_(settings.fastPass),
       outlet_(outlet, drops_),
       clock_(settings.clock),
       cache_(settings.limits.deniedConnections, settings.seed),
@@ -58,6 +59,7 @@ Pipeline::Processed Pipeline::process(std::span<uint8_t> bytes, const Offload& o
   const DropReason reason = parsePacket(bytes, offload, tag, packet);
   Verdict verdict = reason == DropReason::none ? pass(packet, now, flow) : Verdict::drop(reason);
   if (packet.parts != kNoParts && verdict.action != Verdict::Action::hold) verdict = leaveInParts(packet, verdict);
+  const bool changed = packet.rewritten || packet.bytes.size() != bytes.size();
   switch (verdict.action) {
     case Verdict::Action::accept:
       finishRewrite(packet);
@@ -67,7 +69,7 @@ Pipeline::Processed Pipeline::process(std::span<uint8_t> bytes, const Offload& o
     case Verdict::Action::drop:
     case Verdict::Action::reject: drops_.add(verdict.reason); break;
   }
-  return {verdict, packet.bytes, flow == nullptr ? 0 : flow->mark};
+  return {verdict, packet.bytes, changed, flow == nullptr ? 0 : flow->mark};
 }
 
 // The fragments of a datagram share its fate; all of them were copied, the one at hand included.
@@ -200,7 +202,7 @@ Verdict Pipeline::follow(Flow& flow, Side side, bool created, Packet& packet, Mi
   }
   if (created) {
     if (flow.pickedUp) conditionCounters_.add(Condition::midFlow);
-    flow.fastPass = settings_.fastPass;
+    flow.fastPass = fastPass_;
     inspection_.begin(flow, side, packet, now);
     const auto rule = cache_.find({packet.ip.source, packet.ip.destination, packet.ip.destinationPort,
                                    packet.ip.protocol}, now);

@@ -30,6 +30,8 @@ class Pipeline {
     Verdict verdict;
     // With `accept`: what is to go on, at the place of what came and perhaps shorter.
     std::span<uint8_t> bytes;
+    // Other than what came.
+    bool changed = false;
     uint32_t mark = 0;
   };
   struct StageLine {
@@ -95,6 +97,8 @@ class Pipeline {
 
   // For a packet stage that is given other settings and lets packets go because of them.
   [[nodiscard]] const Custody& custody() const { return packetStages_.custody(); }
+  // For new flows.
+  void setFastPass(bool fastPass) { fastPass_ = fastPass; }
   void setConditions(const ConditionPolicy& conditions) { conditions_ = conditions; }
   [[nodiscard]] ConnectionCache& connectionCache() { return cache_; }
   [[nodiscard]] FlowTable& flows() { return table_; }
@@ -129,6 +133,7 @@ class Pipeline {
 
   const Settings settings_;
   ConditionPolicy conditions_;
+  bool fastPass_;
   DropCounters drops_;
   CountingOutlet outlet_;
   ConditionCounters conditionCounters_;
