@@ -3,7 +3,11 @@ import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
-const SOURCES = ['{overlay,p2pd,rd,gateway,om-server,cli}/**/*.ts', 'native/{core,os}/*.{h,cpp}', 'native/gateway/**/*.{h,cpp}'];
+const SOURCES = [
+  '{overlay,p2pd,rd,gateway,om-server,cli}/**/*.ts',
+  'native/{core,os}/*.{h,cpp}',
+  'native/gateway/**/*.{h,cpp}',
+];
 const NOT_OURS = /(^|\/)(test|fuzz)\//;
 /** An optional comment, then a constant whose name says that it is a limit. */
 const LIMIT =
