@@ -15,7 +15,7 @@ export class Limits {
   constructor(compilation: Compilation) {
     this.#compilation = compilation;
     for (const name of Object.keys(this.#named)) this.#compile(name, ['limits', name]);
-    this.#warnOfPromises();
+    if (!compilation.problems.failed) this.#warnOfPromises();
   }
 
   /** Index + 1, as rules and children name it. */
