@@ -228,8 +228,8 @@ TEST_CASE("random trees of limits give every line what a fluid would get, and no
       CAPTURE(world.rateOf(i, kTime));
       CHECK(near(world.rateOf(i, kTime), node->given));
     }
-    for (const auto& [instance, ceiling] : ceilings) {
-      CAPTURE(ceiling);
+    for (const auto& limit : ceilings) {
+      const auto [instance, ceiling] = limit;
       CHECK(world.mostIn(instance, kSecond) <= ceiling / 8 + ceiling / 800 + 2 * 1500);
     }
   }
