@@ -228,8 +228,8 @@ TEST_CASE("random trees of limits give every line what a fluid would get, and no
       CAPTURE(world.rateOf(i, kTime));
       CHECK(near(world.rateOf(i, kTime), node->given));
     }
-    for (const auto& [instance, ceiling] : ceilings) {
-      CAPTURE(ceiling);
+    for (const auto& limit : ceilings) {
+      const auto [instance, ceiling] = limit;
       CHECK(world.mostIn(instance, kSecond) <= ceiling / 8 + ceiling / 800 + 2 * 1500);
     }
   }
@@ -285,6 +285,38 @@ TEST_CASE("who has borrowed gives back at once, and is not made to pay for it") 
   world.run(kSecond);
   CHECK(near(double(world.lines[0].sent - before) * 8, 2e6, 0.03));
   CHECK(near(double(world.lines[1].sent) * 8, 8e6, 0.03));
+}
+
+TEST_CASE("who had nothing to send has saved nothing but the burst, whatever came before") {
+  TreeWorld world{8};
+  const uint32_t all = world.instance(LimitTree::kRoot, 10 * kMbit, 10 * kMbit, 12'500);
+  const uint32_t early = world.instance(all, 5 * kMbit, 10 * kMbit, 12'500);
+  const uint32_t late = world.instance(all, 5 * kMbit, 10 * kMbit, 12'500);
+  // Both have sent, and one was silent for long.
+  CHECK(world.tree.pass(early, 60'000, world.now));
+  world.now += kSecond;
+  CHECK(world.tree.pass(late, 60'000, world.now));
+  world.now += kSecond;
+  (void)world.line(early);
+  world.run(10 * kSecond);
+  (void)world.line(late);
+  const uint64_t before = world.lines[0].sent;
+  world.run(2 * kSecond);
+  CHECK(near(double(world.lines[0].sent - before) * 4, 5e6, 0.03));
+  CHECK(near(double(world.lines[1].sent) * 4, 5e6, 0.03));
+}
+
+TEST_CASE("after a pause no more goes than the burst and a packet, even if larger ones waited before") {
+  LimitTree tree;
+  const uint32_t instance = tree.addInstance(LimitTree::kRoot, {kMbit, kMbit, 1'000}, 0);
+  CHECK(tree.pass(instance, 1'001, 0));
+  const uint32_t line = tree.addLine(instance, 60'000, 0);
+  const Nanos due = tree.nextDue().value_or(0);
+  REQUIRE(tree.next(due) == line);
+  tree.sent(line, 60'000, false, due);
+  const Nanos later = due + 100 * kSecond;
+  for (int i = 0; i < 11; ++i) CHECK(tree.pass(instance, 100, later));
+  CHECK(!tree.pass(instance, 100, later));
 }
 
 TEST_CASE("a flow with one packet at a time gets no more than its share of a line") {
