@@ -1,8 +1,10 @@
 /** A policy, and the lists and signatures beside it, from the disk. */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { FileText, PolicyFiles } from '../core/compilation.ts';
 import { type Compiled, compilePolicy } from '../core/compile.ts';
+import type { CompiledPolicy } from '../core/compiled-policy.ts';
 import { POLICY_TEXT_MAX } from '../core/policy-document.ts';
 
 /** Of a list with as many hashes as a policy may have. */
@@ -21,6 +23,21 @@ export function loadPolicy(path: string): LoadedPolicy {
   const text = textOf(path, path, POLICY_TEXT_MAX);
   if ('error' in text) return { problems: [], unreadable: text.error };
   return compilePolicy(path, text.text, policyFiles(dirname(path)));
+}
+
+/** The texts of the signature files that the policy names, for those who have compiled it already. */
+export function signatureTexts(path: string, policy: CompiledPolicy): { file: string; text: string }[] {
+  const files = policyFiles(dirname(path));
+  const named = policy.services.signatures.flatMap((name) => files.readSignatures(name));
+  return named.flatMap((file) => ('text' in file ? [{ file: file.path, text: file.text }] : []));
+}
+
+/** Those that come with the gateway. */
+export function ownSignatures(): { file: string; text: string }[] {
+  const directory = fileURLToPath(new URL('../signatures', import.meta.url));
+  return signatures('signatures', directory).flatMap((file) =>
+    'text' in file ? [{ file: file.path, text: file.text }] : [],
+  );
 }
 
 function policyFiles(directory: string): PolicyFiles {
