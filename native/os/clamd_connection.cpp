@@ -128,13 +128,12 @@ ClamdConnection::Outcome ClamdConnection::accept(ClamdReply reply, bool moreBehi
   } else {
     busy_ = false;
   }
-  return {.broken = false, .unreached = false, .why = {}, .reply = std::move(reply)};
+  return {.broken = false, .why = {}, .reply = std::move(reply)};
 }
 
 ClamdConnection::Outcome ClamdConnection::broken(std::string why) {
-  const bool unreached = connecting_;
   close();
-  return {.broken = true, .unreached = unreached, .why = std::move(why), .reply = {}};
+  return {.broken = true, .why = std::move(why), .reply = {}};
 }
 
 }  // namespace p2pxbone

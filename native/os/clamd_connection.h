@@ -19,8 +19,6 @@ class ClamdConnection {
   struct Outcome {
     // The session is of no more use; `reply` means nothing.
     bool broken = false;
-    // It never was one.
-    bool unreached = false;
     std::string why;
     gateway::ClamdReply reply;
   };

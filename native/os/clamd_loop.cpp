@@ -173,7 +173,7 @@ void ClamdLoop::conclude(Session& session, ClamdConnection::Outcome outcome, Mil
   const Task task = std::exchange(session.task, Task::none);
   const std::shared_ptr<QueuedScan> scan = std::exchange(session.scan, nullptr);
   if (outcome.broken) {
-    if (scan != nullptr) tryAgain(scan, outcome);
+    if (scan != nullptr) tryAgain(scan, outcome.why);
     return sessionBroke(session, task, std::move(outcome), now);
   }
   lastHeard_ = now;
@@ -193,9 +193,8 @@ void ClamdLoop::sessionBroke(const Session& session, Task task, ClamdConnection:
   health_.failed(std::move(outcome.why), now);
 }
 
-void ClamdLoop::tryAgain(std::shared_ptr<QueuedScan> scan, const ClamdConnection::Outcome& outcome) {
-  if (outcome.unreached) --scan->attempts;
-  if (scan->attempts >= kAttemptsMax) return fail(*scan, outcome.why);
+void ClamdLoop::tryAgain(std::shared_ptr<QueuedScan> scan, const std::string& why) {
+  if (scan->attempts >= kAttemptsMax) return fail(*scan, why);
   counters_.retried.add();
   queue_.putBack(std::move(scan));
 }

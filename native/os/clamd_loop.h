@@ -95,7 +95,7 @@ class ClamdLoop {
   void conclude(Session& session, ClamdConnection::Outcome outcome, Millis now);
   void concludeScan(QueuedScan& scan, const gateway::ClamdReply& reply);
   void sessionBroke(const Session& session, Task task, ClamdConnection::Outcome outcome, Millis now);
-  void tryAgain(std::shared_ptr<QueuedScan> scan, const ClamdConnection::Outcome& outcome);
+  void tryAgain(std::shared_ptr<QueuedScan> scan, const std::string& why);
   void askAnew();
   void learn(Task task, const gateway::ClamdReply& reply);
   [[nodiscard]] bool isFit() const;

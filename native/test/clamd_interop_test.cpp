@@ -1,5 +1,7 @@
 // The client of clamd, and scans of files over it, against the real one with a small database of its own.
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -240,6 +242,33 @@ TEST_CASE("the real clamd as it is configured by default is found out") {
   CHECK(rig.scan("harmless").kind == Kind::failed);
   Rig trusting{"MaxFileSize 500K\n", {.requireLimitAlerts = false}};
   CHECK(trusting.scan(random(600'000) + eicar()).kind == Kind::clean);
+}
+
+TEST_CASE("the real clamd by TCP, which may refuse") {
+  if (!isInstalled()) return;
+  // A port that is free now.
+  uint16_t port = 0;
+  {
+    const UniqueFd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t bytes = sizeof address;
+    REQUIRE(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), bytes) == 0);
+    REQUIRE(::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &bytes) == 0);
+    port = ntohs(address.sin_port);
+  }
+  Rig rig{"AlertExceedsMax yes\nTCPAddr 127.0.0.1\nTCPSocket " + std::to_string(port) + "\n"};
+  std::string error;
+  rig.scanner = ClamdScanner::make({.address = "127.0.0.1:" + std::to_string(port)}, error);
+  REQUIRE(rig.scanner != nullptr);
+  REQUIRE(rig.scanner->start() == 0);
+  CHECK(rig.scan(random(3'000'000)).kind == Kind::clean);
+  CHECK(rig.scan(eicar()).kind == Kind::infected);
+  rig.clamd.stop();
+  const ScanResult absent = rig.scan("x");
+  CHECK(absent.kind == Kind::failed);
+  CHECK(absent.text.find("Connection refused") != std::string::npos);
 }
 
 TEST_CASE("a real clamd may be stopped and started again") {
