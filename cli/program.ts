@@ -242,7 +242,7 @@ function addGatewayCommands(program: Command): void {
       .option('--nfqueue <n>', 'number of the queue', integerOf(0, 65_535), 0)
       .option('--run <directory>', 'where sockets are (default: P2PXBONE_RUN or /run/p2pxbone)');
   gatewayQueue(
-    command(gateway, 'run', "manage what passes a Linux router: packets that its firewall queues (NFQUEUE), as root", [
+    command(gateway, 'run', 'manage what passes a Linux router: packets that its firewall queues (NFQUEUE), as root', [
       'gateway run --policy policy.yaml',
       'gateway run --nfqueue 3 --policy policy.yaml --rules set',
     ]),

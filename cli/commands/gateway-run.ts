@@ -80,9 +80,9 @@ export async function top(options: GatewayTopOptions): Promise<void> {
     return printJson({ statistics, ...flows });
   }
   const live = process.stdout.isTTY && !options.once;
-  let stopped = false;
-  if (live) void untilStopped().then(() => (stopped = true));
-  for (let before: GatewayStatistics | undefined; !stopped; ) {
+  const stop = new AbortController();
+  if (live) void untilStopped().then(() => stop.abort());
+  for (let before: GatewayStatistics | undefined; !stop.signal.aborted; ) {
     const [statistics, flows] = await look();
     if (live) process.stdout.write('\u001b[H\u001b[2J');
     print(describe(statistics, before, TOP_MS / 1000));
@@ -114,14 +114,17 @@ function describe(now: GatewayStatistics, before: GatewayStatistics | undefined,
           `scanner: ${scanner.up ? scanner.version : paint('red', `not there: ${scanner.why}`)}; ` +
             `${scanner.files} files, ${scanner.infected} infected, ${scanner.unavailable} not scanned`,
         ]),
-    ...now.limits.map((line) => `limit ${line.name}: ${line.bytes} bytes, ${line.waiting} waiting, ${line.dropped} dropped`),
+    ...now.limits.map(
+      (line) => `limit ${line.name}: ${line.bytes} bytes, ${line.waiting} waiting, ${line.dropped} dropped`,
+    ),
   ];
   return lines.join('\n');
 }
 
 function flowTable(flows: readonly GatewayFlow[]): string {
   if (flows.length === 0) return 'No flow is known now.';
-  const at = (address: string, port: number): string => (address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`);
+  const at = (address: string, port: number): string =>
+    address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
   return table(
     ['PROTOCOL', 'FROM', 'TO', 'APPLICATION', 'STATE', 'RULE', 'UP', 'DOWN'],
     flows.map((flow) => [

@@ -60,16 +60,11 @@ function answerAll(socket: Socket, router: Router): void {
 
 function answer(line: string, router: Router): Result<unknown> {
   const question = questionOf(line);
-  switch (question?.t) {
-    case 'reload':
-      return router.reload();
-    case 'statistics':
-      return ok(router.statistics());
-    case 'flows':
-      return ok(router.flows(Math.min(question.most, FLOWS_MAX)));
-    default:
-      return fail('BAD_MESSAGE', 'The gateway does not know that question; use the same version of p2pxbone.');
+  if (question === undefined) {
+    return fail('BAD_MESSAGE', 'The gateway does not know that question; use the same version of p2pxbone.');
   }
+  if (question.t === 'reload') return router.reload();
+  return ok(question.t === 'statistics' ? router.statistics() : router.flows(Math.min(question.most, FLOWS_MAX)));
 }
 
 function questionOf(line: string): RouterQuestion | undefined {

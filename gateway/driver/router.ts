@@ -92,7 +92,10 @@ function load(path: string): Result<Loaded> {
   if (policy === undefined) return fail('BAD_CONFIG', wordsOf(problems));
   const redirecting = policy.rules.find(({ verdict }) => verdict === 'redirect');
   if (redirecting !== undefined) {
-    return fail('BAD_CONFIG', `${path}:${redirecting.line}: a router's gateway does not redirect; use the firewall for it.`);
+    return fail(
+      'BAD_CONFIG',
+      `${path}:${redirecting.line}: a router's gateway does not redirect; use the firewall for it.`,
+    );
   }
   const { objectMax, archiveMax } = policy.services.scan;
   const signatures = [...signatureTexts(path, policy), ...ownSignatures()];
