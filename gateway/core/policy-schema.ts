@@ -190,16 +190,22 @@ export const Time = closed({
 export type Time = Static<typeof Time>;
 
 export const PER = ['none', 'flow', 'source', 'destination', 'address'] as const;
-export const WAYS = ['up', 'down', 'both'] as const;
+export const WAYS = ['both', 'up', 'down', 'together'] as const;
 export const Limit = closed({
   parent: optional(text('the name of a limit', { description: 'From which it borrows.' })),
   rate: Rate('Assured.'),
   ceiling: optional(Rate('With what the parent has to lend. Default: the rate.')),
   per: optional(
-    words(PER, { description: 'Of what there is one each: `address` counts either end. Default none: one for all.' }),
+    words(PER, {
+      description:
+        'Of what there is one each: an address counts at either end, with way up or down. Default none: one for all.',
+    }),
   ),
   way: optional(
-    words(WAYS, { description: 'up: what the end that began the flow sends; down: what it gets. Default both.' }),
+    words(WAYS, {
+      description:
+        'up: what the end that began the flow sends; down: what it gets; both (default): each of them by itself; together: both as one. With per address, up is what the address sends, whoever began the flow.',
+    }),
   ),
   burst: optional(Size('What may pass at once after a pause; default by the rate.')),
   queue: optional(Size('What may wait; default by the rate.')),

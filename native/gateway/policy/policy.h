@@ -57,7 +57,7 @@ class Policy {
   [[nodiscard]] bool fastPass() const { return image_.fastPass; }
   [[nodiscard]] bool dryRun() const { return image_.dryRun; }
   // Parents stand before their children; Decision::limit is an index + 1.
-  [[nodiscard]] std::span<const LimitClass> limits() const { return image_.limits; }
+  [[nodiscard]] std::span<const PolicyLimit> limits() const { return image_.limits; }
 
  private:
   Policy() = default;

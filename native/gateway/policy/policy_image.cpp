@@ -167,15 +167,15 @@ class ImageReader {
     return hashes;
   }
 
-  LimitClass limit() {
-    LimitClass limit;
+  PolicyLimit limit() {
+    PolicyLimit limit;
     limit.name = text();
     limit.parent = index(image_.limits.size() + 1, "a limit's parent does not stand before it");
     limit.rate = in_.be64();
     limit.ceiling = in_.be64();
     require(limit.rate > 0 && limit.rate <= limit.ceiling, "a limit's ceiling is below its rate");
-    limit.per = static_cast<LimitClass::Per>(small(5, "what a limit is for is unknown"));
-    limit.way = static_cast<LimitClass::Way>(small(3, "a limit's way is unknown"));
+    limit.per = static_cast<PolicyLimit::Per>(small(5, "what a limit is for is unknown"));
+    limit.way = static_cast<PolicyLimit::Way>(small(4, "a limit's way is unknown"));
     limit.burst = in_.be32();
     limit.queue = in_.be32();
     return limit;

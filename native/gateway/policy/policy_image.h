@@ -58,10 +58,11 @@ struct PolicyExpression {
   std::string text;
 };
 
-struct LimitClass {
+// What gateway/shaping is given.
+struct PolicyLimit {
   enum class Per : uint8_t { none, flow, source, destination, address };
-  // What the end that began the flow sends, what it gets, or both.
-  enum class Way : uint8_t { up, down, both };
+  // Each direction by itself, what the end that began the flow sends, what it gets, or both directions as one.
+  enum class Way : uint8_t { both, up, down, together };
 
   std::string name;
   // Index + 1 of a class that stands before; 0: none.
@@ -141,7 +142,7 @@ struct PolicyImage {
   std::array<uint16_t, kPolicySubjects> groups{};
   std::vector<PolicyExpression> expressions;
   std::vector<std::vector<Sha256>> hashes;
-  std::vector<LimitClass> limits;
+  std::vector<PolicyLimit> limits;
   std::vector<PolicyRule> rules;
 };
 
