@@ -6,6 +6,23 @@ import type { Limit } from './policy-schema.ts';
 import { quoted } from './problems.ts';
 import { parseRate, parseSize } from './quantities.ts';
 
+/** Limits above each other; the shaper has these limits too. */
+const DEPTH_MAX = 8;
+const BURST_BYTES_MAX = 100_000_000;
+const QUEUE_BYTES_MAX = 8 * 1024 * 1024;
+
+type Span = Pick<LimitClass, 'per' | 'way'>;
+
+/** Whether all packets of one of the children belong to one of the parents. */
+function fits(parent: Span, child: Span): boolean {
+  const { per, way } = parent;
+  const perFits =
+    per === 'none' || per === child.per || (child.per === 'flow' && (per !== 'address' || child.way !== 'together'));
+  const isSameWay = way === child.way && (per === 'address') === (child.per === 'address');
+  const isWider = way === 'together' || (way === 'both' && child.per !== 'address' && child.way !== 'together');
+  return perFits && (isSameWay || isWider || (per === 'address' && child.per !== 'address'));
+}
+
 export class Limits {
   readonly table: LimitClass[] = [];
   readonly #compilation: Compilation;
@@ -60,15 +77,29 @@ export class Limits {
         `${quoted(name)} may take more than the ceiling of its parent ${quoted(above.name)}; give less.`,
       );
     }
-    const burst = this.#size(limit.burst, [...path, 'burst']);
-    const queue = this.#size(limit.queue, [...path, 'queue']);
+    const burst = this.#size(limit.burst, BURST_BYTES_MAX, [...path, 'burst']);
+    const queue = this.#size(limit.queue, QUEUE_BYTES_MAX, [...path, 'queue']);
+    const { per = 'none', way = 'both' } = limit;
+    if (per === 'address' && way !== 'up' && way !== 'down') {
+      problems.error(document.place([...path, 'per']), 'per: address goes with way: up or way: down; add one of them.');
+    }
+    if (above !== undefined && !fits(above, { per, way })) {
+      const what = `Packets of one ${quoted(name)} would belong to several of its parent ${quoted(above.name)}`;
+      problems.error(document.place(parentPath), `${what}; make the parent's per or way the wider one.`);
+    }
+    if (this.#depthOf(parent) >= DEPTH_MAX) {
+      problems.error(
+        document.place(parentPath),
+        `There are ${DEPTH_MAX} limits above each other already; give another parent.`,
+      );
+    }
     const number = this.table.push({
       name,
       parent,
       rate,
       ceiling,
-      per: limit.per ?? 'none',
-      way: limit.way ?? 'both',
+      per,
+      way,
       burst,
       queue,
     });
@@ -101,12 +132,17 @@ export class Limits {
     return 8000;
   }
 
-  #size(text: string | undefined, path: Path): number {
+  #depthOf(number: number): number {
+    const limit = this.table[number - 1];
+    return limit === undefined ? 0 : 1 + this.#depthOf(limit.parent);
+  }
+
+  #size(text: string | undefined, most: number, path: Path): number {
     if (text === undefined) return 0;
     const size = parseSize(text);
-    if (size !== undefined && size >= 1500 && size <= 1e9) return size;
+    if (size !== undefined && size >= 1500 && size <= most) return size;
     const { document, problems } = this.#compilation;
-    problems.error(document.place(path), `${quoted(text)} is no size from 1500 B to 1 GB; write it as '64 kB'.`);
+    problems.error(document.place(path), `${quoted(text)} is no size from 1500 B to ${most} B; write it as '64 kB'.`);
     return 0;
   }
 }

@@ -17,7 +17,12 @@ export class PolicyDocument {
 
   constructor(file: string, text: string) {
     this.#file = file;
-    this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false, version: '1.2' });
+    this.#document = parseDocument(text, {
+      lineCounter: this.#lines,
+      prettyErrors: false,
+      version: '1.2',
+      logLevel: 'error',
+    });
   }
 
   /** The value, checked against the schema; undefined if there are errors, which are told. */

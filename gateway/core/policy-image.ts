@@ -138,23 +138,27 @@ class ImageWriter {
   }
 
   u8(value: number): void {
-    this.#buffer.setUint8(this.#room(1), value);
+    const at = this.#room(1);
+    this.#buffer.setUint8(at, value);
   }
 
   u16(value: number): void {
     if (!(value >= 0 && value <= 0xffff)) throw new RangeError('a number of the policy image needs more than 16 bits');
-    this.#buffer.setUint16(this.#room(2), value);
+    const at = this.#room(2);
+    this.#buffer.setUint16(at, value);
   }
 
   u32(value: number): void {
     if (!(value >= 0 && value <= 0xffff_ffff))
       throw new RangeError('a number of the policy image needs more than 32 bits');
-    this.#buffer.setUint32(this.#room(4), value);
+    const at = this.#room(4);
+    this.#buffer.setUint32(at, value);
   }
 
   /** Infinity is the largest number. */
   u64(value: number): void {
-    this.#buffer.setBigUint64(this.#room(8), value === Number.POSITIVE_INFINITY ? 2n ** 64n - 1n : BigInt(value));
+    const at = this.#room(8);
+    this.#buffer.setBigUint64(at, value === Number.POSITIVE_INFINITY ? 2n ** 64n - 1n : BigInt(value));
   }
 
   bytes(bytes: Uint8Array): void {
@@ -184,7 +188,7 @@ class ImageWriter {
     items.forEach(write);
   }
 
-  /** The offset at which so many bytes may be written. */
+  /** The offset at which so many bytes may be written; the buffer may be another one afterwards. */
   #room(bytes: number): number {
     const at = this.#length;
     this.#length += bytes;

@@ -196,12 +196,15 @@ export const Limit = closed({
   rate: Rate('Assured.'),
   ceiling: optional(Rate('With what the parent has to lend. Default: the rate.')),
   per: optional(
-    words(PER, { description: 'Of what there is one each: `address` counts either end. Default none: one for all.' }),
+    words(PER, {
+      description:
+        'Of what there is one each: an address counts at either end, with way up or down. Default none: one for all.',
+    }),
   ),
   way: optional(
     words(WAYS, {
       description:
-        'up: what the end that began the flow sends; down: what it gets; both: each direction has the whole limit; together: both share it. Default both.',
+        'up: what the end that began the flow sends; down: what it gets; both (default): each of them by itself; together: both as one. With per address, up is what the address sends, whoever began the flow.',
     }),
   ),
   burst: optional(Size('What may pass at once after a pause; default by the rate.')),
@@ -272,7 +275,13 @@ export const PolicyFile = closed({
     closed(Object.fromEntries(CONDITIONS.map((name) => [name, optional(words(CONDITION_ACTIONS))]))),
   ),
   fastPass: optional(Flag('Out-of-order packets go on at once; a copy is inspected. Default false.')),
-  connectionCache: optional(closed({ denyFor: Duration('So long a denied connection is refused. Default 10m.') })),
+  connectionCache: optional(
+    closed({
+      denyFor: Duration(
+        'So long a denied connection is refused. Default 10m; none for rules about files and messages, which may be about one of many.',
+      ),
+    }),
+  ),
   scan: optional(Scan),
   audit: optional(Audit),
   rules: optional(

@@ -26,9 +26,12 @@ export class Rules {
   readonly applications: Applications;
   readonly #compilation: Compilation;
   readonly #denyForMs: number;
+  /** The policy says it, rather than the default. */
+  readonly #isDenyForGiven: boolean;
 
   /** `denyForMs`: of rules that say nothing else. */
   constructor(compilation: Compilation, denyForMs: number) {
+    this.#isDenyForGiven = compilation.policy.connectionCache !== undefined;
     this.#compilation = compilation;
     this.#denyForMs = denyForMs;
     this.sets = new AddressSets(compilation);
@@ -197,9 +200,12 @@ export class Rules {
     };
   }
 
-  #denyFor({ denyFor }: Rule, verdict: Verdict, path: Path): number {
+  #denyFor(rule: Rule, verdict: Verdict, path: Path): number {
+    const { denyFor } = rule;
     const denies = verdict === 'drop' || verdict === 'reject';
-    if (denyFor === undefined) return denies ? this.#denyForMs : 0;
+    // What is wrong with one file or message is not wrong with everything else that the two have to say to each other.
+    const isAboutPeer = rule.when?.file === undefined && rule.when?.chat === undefined;
+    if (denyFor === undefined) return denies && (isAboutPeer || this.#isDenyForGiven) ? this.#denyForMs : 0;
     if (!denies) this.#error([...path, 'denyFor'], 'denyFor goes with drop and reject; take it out.');
     const time = parseTime(denyFor);
     if (time === undefined)

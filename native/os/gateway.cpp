@@ -137,6 +137,8 @@ bool Gateway::use(const GatewayRules& rules, Nanos now) {
   if (!application_.use(rules.policy, rules.signatures)) return false;
   policy_ = rules.policy;
   pipeline_.setConditions(policy_->conditions());
+  // What was denied may be allowed now; if not, it is denied again at its next packet.
+  pipeline_.connectionCache().clear();
   pipeline_.setFastPass(policy_->fastPass());
   if (scans_) {
     scans_->setConditions(policy_->conditions());

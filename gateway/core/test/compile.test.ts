@@ -108,6 +108,12 @@ const MISTAKES: readonly (readonly [string, RegExp])[] = [
     'limits: {a: {rate: 1 Mbit/s}, b: {rate: 2 Mbit/s, parent: a}}\n',
     /error 'b' may take more than the ceiling of its parent 'a'/,
   ],
+  ['limits: {a: {rate: 1 Mbit/s, per: address}}\n', /error per: address goes with way: up or way: down/],
+  [
+    'limits: {a: {rate: 1 Mbit/s, per: source}, b: {rate: 1 Mbit/s, parent: a}}\n',
+    /^p.yaml:2:\d+ error Packets of one 'b' would belong to several of its parent 'a'/,
+  ],
+  ['limits: {a: {rate: 1 Mbit/s, queue: 9 MB}}\n', /error '9 MB' is no size from 1500 B to 8388608 B/],
   ['rules: [{when: {file: {size: "~ 5 MB"}}, do: drop}]\n', /error '~ 5 MB' is no size; write it as '> 1 MB'/],
   ['connectionCache: {denyFor: soon}\n', /^p.yaml:2:28 error 'soon' is no time up to 30 days/],
   ['lists: {a: {sha256: [abc]}}\n', /^p.yaml:2:\d+ error 'abc' is no SHA-256; it has 64 hexadecimal digits\.$/],

@@ -3,6 +3,7 @@ import { below, fraction, type Rng } from '../../../overlay/lib/rng.ts';
 import { POLICY_FORMAT, type PolicyFile, type Rule, type When } from '../policy-schema.ts';
 import { CHATTING, functionsOf, HOSTED } from '../vocabulary.ts';
 import { applicationOf, type ChatFacts, type Event, type FileFacts, type FlowFacts } from './oracle.ts';
+import { randomGlob, randomName, randomRegularExpression } from './random-pattern.ts';
 
 export const OWN_APPLICATIONS = ['ourgame', 'ourchat'];
 
@@ -162,7 +163,7 @@ export function randomPolicy(rng: Rng): PolicyFile {
     ...maybe(rng, 0.5, () => ({ default: pick(rng, ['accept', 'drop', 'reject'] as const) })),
     sets: { students: some(rng, PREFIXES, 3), staff: [...some(rng, PREFIXES, 2), 'students'], nobody: [] },
     lists: {
-      songs: { patterns: some(rng, NAME_PATTERNS, 3) },
+      songs: { patterns: [...some(rng, NAME_PATTERNS, 2), randomGlob(rng), randomRegularExpression(rng)] },
       words: { patterns: some(rng, WORDS, 3) },
       bad: { sha256: some(rng, HASHES, 3) },
     },
@@ -228,7 +229,21 @@ function flowConditions(rng: Rng, kind: 'flow' | 'file' | 'chat', isRedirect: bo
 
 function fileConditions(rng: Rng): NonNullable<When['file']> {
   return {
-    ...maybe(rng, 0.5, () => ({ name: fraction(rng) < 0.3 ? 'songs' : some(rng, NAME_PATTERNS, 3) })),
+    ...maybe(rng, 0.5, () => ({
+      name:
+        fraction(rng) < 0.3
+          ? 'songs'
+          : some(
+              rng,
+              [
+                ...NAME_PATTERNS.slice(0, 6),
+                randomGlob(rng),
+                randomRegularExpression(rng),
+                randomRegularExpression(rng),
+              ],
+              3,
+            ),
+    })),
     ...maybe(rng, 0.3, () => ({ size: pick(rng, SIZES) })),
     ...maybe(rng, 0.3, () => ({ type: oneOrMore(rng, TYPES) })),
     ...maybe(rng, 0.2, () => ({ sha256: fraction(rng) < 0.5 ? 'bad' : some(rng, HASHES, 2) })),
@@ -238,7 +253,9 @@ function fileConditions(rng: Rng): NonNullable<When['file']> {
 
 function chatConditions(rng: Rng): NonNullable<When['chat']> {
   return {
-    ...maybe(rng, 0.7, () => ({ text: fraction(rng) < 0.3 ? 'words' : some(rng, WORDS, 3) })),
+    ...maybe(rng, 0.7, () => ({
+      text: fraction(rng) < 0.3 ? 'words' : [...some(rng, WORDS, 2), ...(fraction(rng) < 0.3 ? [randomGlob(rng)] : [])],
+    })),
     ...maybe(rng, 0.3, () => ({ from: some(rng, PEOPLE_PATTERNS, 2) })),
     ...maybe(rng, 0.3, () => ({ to: some(rng, PEOPLE_PATTERNS, 2) })),
   };
@@ -274,7 +291,7 @@ function randomFlow(rng: Rng): FlowFacts {
 function randomFile(rng: Rng): FileFacts {
   const type = pick(rng, Object.keys(KIND_OF));
   return {
-    name: fraction(rng) < 0.1 ? '' : pick(rng, NAMES),
+    name: fraction(rng) < 0.1 ? '' : fraction(rng) < 0.5 ? randomName(rng) : pick(rng, NAMES),
     size: fraction(rng) < 0.3 ? undefined : pick(rng, BYTES),
     seen: fraction(rng) < 0.6 ? 0 : pick(rng, BYTES),
     type: fraction(rng) < 0.4 ? undefined : { name: type, kind: KIND_OF[type] as string },
@@ -285,7 +302,11 @@ function randomFile(rng: Rng): FileFacts {
 }
 
 function randomChat(rng: Rng): ChatFacts {
-  return { from: pick(rng, ['', ...PEOPLE]), to: pick(rng, ['', ...PEOPLE]), text: pick(rng, ['', ...TEXTS]) };
+  return {
+    from: pick(rng, ['', ...PEOPLE]),
+    to: pick(rng, ['', ...PEOPLE]),
+    text: fraction(rng) < 0.3 ? randomName(rng) : pick(rng, ['', ...TEXTS]),
+  };
 }
 
 /** The same event with more known: nothing that is known changes. */

@@ -1,5 +1,5 @@
-// Images of anybody's making: refused with a reason, or read; what is read answers every question without reaching outside.
-// Patterns are the matcher's own business and slow to compile, so images with many of them end here.
+// Images of anybody's making: refused with a reason, or read; what is read answers every question without reaching
+// outside. Patterns are the matcher's own business and slow to compile, so images with many of them end here.
 #include <cstdlib>
 
 #include "gateway/policy/policy.h"

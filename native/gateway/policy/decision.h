@@ -69,14 +69,14 @@ struct Decision {
   // Class of bandwidth, index + 1; 0: none.
   uint16_t limit = 0;
   bool log = false;
-  // While undecided: some outcome asks for it, and bytes that have passed cannot be had back. Begin, and abandon it when
-  // the decision does not.
+  // While undecided: some outcome asks for it, and bytes that have passed cannot be had back. Begin, and abandon it
+  // when the decision does not.
   bool scan = false;
   bool store = false;
   // The policy only watches: record what it says and let everything go on as if it had not.
   bool dryRun = false;
-  // Facts of this flow, or of this file, that are still of interest. A decided flow can have some: of its files, which are
-  // to be scanned or stored.
+  // Facts of this flow, or of this file, that are still of interest. A decided flow can have some: of its files, which
+  // are to be scanned or stored.
   uint32_t needs = 0;
   // With drop and reject: how long the connection cache is to refuse the connection.
   Millis denyFor = 0;

@@ -68,15 +68,17 @@ std::optional<PolicyError> compile(const std::vector<const PolicyExpression*>& e
   }
   hs_database_t* database = nullptr;
   hs_compile_error_t* error = nullptr;
-  const hs_error_t code = hs_compile_multi(texts.data(), flags.data(), numbers.data(), static_cast<unsigned>(numbers.size()),
-                                           HS_MODE_BLOCK, nullptr, &database, &error);
+  const auto count = static_cast<unsigned>(numbers.size());
+  const hs_error_t code = hs_compile_multi(texts.data(), flags.data(), numbers.data(), count, HS_MODE_BLOCK, nullptr,
+                                           &database, &error);
   patterns.database.reset(database);
   if (code == HS_SUCCESS) return std::nullopt;
   const CompileError owned(error);
   PolicyError result{error != nullptr ? "the pattern cannot be used: " + std::string(error->message)
                                       : "there is too little memory for the patterns",
                      0, 0};
-  const size_t bad = error != nullptr && error->expression >= 0 ? static_cast<size_t>(error->expression) : expressions.size();
+  const bool known = error != nullptr && error->expression >= 0;
+  const size_t bad = known ? static_cast<size_t>(error->expression) : expressions.size();
   if (bad < expressions.size()) {
     result.line = expressions[bad]->line;
     result.column = expressions[bad]->column;
@@ -134,7 +136,8 @@ std::unique_ptr<PatternScratch> PatternMatcher::makeScratch() const {
   return std::make_unique<PatternScratch>(std::move(space));
 }
 
-const std::vector<bool>& PatternMatcher::match(PolicySubject number, std::string_view text, PatternScratch& scratch) const {
+const std::vector<bool>& PatternMatcher::match(PolicySubject number, std::string_view text,
+                                               PatternScratch& scratch) const {
   const Subject& subject = (*subjects_)[static_cast<size_t>(number)];
   PatternScratch::Space& space = *scratch.space_;
   std::vector<bool>& groups = space.groups[static_cast<size_t>(number)];

@@ -1,5 +1,5 @@
-// A policy's patterns, compiled together for each subject: one pass over a text finds all groups of which a pattern matches.
-// Immutable and shared by threads; each brings a PatternScratch of its own.
+// A policy's patterns, compiled together for each subject: one pass over a text finds all groups of which a pattern
+// matches. Immutable and shared by threads; each brings a PatternScratch of its own.
 #pragma once
 
 #include <array>
@@ -41,9 +41,10 @@ class PatternMatcher {
   // Null if there is no memory.
   [[nodiscard]] std::unique_ptr<PatternScratch> makeScratch() const;
 
-  // One bit for each group of the subject; valid until the next call with this scratch and subject. An empty text matches
-  // nothing. What is not UTF-8 is taken with replacement characters.
-  [[nodiscard]] const std::vector<bool>& match(PolicySubject subject, std::string_view text, PatternScratch& scratch) const;
+  // One bit for each group of the subject; valid until the next call with this scratch and subject. An empty text
+  // matches nothing. What is not UTF-8 is taken with replacement characters.
+  [[nodiscard]] const std::vector<bool>& match(PolicySubject subject, std::string_view text,
+                                               PatternScratch& scratch) const;
 
  private:
   struct Subject;

@@ -10,7 +10,10 @@ std::optional<PolicyError> renumber(PolicyImage& image, const Policy::Applicatio
   std::vector<uint16_t> numbers;
   for (const std::string& name : image.ownApplications) {
     const auto known = applicationOf ? applicationOf(name) : std::nullopt;
-    if (!known) return PolicyError{"no signature names the application '" + name + "'; load the policy's signatures first", 0, 0};
+    if (!known) {
+      return PolicyError{"no signature names the application '" + name + "'; load the policy's signatures first", 0,
+                         0};
+    }
     numbers.push_back(static_cast<uint16_t>(*known));
   }
   for (PolicyRule& rule : image.rules) {
@@ -140,8 +143,8 @@ Decision Policy::outcome(uint32_t number, const RuleFacts& facts) const {
   decision.store = rule.store;
   if (decision.denies()) decision.denyFor = rule.denyFor;
   // A rule about the flow that scans or stores means the files in it.
-  const bool ofFiles = facts.file == nullptr && facts.chat == nullptr && !decision.denies() && (rule.scan || rule.store);
-  if (ofFiles && contentComes(facts) != Truth::no)
+  const bool aboutFlow = facts.file == nullptr && facts.chat == nullptr;
+  if (aboutFlow && !decision.denies() && (rule.scan || rule.store) && contentComes(facts) != Truth::no)
     decision.needs = kNeedsFiles | (facts.applicationKnown ? 0 : kNeedsApplication);
   return decision;
 }

@@ -25,7 +25,8 @@ class ImageReader {
     readTables();
     list16(image_.rules, 37, [this] { return rule(); });
     require(in_.left() == 0, "something follows its end");
-    if (!good()) return PolicyError{"the policy image is damaged near byte " + std::to_string(where_) + ": " + problem_};
+    if (!good())
+      return PolicyError{"the policy image is damaged near byte " + std::to_string(where_) + ": " + problem_, 0, 0};
     return std::move(image_);
   }
 
@@ -102,8 +103,8 @@ class ImageReader {
     image_.denyFor = in_.be32();
     for (size_t left = in_.u8(); left > 0 && good(); --left) {
       const auto condition = static_cast<Condition>(small(kConditionCount, "a condition is unknown"));
-      const auto action = static_cast<ConditionAction>(small(kConditionActionCount, "an action of a condition is unknown"));
-      if (good()) image_.conditions.set(condition, action);
+      const uint8_t action = small(kConditionActionCount, "an action of a condition is unknown");
+      if (good()) image_.conditions.set(condition, static_cast<ConditionAction>(action));
     }
   }
 
@@ -141,14 +142,16 @@ class ImageReader {
     window.days = in_.u8();
     window.from = in_.be16();
     window.to = in_.be16();
-    require(window.days < 0x80 && window.from < kMinutesPerDay && window.to <= kMinutesPerDay, "a time is outside the week");
+    require(window.days < 0x80 && window.from < kMinutesPerDay && window.to <= kMinutesPerDay,
+            "a time is outside the week");
     return window;
   }
 
   PolicyExpression expression() {
     PolicyExpression expression;
     expression.subject = static_cast<PolicySubject>(small(kPolicySubjects, "a pattern's subject is unknown"));
-    expression.group = index(image_.groups[static_cast<size_t>(expression.subject)], "a pattern's group does not exist");
+    const uint16_t groups = image_.groups[static_cast<size_t>(expression.subject)];
+    expression.group = index(groups, "a pattern's group does not exist");
     const uint8_t flags = small(4, "a pattern's flags are unknown");
     expression.caseless = (flags & kExpressionCaseless) != 0;
     expression.words = (flags & kExpressionWords) != 0;
@@ -259,8 +262,8 @@ class ImageReader {
   }
 
   [[nodiscard]] bool isApplication(uint16_t number) const {
-    return number < kApplicationsBuiltIn ||
-           (number >= kApplicationUserFirst && number - kApplicationUserFirst < static_cast<int>(image_.ownApplications.size()));
+    const size_t own = image_.ownApplications.size();
+    return number < kApplicationsBuiltIn || (number >= kApplicationUserFirst && number < kApplicationUserFirst + own);
   }
 
   // A condition about files or messages belongs to a rule about them, and no rule is about both.
@@ -272,7 +275,7 @@ class ImageReader {
       if (std::holds_alternative<FileSizeIn>(condition) || std::holds_alternative<FileTypeIs>(condition) ||
           std::holds_alternative<FileHashIn>(condition))
         file = true;
-      if (const auto* in = std::get_if<AddressIn>(&condition); in != nullptr && in->end == PolicyEnd::sender) file = true;
+      if (const auto* in = std::get_if<AddressIn>(&condition)) file |= in->end == PolicyEnd::sender;
       if (const auto* in = std::get_if<PatternIn>(&condition)) {
         if (in->subject == PolicySubject::fileName) file = true;
         else if (in->subject != PolicySubject::host) chat = true;
@@ -292,6 +295,8 @@ class ImageReader {
 
 }  // namespace
 
-std::variant<PolicyImage, PolicyError> readPolicyImage(std::span<const uint8_t> bytes) { return ImageReader(bytes).run(); }
+std::variant<PolicyImage, PolicyError> readPolicyImage(std::span<const uint8_t> bytes) {
+  return ImageReader(bytes).run();
+}
 
 }  // namespace p2pxbone::gateway

@@ -1,5 +1,5 @@
-// A compiled policy as gateway/core/policy-image.ts writes it, and what it says. Numbers are big-endian; a text is its length
-// in bytes, u16, and UTF-8; `list8`, `list16` and `list32` are a count of that many bits and so many entries.
+// A compiled policy as gateway/core/policy-image.ts writes it, and what it says. Numbers are big-endian; a text is its
+// length in bytes, u16, and UTF-8; `list8`, `list16` and `list32` are a count of that many bits and so many entries.
 //
 //   u32 'PXGP'; u16 version (1); u8 flags: 1 dry run, 2 fast pass; u8 default verdict; u32 default denyFor, ms
 //   list8  conditions: u8 condition, u8 action
@@ -10,9 +10,11 @@
 //   list32 expressions: u8 subject, u16 group, u8 flags: 1 caseless, 2 of marked words, u32 line, u32
 //     column, text
 //   list16 hash lists: list32 SHA-256, ascending
-//   list16 limits: text name, u16 parent (index + 1), u64 rate, u64 ceiling (bit/s), u8 per, u8 way, u32 burst, u32 queue (bytes)
-//   list16 rules: text name, u32 line, u8 verdict, u8 flags: 1 log, 2 scan, 4 store, 8 mark; u32 mark, u16 limit (index + 1),
-//     u32 denyFor (ms), 16 bytes and u16 target of a redirect, list8 conditions: u8 index in PolicyCondition, and its fields
+//   list16 limits: text name, u16 parent (index + 1), u64 rate, u64 ceiling (bit/s), u8 per, u8 way, u32 burst,
+//     u32 queue (bytes)
+//   list16 rules: text name, u32 line, u8 verdict, u8 flags: 1 log, 2 scan, 4 store, 8 mark; u32 mark, u16 limit
+//     (index + 1), u32 denyFor (ms), 16 bytes and u16 target of a redirect, list8 conditions: u8 index in PolicyCondition,
+//     and its fields
 #pragma once
 
 #include <cstdint>
@@ -93,8 +95,8 @@ struct FileHashIn {
 struct AnyFile {};
 struct AnyChat {};
 
-using PolicyCondition = std::variant<ApplicationIs, AddressIn, PortIn, ProtocolIs, TimeIn, PatternIn, FileSizeIn, FileTypeIs,
-                                     FileHashIn, AnyFile, AnyChat>;
+using PolicyCondition = std::variant<ApplicationIs, AddressIn, PortIn, ProtocolIs, TimeIn, PatternIn, FileSizeIn,
+                                     FileTypeIs, FileHashIn, AnyFile, AnyChat>;
 
 struct RedirectTarget {
   Address address{};

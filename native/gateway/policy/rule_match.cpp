@@ -67,9 +67,9 @@ bool holds(const TimeWindow& window, const RuleFacts& facts) {
 // Without a port and the dot of a complete name.
 std::string_view bareHost(std::string_view host) {
   const size_t colon = host.rfind(':');
-  const bool one = colon != std::string_view::npos && (host.find(':') == colon || (colon > 0 && host[colon - 1] == ']'));
-  if (one && std::all_of(host.begin() + static_cast<ptrdiff_t>(colon) + 1, host.end(), [](char c) { return c >= '0' && c <= '9'; }))
-    host = host.substr(0, colon);
+  const bool port = colon != std::string_view::npos && host.find_first_not_of("0123456789", colon + 1) == host.npos;
+  // The other colons of an IPv6 address stand in brackets.
+  if (port && (host.find(':') == colon || (colon > 0 && host[colon - 1] == ']'))) host = host.substr(0, colon);
   if (host.size() > 1 && host.ends_with('.')) host.remove_suffix(1);
   return host;
 }
@@ -91,7 +91,10 @@ class RuleMatcher {
       case PolicyEnd::between: return truth(holds(set, facts_.from) || holds(set, facts_.to));
       case PolicyEnd::sender: break;
     }
-    if (facts_.file != nullptr) return truth(holds(set, facts_.file->sender == Side::initiator ? facts_.from : facts_.to));
+    if (facts_.file != nullptr) {
+      const bool initiator = facts_.file->sender == Side::initiator;
+      return truth(holds(set, initiator ? facts_.from : facts_.to));
+    }
     const bool from = holds(set, facts_.from);
     if (from == holds(set, facts_.to)) return truth(from);
     return maybe(kNeedsFiles);
@@ -99,8 +102,8 @@ class RuleMatcher {
 
   Truth operator()(const PortIn& in) const {
     if (facts_.protocol != kProtocolTcp && facts_.protocol != kProtocolUdp) return Truth::no;
-    return truth(std::any_of(in.ranges.begin(), in.ranges.end(),
-                             [&](const auto& range) { return facts_.port >= range.first && facts_.port <= range.second; }));
+    const auto has = [&](const auto& range) { return facts_.port >= range.first && facts_.port <= range.second; };
+    return truth(std::any_of(in.ranges.begin(), in.ranges.end(), has));
   }
 
   Truth operator()(const ProtocolIs& is) const {

@@ -1,12 +1,12 @@
 // Policies compiled by gateway/core, with questions and the answers that their YAML means by a plain evaluator
 // (gateway/core/test/oracle.ts). P2PXBONE_POLICY_CASES names another file of such cases.
 //
-// Until the end: u32 length and bytes of an image; u16 number of questions; each: u8 about (0 flow, 1 file, 2 chat); 16 bytes
-// from, 16 bytes to, u16 port, u8 protocol; u8 whether the application is known, u16 its number; u8 whether the host is known,
-// text; i64 now; i32 offset of local time; of a file: text name, u8 whether and u64 size, u64 seen, u8 whether and u8 kind, text
-// type, u8 whether and 32 bytes hash, u8 sender, u8 final; of a message: texts from, to, text; then the answer: u8 action, u8
-// decided, u32 rule, u8 whether and u32 mark, u16 limit, u8 each log, scan, store, dry run, u32 needs, u32 denyFor. A text has its
-// length, u16, in front.
+// Until the end: u32 length and bytes of an image; u16 number of questions; each: u8 about (0 flow, 1 file, 2 chat); 16
+// bytes from, 16 bytes to, u16 port, u8 protocol; u8 whether the application is known, u16 its number; u8 whether the
+// host is known, text; i64 now; i32 offset of local time; of a file: text name, u8 whether and u64 size, u64 seen, u8
+// whether and u8 kind, text type, u8 whether and 32 bytes hash, u8 sender, u8 final; of a message: texts from, to,
+// text; then the answer: u8 action, u8 decided, u32 rule, u8 whether and u32 mark, u16 limit, u8 each log, scan, store,
+// dry run, u32 needs, u32 denyFor. A text has its length, u16, in front.
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -25,7 +25,8 @@ constexpr uint16_t kOwnShift = 40;
 
 std::vector<uint8_t> casesFile() {
   const char* other = std::getenv("P2PXBONE_POLICY_CASES");
-  std::ifstream file(other != nullptr ? other : P2PXBONE_SOURCE_DIR "/gateway/test/golden/policy-cases.bin", std::ios::binary);
+  const char* golden = P2PXBONE_SOURCE_DIR "/gateway/test/golden/policy-cases.bin";
+  std::ifstream file(other != nullptr ? other : golden, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
@@ -129,8 +130,9 @@ Decision ask(const Policy& policy, const Question& question, Policy::Scratch& sc
 
 std::string shown(const Decision& d) {
   return "action " + std::to_string(static_cast<int>(d.action)) + (d.decided ? " decided" : " open") + " rule " +
-         std::to_string(d.rule) + " mark " + (d.mark ? std::to_string(*d.mark) : "-") + " limit " + std::to_string(d.limit) +
-         (d.log ? " log" : "") + (d.scan ? " scan" : "") + (d.store ? " store" : "") + (d.dryRun ? " dry" : "") + " needs " +
+         std::to_string(d.rule) + " mark " + (d.mark ? std::to_string(*d.mark) : "-") + " limit " +
+         std::to_string(d.limit) + (d.log ? " log" : "") + (d.scan ? " scan" : "") + (d.store ? " store" : "") + (d.dryRun ? " dry" : "") +
+         " needs " +
          std::to_string(d.needs) + " denyFor " + std::to_string(d.denyFor);
 }
 
@@ -152,7 +154,8 @@ TEST_CASE("policies answer what their text means") {
       readQuestion(in, question);
       const Decision wanted = readAnswer(in);
       const Decision got = ask(policy, question, *scratch);
-      CHECK_MESSAGE(got == wanted, "policy " << policies << ", question " << questions << ": " << shown(got) << ", not " << shown(wanted));
+      CHECK_MESSAGE(got == wanted, "policy " << policies << ", question " << questions << ": " << shown(got) << ", not "
+                                             << shown(wanted));
       ++questions;
       // Before there is a flow, nothing but the packet is known.
       if (question.about != 0 || question.facts.applicationKnown || question.facts.hostKnown) continue;

@@ -51,7 +51,10 @@ class Draft {
   // Up to the address sets.
   Draft& header() { return u32(0x50584750).u16(1).u8(0).u8(0).u32(0).u8(0).u16(0); }
   Draft& noTables() { return u16(0).u16(0).zeros(10).u32(0).u16(0).u16(0); }
-  Draft& rule(unsigned conditions) { return u16(1).text("r").u32(1).u8(0).u8(0).u32(0).u16(0).u32(0).zeros(18).u8(conditions); }
+  Draft& rule(unsigned conditions) {
+    return u16(1).text("r").u32(1).u8(0).u8(0).u32(0).u16(0).u32(0).zeros(18).u8(conditions);
+  }
+  Draft& own(std::string_view name) { return u32(0x50584750).u16(1).u8(0).u8(0).u32(0).u8(0).u16(1).text(name); }
   [[nodiscard]] const Bytes& bytes() const { return bytes_; }
 
  private:
@@ -104,7 +107,7 @@ TEST_CASE("numbers that name nothing, orders that do not hold and contradictions
   // A count without its entries takes no memory.
   CHECK(whyNot(Draft().header().u16(1).u32(0xffffffff).bytes()).find("longer than the image") != std::string::npos);
   // A text that is not UTF-8.
-  CHECK_FALSE(reads(Draft().u32(0x50584750).u16(1).u8(0).u8(0).u32(0).u8(0).u16(1).text("\xff").noTables().u16(0).bytes()));
+  CHECK_FALSE(reads(Draft().own("\xff").noTables().u16(0).bytes()));
 }
 
 TEST_CASE("a pattern that cannot be compiled is told with its place, an application without signature by name") {
@@ -115,7 +118,7 @@ TEST_CASE("a pattern that cannot be compiled is told with its place, an applicat
   REQUIRE(error != nullptr);
   CHECK(error->line == 7);
   CHECK(error->column == 9);
-  const Bytes own = Draft().u32(0x50584750).u16(1).u8(0).u8(0).u32(0).u8(0).u16(1).text("ourgame").noTables().u16(0).bytes();
+  const Bytes own = Draft().own("ourgame").noTables().u16(0).bytes();
   const Policy::Build nameless = Policy::build(own, {});
   REQUIRE(std::holds_alternative<PolicyError>(nameless));
   CHECK(std::get<PolicyError>(nameless).what.find("'ourgame'") != std::string::npos);
