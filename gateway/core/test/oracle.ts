@@ -84,6 +84,8 @@ function outcome(policy: PolicyFile, rule: Rule | undefined, number: number, eve
   const nothing = { mark: undefined, limit: undefined, log: false, scan: false, store: false, needs: 0 };
   const denyOf = (action: string, text: string | undefined): number =>
     action === 'drop' || action === 'reject' ? milliseconds(text ?? policy.connectionCache?.denyFor ?? '10m') : 0;
+  const isAboutOne = rule?.when?.file !== undefined || rule?.when?.chat !== undefined;
+  const unsaid = isAboutOne && policy.connectionCache === undefined ? '0s' : undefined;
   if (rule === undefined) {
     const action = policy.default ?? 'accept';
     return { ...nothing, action, decided: true, rule: 0, dryRun, denyForMs: denyOf(action, undefined) };
@@ -106,7 +108,7 @@ function outcome(policy: PolicyFile, rule: Rule | undefined, number: number, eve
     store: does(rule, 'store'),
     dryRun,
     needs: inFlow && canSee ? NEEDS.files | (application === undefined ? NEEDS.application : 0) : 0,
-    denyForMs: denyOf(action, rule.denyFor),
+    denyForMs: denyOf(action, rule.denyFor ?? unsaid),
   };
 }
 
