@@ -11,7 +11,7 @@ import { completed } from './random-policy.ts';
 const GOLDEN = new URL('../../../native/gateway/test/golden/policy-cases.bin', import.meta.url);
 const SEED = 5;
 const POLICIES = 64;
-const EVENTS = 12;
+const EVENTS = 28;
 
 test('the golden cases are what compiler and meaning say; else P2PXBONE_WRITE_GOLDEN=1 node --test this file', () => {
   const rng = seededRng(SEED);

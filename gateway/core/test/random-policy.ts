@@ -169,7 +169,11 @@ export function randomPolicy(rng: Rng): PolicyFile {
     },
     times: {
       office: { days: ['mon', 'tue', 'wed', 'thu', 'fri'], from: '08:00', to: '18:00' },
-      night: [{ from: '22:30', to: '06:00', zone: 'utc' }, { days: ['sun'] }],
+      night: [
+        { days: ['fri', 'sun'], from: '22:30', to: '06:00', zone: 'utc' },
+        { days: ['sat'], to: '12:00' },
+      ],
+      late: { days: ['mon', 'tue', 'wed', 'thu', 'sat'], from: '20:00', to: '03:00' },
     },
     limits: {
       all: { rate: '20 Mbit/s' },
@@ -222,7 +226,7 @@ function flowConditions(rng: Rng, kind: 'flow' | 'file' | 'chat', isRedirect: bo
     ...maybe(rng, 0.1, () => ({ between: oneOrMore(rng, ['students', 'staff', ...PREFIXES]) })),
     ...maybe(rng, 0.15, () => ({ port: oneOrMore<number | string>(rng, [...PORTS, '6881-6889', '0-65535']) })),
     ...maybe(rng, 0.15, () => ({ protocol: oneOrMore<number | string>(rng, ['tcp', 'udp', 'icmp', 47, 6]) })),
-    ...maybe(rng, 0.15, () => ({ time: oneOrMore(rng, ['office', 'night']) })),
+    ...maybe(rng, 0.25, () => ({ time: oneOrMore(rng, ['office', 'night', 'late']) })),
     ...(isHosted ? { host: some(rng, HOST_PATTERNS, 2) } : {}),
   };
 }
@@ -244,10 +248,10 @@ function fileConditions(rng: Rng): NonNullable<When['file']> {
               3,
             ),
     })),
-    ...maybe(rng, 0.3, () => ({ size: pick(rng, SIZES) })),
+    ...maybe(rng, 0.4, () => ({ size: pick(rng, SIZES) })),
     ...maybe(rng, 0.3, () => ({ type: oneOrMore(rng, TYPES) })),
     ...maybe(rng, 0.2, () => ({ sha256: fraction(rng) < 0.5 ? 'bad' : some(rng, HASHES, 2) })),
-    ...maybe(rng, 0.2, () => ({ sender: oneOrMore(rng, ['students', 'staff', ...PREFIXES]) })),
+    ...maybe(rng, 0.3, () => ({ sender: oneOrMore(rng, ['students', 'staff', ...PREFIXES]) })),
   };
 }
 
@@ -293,7 +297,7 @@ function randomFile(rng: Rng): FileFacts {
   return {
     name: fraction(rng) < 0.1 ? '' : fraction(rng) < 0.5 ? randomName(rng) : pick(rng, NAMES),
     size: fraction(rng) < 0.3 ? undefined : pick(rng, BYTES),
-    seen: fraction(rng) < 0.6 ? 0 : pick(rng, BYTES),
+    seen: fraction(rng) < 0.3 ? 0 : pick(rng, BYTES),
     type: fraction(rng) < 0.4 ? undefined : { name: type, kind: KIND_OF[type] as string },
     sha256: fraction(rng) < 0.5 ? undefined : pick(rng, HASHES),
     sender: pick(rng, ['from', 'to'] as const),

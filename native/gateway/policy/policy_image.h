@@ -13,8 +13,8 @@
 //   list16 limits: text name, u16 parent (index + 1), u64 rate, u64 ceiling (bit/s), u8 per, u8 way, u32 burst,
 //     u32 queue (bytes)
 //   list16 rules: text name, u32 line, u8 verdict, u8 flags: 1 log, 2 scan, 4 store, 8 mark; u32 mark, u16 limit
-//     (index + 1), u32 denyFor (ms), 16 bytes and u16 target of a redirect, list8 conditions: u8 index in PolicyCondition,
-//     and its fields
+//     (index + 1), u32 denyFor (ms), 16 bytes and u16 target of a redirect, list8 conditions: u8 index in
+//     PolicyCondition, and its fields
 #pragma once
 
 #include <cstdint>

@@ -129,11 +129,11 @@ Decision ask(const Policy& policy, const Question& question, Policy::Scratch& sc
 }
 
 std::string shown(const Decision& d) {
-  return "action " + std::to_string(static_cast<int>(d.action)) + (d.decided ? " decided" : " open") + " rule " +
-         std::to_string(d.rule) + " mark " + (d.mark ? std::to_string(*d.mark) : "-") + " limit " +
-         std::to_string(d.limit) + (d.log ? " log" : "") + (d.scan ? " scan" : "") + (d.store ? " store" : "") + (d.dryRun ? " dry" : "") +
-         " needs " +
-         std::to_string(d.needs) + " denyFor " + std::to_string(d.denyFor);
+  std::string text = "action " + std::to_string(static_cast<int>(d.action)) + (d.decided ? " decided" : " open");
+  text += " rule " + std::to_string(d.rule) + " mark " + (d.mark ? std::to_string(*d.mark) : "-");
+  text += " limit " + std::to_string(d.limit) + (d.log ? " log" : "") + (d.scan ? " scan" : "");
+  text += std::string(d.store ? " store" : "") + (d.dryRun ? " dry" : "") + " needs " + std::to_string(d.needs);
+  return text + " denyFor " + std::to_string(d.denyFor);
 }
 
 TEST_CASE("policies answer what their text means") {
