@@ -148,6 +148,11 @@ Verdict Inspection::takeTcp(Flow& flow, Side side, Current& current, Millis now)
 
 Verdict Inspection::takeSegment(Flow& flow, Side side, Stream& stream, Current& current, Millis now) {
   Packet& packet = current.packet;
+  if (stream.reachesBack(packet)) {
+    const auto verdict = meet(Condition::streamOld, &flow, now);
+    if (!verdict || !verdict->goesOn()) return verdict.value_or(Verdict::drop(DropReason::gatewayStreamHistory));
+    if (flow.phase != FlowPhase::inspected) return *verdict;
+  }
   Stream::Result result = stream.take(packet, now);
   if (result.outcome == Stream::Outcome::full && result.condition == Condition::streamHistory) {
     // With one end only there are no acknowledgements to tell what may be forgotten. Otherwise the policy says it: `pass`
@@ -163,11 +168,6 @@ Verdict Inspection::takeSegment(Flow& flow, Side side, Stream& stream, Current& 
     if (result.outcome == Stream::Outcome::full) return Verdict::drop(DropReason::gatewayStreamHistory);
   }
   if (packet.rewritten) counters_.rewritten.add();
-  if (result.unknownOld) {
-    const auto verdict = meet(Condition::streamOld, &flow, now);
-    if (!verdict || !verdict->goesOn()) return verdict.value_or(Verdict::drop(DropReason::gatewayStreamHistory));
-    if (flow.phase != FlowPhase::inspected) return *verdict;
-  }
   switch (result.outcome) {
     case Stream::Outcome::old: return Verdict::accept();
     case Stream::Outcome::afterEnd: return Verdict::drop(DropReason::gatewayAfterEnd);
