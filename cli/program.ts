@@ -59,6 +59,7 @@ export function createProgram(): Command {
   addDaemonCommands(program);
   addLookingCommands(program);
   addQosCommands(program);
+  addGatewayCommands(program);
   addOtherCommands(program);
   return program;
 }
@@ -224,6 +225,50 @@ function addQosCommands(program: Command): void {
   )
     .option('--all', 'for all peers')
     .action(async (peer, options) => (await import('./commands/qos.ts')).clear(peer, options));
+}
+
+function addGatewayCommands(program: Command): void {
+  const gateway = program
+    .command('gateway')
+    .description('the management gateway: applications, files, chat, bandwidth');
+  json(
+    command(gateway, 'check <file>', 'check a policy; every mistake with its line and what to do', [
+      'gateway check policy.yaml',
+      'gateway check policy.yaml --json',
+    ]),
+  ).action(async (file, options) => (await import('./commands/gateway.ts')).check(file, options));
+  const gatewayQueue = (made: Command): Command =>
+    json(made)
+      .option('--nfqueue <n>', 'number of the queue', integerOf(0, 65_535), 0)
+      .option('--run <directory>', 'where sockets are (default: P2PXBONE_RUN or /run/p2pxbone)');
+  gatewayQueue(
+    command(gateway, 'run', 'manage what passes a Linux router: packets that its firewall queues (NFQUEUE), as root', [
+      'gateway run --policy policy.yaml',
+      'gateway run --nfqueue 3 --policy policy.yaml --rules set',
+    ]),
+  )
+    .requiredOption('--policy <file>', 'what to do; see docs/gateway-policy.md')
+    .addOption(
+      new Option('--rules <how>', 'the firewall’s rules: print them, or set them until the end')
+        .choices(['print', 'set'])
+        .default('print'),
+    )
+    .option('--fail-open', 'let packets pass unseen when the gateway cannot keep up, or does not run')
+    .option('--packets <n>', 'packets that may wait for a verdict', integerOf(64, 1_000_000), 16_384)
+    .option('--name <text>', 'name under which it records (default: the host’s)')
+    .action(async (options) => (await import('./commands/gateway-run.ts')).run(options));
+  gatewayQueue(
+    command(gateway, 'reload', 'read the policy again; no packet and no flow is lost', ['gateway reload --nfqueue 3']),
+  ).action(async (options) => (await import('./commands/gateway-run.ts')).reload(options));
+  gatewayQueue(
+    command(gateway, 'top', 'the flows with the most bytes, and what the gateway does', [
+      'gateway top',
+      'gateway top --once --flows 50 --json',
+    ]),
+  )
+    .option('--flows <n>', 'so many flows', integerOf(0, 10_000), 20)
+    .option('--once', 'show it once and end')
+    .action(async (options) => (await import('./commands/gateway-run.ts')).top(options));
 }
 
 function addOtherCommands(program: Command): void {

@@ -4,6 +4,7 @@ import { getSystemErrorMessage } from 'node:util';
 import { type ErrorCode, fail } from '../overlay/errors.ts';
 import { type Failure, ok, type Result } from '../overlay/lib/result.ts';
 import type { Counters } from './api.ts';
+import type { GatewayRules, GatewayServices, QueueOptions } from './gateway.ts';
 
 /** An address as 16 bytes, IPv4 in its mapped form. */
 export type NativeEndpoint = { readonly ip: Uint8Array; readonly port: number };
@@ -96,7 +97,18 @@ export interface NativePlane {
   close(): void;
 }
 
+/** Throws an Error whose message is the reason; with `errno` where the system refused. */
+export interface NativeQueueGateway {
+  use(rules: GatewayRules): void;
+  /** Texts of JSON. */
+  queueStatistics(): string;
+  statistics(): string;
+  flows(most: number): string;
+  close(): void;
+}
+
 export type Addon = {
+  readonly QueueGateway: new (settings: QueueOptions & GatewayServices, rules: GatewayRules) => NativeQueueGateway;
   readonly Plane: new (
     keepAliveMs: number,
     silenceMs: number,

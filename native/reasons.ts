@@ -270,6 +270,14 @@ export const DROP_REASONS = {
     number: 67,
     text: 'The flow ended or was evicted while its packets waited at the gateway.',
   },
+  gatewayLimited: {
+    number: 68,
+    text: "The packet's flow has too much waiting for its limit of bandwidth, or there is no more room for packets that wait for limits.",
+  },
+  gatewayInfected: {
+    number: 69,
+    text: 'The virus scanner has found something in a file.',
+  },
 } as const;
 
 export type DropReason = keyof typeof DROP_REASONS;

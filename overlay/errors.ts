@@ -89,6 +89,7 @@ export const ERRORS = {
     http: 503,
   },
   RD_UNREACHABLE: { text: 'No resource daemon answers here; start one with `p2pxbone rd start`.', exit: 4, http: 503 },
+  GATEWAY_UNREACHABLE: { text: 'No gateway answers here; start one with `p2pxbone gateway run`.', exit: 4, http: 503 },
   PEER_UNREACHABLE: { text: 'The other node does not answer on the base network.', exit: 4, http: 504 },
   PEER_REFUSED: { text: 'The other node refused the tunnel.', exit: 1, http: 502 },
   PEER_MISMATCH: { text: 'Another node answered at that contact.', exit: 1, http: 502 },

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 const SOURCES = [
-  '{overlay,p2pd,rd,om-server,cli}/**/*.ts',
+  '{overlay,p2pd,rd,gateway,om-server,cli}/**/*.ts',
   'native/{core,os}/*.{h,cpp}',
   'native/gateway/**/*.{h,cpp}',
 ];

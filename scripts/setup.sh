@@ -5,12 +5,12 @@ set -eu
 cd "$(dirname "$0")/.."
 purpose=${1:-run}
 
-packages="cmake ninja-build g++ libssl-dev liburing-dev libvectorscan-dev iproute2 iputils-ping util-linux"
+packages="cmake ninja-build g++ libssl-dev liburing-dev libvectorscan-dev libnetfilter-queue-dev libmnl-dev iproute2 iputils-ping util-linux"
 # Intel's AES-GCM takes little more than half of OpenSSL's time where the processor has AVX-512; other processors do without it.
 [ "$(dpkg --print-architecture)" != amd64 ] || packages="$packages libipsec-mb-dev"
 case $purpose in
   run) ;;
-  test) packages="$packages doctest-dev curl openssl tcpdump ethtool" ;;
+  test) packages="$packages doctest-dev curl openssl tcpdump ethtool clamav-daemon iptables nginx-light" ;;
   fuzz) packages="$packages doctest-dev clang-14 libclang-rt-14-dev" ;;
   bench) packages="$packages iperf3 tcpdump linux-perf wireguard-go wireguard-tools nebula tinc" ;;
   *) echo "setup: usage: scripts/setup.sh [run|test|fuzz|bench]" >&2; exit 2 ;;

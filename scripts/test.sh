@@ -17,7 +17,7 @@ ctest --test-dir native/build --output-on-failure
 
 step "unit and property tests, simulation"
 node --test --test-reporter=spec --test-concurrency=2 \
-  'overlay/**/*.test.ts' 'p2pd/**/*.test.ts' 'rd/**/*.test.ts' 'native/**/*.test.ts' 'om-server/**/*.test.ts' \
+  'overlay/**/*.test.ts' 'p2pd/**/*.test.ts' 'rd/**/*.test.ts' 'gateway/**/*.test.ts' 'native/**/*.test.ts' 'om-server/**/*.test.ts' \
   'cli/**/*.test.ts' 'bench/**/*.test.ts' 'test/arch/*.test.ts' 'test/sim/*.test.ts'
 
 step "lab: real TAPs and sockets in network namespaces"

@@ -6,6 +6,7 @@
 #include "binding/arguments.h"
 #include "binding/convert.h"
 #include "binding/plane.h"
+#include "binding/queue_gateway_object.h"
 
 namespace p2pxbone {
 namespace {
@@ -28,6 +29,7 @@ Napi::Value peerCredentials(const Napi::CallbackInfo& info) {
 
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("Plane", Plane::define(env));
+  exports.Set("QueueGateway", QueueGatewayObject::define(env));
   exports.Set("peerCredentials", Napi::Function::New(env, peerCredentials, "peerCredentials"));
   return exports;
 }

@@ -9,6 +9,8 @@ namespace p2pxbone {
 // Of the monotonic clock, or a length of time.
 using Nanos = int64_t;
 
+inline constexpr Nanos kNanosPerMilli = 1'000'000;
+
 // Zero: no such effect, or the default.
 struct LinkShape {
   uint64_t rateBitsPerSecond = 0;

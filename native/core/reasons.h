@@ -143,10 +143,14 @@ enum class DropReason : uint8_t {
   gatewayHeldDuplicate = 66,
   // The flow ended or was evicted while its packets waited at the gateway.
   gatewayFlowGone = 67,
+  // The packet's flow has too much waiting for its limit of bandwidth, or there is no more room for packets that wait for limits.
+  gatewayLimited = 68,
+  // The virus scanner has found something in a file.
+  gatewayInfected = 69,
 };
 
 // One past the largest number; the size of an array indexed by reason.
-inline constexpr size_t kDropReasonCount = 68;
+inline constexpr size_t kDropReasonCount = 70;
 
 inline constexpr std::array<const char*, kDropReasonCount> kDropReasonNames{
     "none",
@@ -217,6 +221,8 @@ inline constexpr std::array<const char*, kDropReasonCount> kDropReasonNames{
     "gatewayHeldFull",
     "gatewayHeldDuplicate",
     "gatewayFlowGone",
+    "gatewayLimited",
+    "gatewayInfected",
 };
 
 }  // namespace p2pxbone

@@ -37,9 +37,10 @@ enum class Condition : uint8_t {
   heldFull,
   // A protocol parser has lost its way.
   parserError,
-  // The virus scanner is absent, too slow, or refuses.
+  // The virus scanner is absent, too slow, out of memory, or refuses.
   scanUnavailable,
-  // An object is larger than is scanned.
+  // A packed file is larger than is scanned whole: inspecting means buffer by buffer, which sees nothing of what is packed.
+  // Or the scanner says that it exceeds its limits.
   scanTooBig,
 };
 

@@ -60,6 +60,10 @@ struct Flow {
   Verdict verdict;
   // Free for the policy: what the packets' marks are to be.
   uint32_t mark = 0;
+  // Likewise: the number of the limit whose packets they are; 0: none. Takes effect while the flow is watched.
+  uint16_t limit = 0;
+  // Of the stage that enforces it: where packets of each side wait for it.
+  std::array<uint32_t, 2> limitLines{kNotHeld, kNotHeld};
   std::array<DirectionStatistics, 2> directions;
   TcpTrack tcp;
 
@@ -73,6 +77,8 @@ struct Flow {
   // TCP: one past the highest sequence number of each side that has gone on.
   std::array<uint32_t, 2> passed{};
   uint8_t resets = 0;  // RSTs sent since it was rejected
+  // What is to be told of it when it is over; outlives the stages' memories.
+  std::unique_ptr<StageMemory> notes;
   std::unique_ptr<FlowStreams> streams;
   std::array<uint64_t, 2> datagramBytes{};  // handed to the stages so far
   // Packets that wait for a verdict, in order: Q2.

@@ -160,6 +160,11 @@ void HeldPackets::update(HeldId id, Packet& packet) {
   }
 }
 
+std::span<uint8_t> HeldPackets::firstBytes(HeldId id) {
+  const uint32_t stored = entries_[id].stored;
+  return store_.inPlace(stored).first(std::min(store_.bytes(stored), PacketStore::kBlockBytes));
+}
+
 uint32_t HeldPackets::blocks(HeldId id) const {
   size_t blocks = 0;
   for (HeldId part = id; part != kNotHeld; part = entries_[part].nextPart)

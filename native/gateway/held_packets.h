@@ -17,8 +17,8 @@ inline constexpr HeldId kNotHeld = 0xffffffff;
 static_assert(kNoParts == kNotHeld);
 
 // For how much of the memory something is answerable.
-enum class HeldFor : uint8_t { fragments, stream, verdict };
-inline constexpr size_t kHeldForCount = 3;
+enum class HeldFor : uint8_t { fragments, stream, verdict, limit };
+inline constexpr size_t kHeldForCount = 4;
 
 class HeldPackets {
  public:
@@ -42,6 +42,9 @@ class HeldPackets {
   [[nodiscard]] DropReason assemble(HeldId first, Packet& packet);
   // A part as it came. Its bytes die with the next load() or with the part.
   [[nodiscard]] std::span<uint8_t> partBytes(HeldId part);
+
+  // The beginning of a packet, or of its first part: at least its IP header. For changes in place.
+  [[nodiscard]] std::span<uint8_t> firstBytes(HeldId id);
 
   // Held packets form lists of whoever holds them.
   [[nodiscard]] HeldId next(HeldId id) const { return entries_[id].next; }

@@ -91,7 +91,7 @@ void Inspection::begin(Flow& flow, Side side, const Packet& packet, Millis now) 
   if (denies(answer)) {
     deny(flow, answer, now);
   } else {
-    settleIfDone(flow);
+    settleIfDone(flow, now);
   }
 }
 
@@ -106,7 +106,7 @@ Verdict Inspection::take(Flow& flow, Side side, Packet& packet, Millis now) {
   if (flow.phase == FlowPhase::inspected && !bare) {
     verdict = packet.isTcp() ? takeTcp(flow, side, current, now) : takeDatagram(flow, side, current, now);
   }
-  settleIfDone(flow);
+  settleIfDone(flow, now);
   if (current.gone) return Verdict::hold();
   if (verdict.goesOn() && packet.isTcp()) {
     flow.passed[indexOf(side)] = sequenceMax(flow.passed[indexOf(side)], endOf(packet));
@@ -148,6 +148,11 @@ Verdict Inspection::takeTcp(Flow& flow, Side side, Current& current, Millis now)
 
 Verdict Inspection::takeSegment(Flow& flow, Side side, Stream& stream, Current& current, Millis now) {
   Packet& packet = current.packet;
+  if (stream.reachesBack(packet)) {
+    const auto verdict = meet(Condition::streamOld, &flow, now);
+    if (!verdict || !verdict->goesOn()) return verdict.value_or(Verdict::drop(DropReason::gatewayStreamHistory));
+    if (flow.phase != FlowPhase::inspected) return *verdict;
+  }
   Stream::Result result = stream.take(packet, now);
   if (result.outcome == Stream::Outcome::full && result.condition == Condition::streamHistory) {
     // With one end only there are no acknowledgements to tell what may be forgotten. Otherwise the policy says it: `pass`
@@ -163,11 +168,6 @@ Verdict Inspection::takeSegment(Flow& flow, Side side, Stream& stream, Current& 
     if (result.outcome == Stream::Outcome::full) return Verdict::drop(DropReason::gatewayStreamHistory);
   }
   if (packet.rewritten) counters_.rewritten.add();
-  if (result.unknownOld) {
-    const auto verdict = meet(Condition::streamOld, &flow, now);
-    if (!verdict || !verdict->goesOn()) return verdict.value_or(Verdict::drop(DropReason::gatewayStreamHistory));
-    if (flow.phase != FlowPhase::inspected) return *verdict;
-  }
   switch (result.outcome) {
     case Stream::Outcome::old: return Verdict::accept();
     case Stream::Outcome::afterEnd: return Verdict::drop(DropReason::gatewayAfterEnd);
@@ -215,19 +215,11 @@ Verdict Inspection::conclude(Flow& flow, Side side, Current& current, const Stag
   return Verdict::drop(DropReason::gatewayHeldFull);
 }
 
-Verdict Inspection::watch(Flow& flow, Side side, Packet& packet, Millis now) {
-  if (!flow.watched) return Verdict::accept();
-  for (PacketStage* stage : packetStages_) {
-    const Verdict verdict = stage->packet(flow, side, packet, now);
-    if (!verdict.goesOn()) return verdict;
-  }
-  return Verdict::accept();
-}
-
 // The packet is loaded, and has been inspected.
 void Inspection::release(Flow& flow, Side side, HeldId held, Packet& packet, Millis now) {
   if (packet.isTcp()) flow.passed[indexOf(side)] = sequenceMax(flow.passed[indexOf(side)], endOf(packet));
-  const Verdict verdict = watch(flow, side, packet, now);
+  const Verdict verdict = parts_.packetStages.pass(flow, side, packet, now, held);
+  if (verdict.action == Verdict::Action::hold) return;
   if (!verdict.goesOn()) {
     parts_.held.discard(held, verdict.reason, parts_.outlet);
     return;
@@ -350,7 +342,7 @@ uint32_t Inspection::resume(Flow& flow, Side side, Millis now, uint32_t packetsM
       case Verdict::Action::reject: parts_.held.discard(id, verdict.reason, parts_.outlet); break;
     }
   }
-  settleIfDone(flow);
+  settleIfDone(flow, now);
   return count;
 }
 
@@ -429,7 +421,7 @@ void Inspection::gapTooOld(Flow& flow, Side side, Stream& stream, Millis now) {
   if (verdict && verdict->goesOn()) {
     const uint64_t lost = stream.skipGap(now);
     skipped(flow, side, stream, lost, now);
-    settleIfDone(flow);
+    settleIfDone(flow, now);
     return;
   }
   if (flow.fastPass) {

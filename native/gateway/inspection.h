@@ -11,8 +11,7 @@
 #include "gateway/connection_cache.h"
 #include "gateway/flow_table.h"
 #include "gateway/held_packets.h"
-#include "gateway/stage_statistics.h"
-#include "gateway/stages.h"
+#include "gateway/packet_stages.h"
 #include "gateway/stream.h"
 #include "gateway/timer_wheel.h"
 #include "gateway/waiting_line.h"
@@ -29,6 +28,7 @@ class Inspection {
     HeldPackets& held;
     Outlet& outlet;
     StageClock& clock;
+    PacketStages& packetStages;
   };
   struct Counters {
     Counter settled;
@@ -44,10 +44,11 @@ class Inspection {
 
   // Before the first packet; at most kChunkStagesMax.
   void addStage(ChunkStage& stage);
-  void addStage(PacketStage& stage) { packetStages_.push_back(&stage); }
-  // Where the time of the chunk stages is counted, in their order.
-  [[nodiscard]] std::span<StageStatistics> statistics() { return {statistics_.data(), stages_.size()}; }
-  [[nodiscard]] std::span<ChunkStage* const> stages() const { return stages_; }
+  // Calls each(name, const StageStatistics&) in their order.
+  template <typename Each>
+  void forEachStage(Each&& each) const {
+    for (size_t i = 0; i < stages_.size(); ++i) each(stages_[i]->name(), statistics_[i]);
+  }
 
   // Asks the stages about a SYN for which there is no record.
   [[nodiscard]] Verdict syn(const Packet& packet, Millis now);
@@ -56,15 +57,13 @@ class Inspection {
   // A packet of a flow under inspection; of TCP, one that is valid. With `hold` the packet was copied, or has left already
   // by the outlet.
   [[nodiscard]] Verdict take(Flow& flow, Side side, Packet& packet, Millis now);
-  // Asks the packet stages, if the flow is watched.
-  [[nodiscard]] Verdict watch(Flow& flow, Side side, Packet& packet, Millis now);
   // A packet of a flow that is denied.
   [[nodiscard]] Verdict refuse(Flow& flow, Side side, const Packet& packet, Millis now);
 
   // The answer to one `hold`. Anything but `accept` denies the flow.
   void decide(Flow& flow, Side side, const StageAnswer& answer, Millis now);
   void deny(Flow& flow, const StageAnswer& answer, Millis now);
-  void settle(Flow& flow, const Verdict& verdict);
+  void settle(Flow& flow, const Verdict& verdict, Millis now);
   // What a condition's action says, applied to the flow; the verdict for the packet at hand.
   // nullopt: inspect.
   [[nodiscard]] std::optional<Verdict> meet(Condition condition, Flow* flow, Millis now);
@@ -111,8 +110,8 @@ class Inspection {
   [[nodiscard]] StageAnswer askData(Flow& flow, const Chunk& chunk, Millis now);
   [[nodiscard]] StageAnswer askEnd(Flow& flow, Side side, Stream& stream, Millis now);
   [[nodiscard]] bool allDone(const Flow& flow) const;
-  void settleIfDone(Flow& flow);
-  void bypass(Flow& flow);
+  void settleIfDone(Flow& flow, Millis now);
+  void bypass(Flow& flow, Millis now);
 
   [[nodiscard]] Stream& streamOf(Flow& flow, Side side);
   [[nodiscard]] static Stream* knownStream(Flow& flow, Side side);
@@ -120,7 +119,7 @@ class Inspection {
   void watchGap(const Flow& flow, Side side, const Stream& stream);
   void skipped(Flow& flow, Side side, Stream& stream, uint64_t bytes, Millis now);
   void gapTooOld(Flow& flow, Side side, Stream& stream, Millis now);
-  void releaseWaiting(Flow& flow);
+  void releaseWaiting(Flow& flow, Millis now);
   void dropWaiting(Flow& flow, DropReason reason);
   void forget(Flow& flow);
   void resetEnds(Flow& flow, Millis now);
@@ -130,7 +129,6 @@ class Inspection {
   PagePool pool_;
   WaitingLines lines_;
   std::vector<ChunkStage*> stages_;
-  std::vector<PacketStage*> packetStages_;
   std::array<StageStatistics, kChunkStagesMax> statistics_;
   TimerWheel gaps_{256, 512};  // an item for each side of each flow
   std::vector<FlowRef> ready_;

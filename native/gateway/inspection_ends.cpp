@@ -34,7 +34,7 @@ std::optional<Verdict> Inspection::meet(Condition condition, Flow* flow, Millis 
       if (flow != nullptr) deny(*flow, {.verdict = Verdict::drop(reasonOf(condition))}, now);
       return Verdict::drop(reasonOf(condition));
     case ConditionAction::bypass:
-      if (flow != nullptr && flow->phase == FlowPhase::inspected) bypass(*flow);
+      if (flow != nullptr && flow->phase == FlowPhase::inspected) bypass(*flow, now);
       return Verdict::accept();
   }
   return std::nullopt;
@@ -49,18 +49,22 @@ void Inspection::forget(Flow& flow) {
   }
 }
 
-void Inspection::releaseWaiting(Flow& flow) {
+void Inspection::releaseWaiting(Flow& flow, Millis now) {
+  const auto leave = [&](HeldId id, Side side) {
+    if (!flow.watched) return parts_.held.release(id, parts_.outlet);
+    Packet packet;
+    parts_.held.load(id, packet);
+    release(flow, side, id, packet, now);
+  };
   for (const Side side : {Side::initiator, Side::responder}) {
     // Those of the stream came before those that stand in line behind a verdict, but for the one that was inspected.
     Flow::Waiting& line = flow.waiting[indexOf(side)];
     const HeldId first = line.firstInspected ? lines_.pop(flow, side) : kNotHeld;
-    if (first != kNotHeld) parts_.held.release(first, parts_.outlet);
+    if (first != kNotHeld) leave(first, side);
     if (Stream* stream = knownStream(flow, side)) {
-      while (const auto id = stream->takeAny()) parts_.held.release(*id, parts_.outlet);
+      while (const auto id = stream->takeAny()) leave(*id, side);
     }
-    for (HeldId id = lines_.pop(flow, side); id != kNotHeld; id = lines_.pop(flow, side)) {
-      parts_.held.release(id, parts_.outlet);
-    }
+    for (HeldId id = lines_.pop(flow, side); id != kNotHeld; id = lines_.pop(flow, side)) leave(id, side);
   }
 }
 
@@ -73,23 +77,23 @@ void Inspection::dropWaiting(Flow& flow, DropReason reason) {
   }
 }
 
-void Inspection::settle(Flow& flow, const Verdict& verdict) {
+void Inspection::settle(Flow& flow, const Verdict& verdict, Millis now) {
   if (flow.phase != FlowPhase::inspected) return;
   flow.phase = FlowPhase::settled;
   flow.verdict = verdict;
-  releaseWaiting(flow);
+  releaseWaiting(flow, now);
   forget(flow);
   counters_.settled.add();
 }
 
-void Inspection::settleIfDone(Flow& flow) {
+void Inspection::settleIfDone(Flow& flow, Millis now) {
   // A verdict that is still to come may deny it yet.
-  if (flow.phase == FlowPhase::inspected && allDone(flow) && !flow.waits()) settle(flow, flow.verdict);
+  if (flow.phase == FlowPhase::inspected && allDone(flow) && !flow.waits()) settle(flow, flow.verdict, now);
 }
 
-void Inspection::bypass(Flow& flow) {
+void Inspection::bypass(Flow& flow, Millis now) {
   counters_.bypassed.add();
-  settle(flow, Verdict::accept());
+  settle(flow, Verdict::accept(), now);
 }
 
 void Inspection::deny(Flow& flow, const StageAnswer& answer, Millis now) {
@@ -100,6 +104,7 @@ void Inspection::deny(Flow& flow, const StageAnswer& answer, Millis now) {
                        answer.verdict.rule, now, now + answer.denyFor);
   }
   dropWaiting(flow, answer.verdict.reason);
+  parts_.packetStages.deny(flow, answer.verdict.reason);
   if (answer.verdict.action == Verdict::Action::reject && flow.key.protocol == kProtocolTcp) resetEnds(flow, now);
   forget(flow);
   flow.phase = FlowPhase::denied;

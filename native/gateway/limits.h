@@ -25,7 +25,7 @@ struct Limits {
   Millis datagramTimeout = 120'000;       // UDP and others: both have; RFC 4787 REQ-5 asks for at least 2 min
   Millis deniedTimeout = 60'000;
 
-  // Packets that wait: fragments, TCP out of order, and flows whose verdict is to come. In blocks of 2 KB, each packet
+  // Packets that wait: fragments, TCP out of order, flows whose verdict is to come, and limits of bandwidth. In blocks of 2 KB, each packet
   // taking at least one.
   uint32_t heldBlocks = 32'768;
   uint32_t heldPackets = 32'768;
@@ -36,6 +36,11 @@ struct Limits {
   Millis fragmentTimeout = 30'000;
   // Of these, for one flow that waits for its verdict.
   uint32_t heldBlocksPerFlow = 2'048;
+
+  // Of these, for limits of bandwidth.
+  uint32_t limitBlocks = 16'384;
+  // Flows, addresses and so on that have a limit for themselves; about 250 bytes each. Beyond, they share one.
+  uint32_t limitInstances = 16'384;
 
   // TCP data kept for comparing: sent and not yet acknowledged, or come before what is missing. In pages of 2 KB.
   uint32_t streamPages = 65'536;

@@ -30,12 +30,14 @@ void Pipeline::CountingOutlet::discard(uint64_t tag, DropReason reason) {
 Pipeline::Pipeline(const Settings& settings, Outlet& outlet)
     : settings_(settings),
       conditions_(settings.conditions),
+      fastPass_(settings.fastPass),
       outlet_(outlet, drops_),
       clock_(settings.clock),
       cache_(settings.limits.deniedConnections, settings.seed),
       held_(settings_.limits),
       fragments_(settings_.limits, settings.seed, held_),
-      inspection_({settings_.limits, conditions_, conditionCounters_, cache_, held_, outlet_, clock_}),
+      packetStages_({held_, outlet_}, clock_),
+      inspection_({settings_.limits, conditions_, conditionCounters_, cache_, held_, outlet_, clock_, packetStages_}),
       table_(settings_.limits, settings.seed,
              [this](Flow& flow, FlowEnd cause) { inspection_.over(flow, cause, now_); }) {}
 
@@ -57,6 +59,7 @@ Pipeline::Processed Pipeline::process(std::span<uint8_t> bytes, const Offload& o
   const DropReason reason = parsePacket(bytes, offload, tag, packet);
   Verdict verdict = reason == DropReason::none ? pass(packet, now, flow) : Verdict::drop(reason);
   if (packet.parts != kNoParts && verdict.action != Verdict::Action::hold) verdict = leaveInParts(packet, verdict);
+  const bool changed = packet.rewritten || packet.bytes.size() != bytes.size();
   switch (verdict.action) {
     case Verdict::Action::accept:
       finishRewrite(packet);
@@ -66,7 +69,7 @@ Pipeline::Processed Pipeline::process(std::span<uint8_t> bytes, const Offload& o
     case Verdict::Action::drop:
     case Verdict::Action::reject: drops_.add(verdict.reason); break;
   }
-  return {verdict, packet.bytes, flow == nullptr ? 0 : flow->mark};
+  return {verdict, packet.bytes, changed, flow == nullptr ? 0 : flow->mark};
 }
 
 // The fragments of a datagram share its fate; all of them were copied, the one at hand included.
@@ -199,20 +202,20 @@ Verdict Pipeline::follow(Flow& flow, Side side, bool created, Packet& packet, Mi
   }
   if (created) {
     if (flow.pickedUp) conditionCounters_.add(Condition::midFlow);
-    flow.fastPass = settings_.fastPass;
+    flow.fastPass = fastPass_;
     inspection_.begin(flow, side, packet, now);
     const auto rule = cache_.find({packet.ip.source, packet.ip.destination, packet.ip.destinationPort,
                                    packet.ip.protocol}, now);
     if (rule && flow.pickedUp) inspection_.deny(flow, {.verdict = Verdict::drop(DropReason::gatewayDenied, *rule)}, now);
   }
   switch (flow.phase) {
-    case FlowPhase::settled: return inspection_.watch(flow, side, packet, now);
+    case FlowPhase::settled: return packetStages_.pass(flow, side, packet, now);
     case FlowPhase::denied: return inspection_.refuse(flow, side, packet, now);
     case FlowPhase::inspected: break;
   }
   const Verdict verdict = inspection_.take(flow, side, packet, now);
   lap(StageId::stream, !verdict.goesOn());
-  return verdict.goesOn() ? inspection_.watch(flow, side, packet, now) : verdict;
+  return verdict.goesOn() ? packetStages_.pass(flow, side, packet, now) : verdict;
 }
 
 void Pipeline::decide(const FlowRef& ref, Side side, const StageAnswer& answer, Millis now) {
@@ -234,11 +237,13 @@ void Pipeline::timer(Millis now) {
   inspection_.timer(table_, now);
   fragments_.timer(now, outlet_);
   table_.timer(now);
+  packetStages_.depart(now * kNanosPerMilli);
 }
 
 void Pipeline::shutdown(Millis now) {
   now_ = now;
   table_.endAll();
+  packetStages_.shutdown();
 }
 
 Pipeline::Statistics Pipeline::statistics() {
@@ -255,15 +260,15 @@ Pipeline::Statistics Pipeline::statistics() {
     all.stages.push_back({name, stage.packets.get(), stage.stopped.get(), stage.samples.get(), stage.nanoseconds.get()});
   };
   for (size_t i = 0; i < kStageCount; ++i) line(kStageNames[i], statistics_[i]);
-  for (size_t i = 0; i < inspection_.stages().size(); ++i) {
-    line(inspection_.stages()[i]->name(), inspection_.statistics()[i]);
-  }
+  inspection_.forEachStage(line);
+  packetStages_.forEach(line);
   const auto blocks = [&](HeldFor purpose) { return uint64_t{held_.blocksFor(purpose)} * PacketStore::kBlockBytes; };
   all.memory = {.flows = table_.memoryBytes(),
                 .connectionCache = cache_.memoryBytes(),
                 .fragments = blocks(HeldFor::fragments),
                 .outOfOrder = blocks(HeldFor::stream),
                 .waiting = blocks(HeldFor::verdict),
+                .limited = blocks(HeldFor::limit),
                 .streams = uint64_t{inspection_.pages().used()} * PagePool::kPageBytes,
                 .heldMax = uint64_t{settings_.limits.heldBlocks} * PacketStore::kBlockBytes,
                 .streamsMax = uint64_t{settings_.limits.streamPages} * PagePool::kPageBytes};

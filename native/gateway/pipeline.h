@@ -30,6 +30,8 @@ class Pipeline {
     Verdict verdict;
     // With `accept`: what is to go on, at the place of what came and perhaps shorter.
     std::span<uint8_t> bytes;
+    // Other than what came.
+    bool changed = false;
     uint32_t mark = 0;
   };
   struct StageLine {
@@ -46,8 +48,9 @@ class Pipeline {
     uint64_t fragments = 0;
     uint64_t outOfOrder = 0;
     uint64_t waiting = 0;
+    uint64_t limited = 0;
     uint64_t streams = 0;
-    uint64_t heldMax = 0;     // of the three before streams
+    uint64_t heldMax = 0;     // of the four before streams
     uint64_t streamsMax = 0;
   };
   struct Statistics {
@@ -71,7 +74,7 @@ class Pipeline {
 
   // Before the first packet; borrowed. Stages must not call the pipeline while it calls them.
   void addStage(ChunkStage& stage) { inspection_.addStage(stage); }
-  void addStage(PacketStage& stage) { inspection_.addStage(stage); }
+  void addStage(PacketStage& stage) { packetStages_.add(stage); }
 
   // `bytes` begins with the IP header, is the caller's and may be changed in place. The outlet may be called before it
   // returns, also with this packet's tag.
@@ -82,11 +85,20 @@ class Pipeline {
   void decide(const FlowRef& flow, Side side, const StageAnswer& answer, Millis now);
   // A verdict that nobody waited for.
   void deny(const FlowRef& flow, const StageAnswer& answer, Millis now);
-  // To be called at least every 100 ms.
+  // When depart() is to be called, by the clock that gives Millis; nullopt if no packet waits for a limit. May be in the past.
+  [[nodiscard]] std::optional<Nanos> nextDue() const { return packetStages_.nextDue(); }
+  // Lets go packets that waited for a limit: after each batch of packets, and when the next is due. The finer its time, the
+  // more evenly they leave; the limits' rates do not depend on it.
+  void depart(Nanos now) { packetStages_.depart(now); }
+  // To be called at least every 100 ms. Packets that wait for a limit leave with it, too.
   void timer(Millis now);
-  // Ends all flows, for the stages to hear of it.
+  // Ends all flows, for the stages to hear of it, and drops what waits.
   void shutdown(Millis now);
 
+  // For a packet stage that is given other settings and lets packets go because of them.
+  [[nodiscard]] const Custody& custody() const { return packetStages_.custody(); }
+  // For new flows.
+  void setFastPass(bool fastPass) { fastPass_ = fastPass; }
   void setConditions(const ConditionPolicy& conditions) { conditions_ = conditions; }
   [[nodiscard]] ConnectionCache& connectionCache() { return cache_; }
   [[nodiscard]] FlowTable& flows() { return table_; }
@@ -121,6 +133,7 @@ class Pipeline {
 
   const Settings settings_;
   ConditionPolicy conditions_;
+  bool fastPass_;
   DropCounters drops_;
   CountingOutlet outlet_;
   ConditionCounters conditionCounters_;
@@ -128,6 +141,7 @@ class Pipeline {
   ConnectionCache cache_;
   HeldPackets held_;
   Defragmenter fragments_;
+  PacketStages packetStages_;
   Inspection inspection_;
   FlowTable table_;
   std::array<StageStatistics, kStageCount> statistics_;

@@ -2,8 +2,10 @@
 // maker and outlive the pipeline; all calls come from the thread that calls it.
 #pragma once
 
+#include <optional>
 #include <string_view>
 
+#include "core/link_shape.h"
 #include "gateway/flow.h"
 
 namespace p2pxbone::gateway {
@@ -59,13 +61,48 @@ class ChunkStage {
   virtual void ended(const StageContext&, FlowEnd) {}
 };
 
-// Sees every packet of flows that are `watched` when it is about to go on, settled or not; for limits and marks.
+// Where packets are that a packet stage keeps, and where they leave.
+struct Custody {
+  HeldPackets& held;
+  Outlet& outlet;
+};
+
+struct PacketContext {
+  Flow& flow;
+  Side side;
+  Nanos now;
+  Custody custody;
+  // The packet, if it is in the gateway's memory already.
+  HeldId held = kNotHeld;
+
+  // Makes the packet the stage's own, who then answers `hold`, and later releases or discards it. kNotHeld if there is no
+  // room.
+  [[nodiscard]] HeldId keep(Packet& packet, HeldFor purpose) const {
+    if (held == kNotHeld) return custody.held.keep(packet, purpose);
+    custody.held.update(held, packet);
+    custody.held.answerFor(held, purpose);
+    return held;
+  }
+};
+
+// Sees every packet of flows that are `watched` when it is about to go on, settled or not; for limits and marks. What a
+// stage has kept leaves when it says so, and the stages behind it do not see it; so such a stage is the last.
 class PacketStage {
  public:
   virtual ~PacketStage() = default;
+  // For statistics; the text must live as long as the stage.
   [[nodiscard]] virtual std::string_view name() const = 0;
-  // `accept` or `drop`; TCP will send again what is dropped here, and it will not be inspected twice.
-  [[nodiscard]] virtual Verdict packet(Flow&, Side, Packet&, Millis) = 0;
+  // `accept`, `drop` or, after keep(), `hold`; TCP will send again what is dropped here, and it will not be inspected twice.
+  [[nodiscard]] virtual Verdict packet(const PacketContext&, Packet&) = 0;
+
+  // When depart() is to be called, at the latest; nullopt if nothing is kept.
+  [[nodiscard]] virtual std::optional<Nanos> nextDue() const { return std::nullopt; }
+  // Lets go what is due.
+  virtual void depart(const Custody&, Nanos /*now*/) {}
+  // What is kept of the flow must not go on any more. A flow that merely ends is no reason to drop what it has sent.
+  virtual void denied(const Custody&, const Flow&, DropReason) {}
+  // Drops all that is kept.
+  virtual void shutdown(const Custody&, DropReason) {}
 };
 
 }  // namespace p2pxbone::gateway

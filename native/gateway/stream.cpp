@@ -27,6 +27,11 @@ void Stream::rewriteAhead(Packet& packet, int64_t begin, uint64_t from, uint64_t
   }
 }
 
+bool Stream::reachesBack(const Packet& packet) const {
+  const int64_t begin = static_cast<int64_t>(next_) + sequenceDistance(nextSequence_, dataSequence(packet));
+  return begin < static_cast<int64_t>(base_) && packet.payloadBytes != 0;
+}
+
 Stream::Result Stream::take(Packet& packet, Millis now) {
   const int64_t begin = static_cast<int64_t>(next_) + sequenceDistance(nextSequence_, dataSequence(packet));
   const int64_t end = begin + static_cast<int64_t>(packet.payloadBytes);
@@ -37,7 +42,6 @@ Stream::Result Stream::take(Packet& packet, Millis now) {
   }
   if (fin && end < static_cast<int64_t>(highest)) return {Outcome::afterEnd};
 
-  const bool unknownOld = begin < static_cast<int64_t>(base_) && packet.payloadBytes != 0;
   const auto from = static_cast<uint64_t>(std::max<int64_t>(begin, static_cast<int64_t>(base_)));
   const auto to = static_cast<uint64_t>(std::max<int64_t>(end, static_cast<int64_t>(from)));
   rewriteFromWindow(packet, begin, from, std::min(to, next_));
@@ -48,7 +52,6 @@ Stream::Result Stream::take(Packet& packet, Millis now) {
     const bool isAhead = begin > static_cast<int64_t>(next_);
     result = isAhead ? takeAhead(packet, from, to, now) : takeNext(packet, to, now);
   }
-  result.unknownOld = unknownOld;
   if (fin && result.outcome != Outcome::full) {
     endAt_ = static_cast<uint64_t>(end);
     noteGap(false, now);

@@ -31,8 +31,6 @@ class Stream {
     // Of `next`: the last so many bytes of the payload, from this place of the stream on.
     size_t fresh = 0;
     uint64_t offset = 0;
-    // Some of it lies before what is remembered, so that it could not be compared.
-    bool unknownOld = false;
     Condition condition = Condition::streamFull;  // of `full`
   };
 
@@ -40,6 +38,9 @@ class Stream {
   Stream(PagePool& pool, const Limits& limits, uint32_t first)
       : window_(pool, limits.pagesPerDirection), limits_(&limits), nextSequence_(first) {}
 
+  // Some of its data lie before what is remembered, so that they cannot be compared with what was there. To be asked before
+  // take(), which counts what is new in it as seen.
+  [[nodiscard]] bool reachesBack(const Packet& packet) const;
   // `packet` is a valid segment with data or FIN; its payload is rewritten where other data came first. A packet that is
   // `ahead` either goes on at once (fast pass) or is put into await().
   [[nodiscard]] Result take(Packet& packet, Millis now);

@@ -22,6 +22,12 @@ namespace p2pxbone {
   return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
 }
 
+// The time of day, microseconds since 1970, UTC.
+[[nodiscard]] inline int64_t wallNow() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+}
+
 // A named thread that takes no signals: those are for the process's main loop. `name` has at most 15 bytes.
 template <typename Body>
 [[nodiscard]] std::thread startThread(const char* name, Body&& body) {

@@ -5,7 +5,9 @@ import { glob } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { auditDocument, auditSchema } from '../../scripts/generate-audit.ts';
 import { limits } from '../../scripts/generate-limits.ts';
+import { policySchema } from '../../scripts/generate-policy-schema.ts';
 import { reference } from '../../scripts/generate-reference.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -16,6 +18,15 @@ test('docs/reference.md is what the code says; else run npm run docs', () => {
 
 test('docs/limits.md is what the code says; else run npm run docs', () => {
   assert.equal(readFileSync(join(root, 'docs/limits.md'), 'utf8'), limits());
+});
+
+test('docs/audit.md and docs/audit.schema.json are what the code says; else run npm run docs', () => {
+  assert.equal(readFileSync(join(root, 'docs/audit.md'), 'utf8'), auditDocument());
+  assert.equal(readFileSync(join(root, 'docs/audit.schema.json'), 'utf8'), auditSchema());
+});
+
+test('docs/gateway-policy.schema.json is what the code says; else run npm run docs', () => {
+  assert.equal(readFileSync(join(root, 'docs/gateway-policy.schema.json'), 'utf8'), policySchema());
 });
 
 test('relative links in documents lead somewhere', async () => {
@@ -31,7 +42,9 @@ test('relative links in documents lead somewhere', async () => {
 
 test('file and folder names in ARCHITECTURE.md exist', () => {
   const text = readFileSync(join(root, 'ARCHITECTURE.md'), 'utf8');
-  const named = [...text.matchAll(/`((?:overlay|p2pd|rd|native|om-server|cli|test|bench|scripts|docs)\/[\w./-]*)`/g)];
+  const named = [
+    ...text.matchAll(/`((?:overlay|p2pd|rd|gateway|native|om-server|cli|test|bench|scripts|docs)\/[\w./-]*)`/g),
+  ];
   assert.ok(named.length > 10);
   assert.deepEqual(
     named.map(([, path]) => path as string).filter((path) => !existsSync(join(root, path))),

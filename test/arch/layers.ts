@@ -40,7 +40,12 @@ export const LAYERS: readonly Layer[] = [
     node: [],
     why: 'cores do no I/O: the simulator runs the code that ships',
   },
-  { folder: 'gateway/core', mayImport: ['overlay'], node: [], why: 'cores do no I/O' },
+  {
+    folder: 'gateway/core',
+    mayImport: ['overlay'],
+    node: [],
+    why: 'the language of policies: from text to image; what it reads from files it asks for',
+  },
   { folder: 'native', mayImport: ['overlay'], node: 'any', why: 'the addon behind one file; it knows neither daemon' },
   {
     folder: 'gateway/driver',
@@ -80,7 +85,7 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     folder: 'scripts',
-    mayImport: ['overlay', 'native', 'om-server'],
+    mayImport: ['overlay', 'gateway', 'native', 'om-server'],
     node: 'any',
     why: 'set-up and generated documents',
   },

@@ -13,6 +13,7 @@
 #include "core/checksum.h"
 #include "gateway/checks.h"
 #include "gateway/pipeline.h"
+#include "gateway/shaping/bandwidth_stage.h"
 
 namespace p2pxbone::gateway {
 namespace {
@@ -53,6 +54,9 @@ class ByteStage final : public ChunkStage {
   std::string_view name() const override { return "bytes"; }
   StageAnswer begin(const StageContext& context, const Packet&) override {
     context.flow.fastPass = fastPass;
+    // Some flows have a limit; of the last kind each has one for itself.
+    context.flow.limit = limits ? static_cast<uint16_t>(context.flow.ref.id % 4) : 0;
+    context.flow.watched = context.flow.limit != 0;
     return {};
   }
   StageAnswer data(const StageContext& context, const Chunk& chunk) override {
@@ -70,6 +74,7 @@ class ByteStage final : public ChunkStage {
 
   bool fastPass = false;
   bool holdEnds = false;
+  bool limits = false;
   std::vector<std::pair<FlowRef, Side>> holds;
 
  private:
@@ -122,6 +127,8 @@ Pipeline::Settings settingsOf(Input& input) {
   limits.fragmentedDatagrams = 8;
   limits.fragmentsPerDatagram = 8;
   limits.heldBlocksPerFlow = 24;
+  limits.limitBlocks = 24;
+  limits.limitInstances = 4;
   limits.streamPages = 48;
   limits.pagesPerDirection = 24;
   limits.piecesPerDirection = 6;
@@ -136,14 +143,19 @@ Pipeline::Settings settingsOf(Input& input) {
   return settings;
 }
 
+// Slow, so that there is always something that waits.
+ShapingSettings shapingSettings() {
+  LimitClass all{.name = "all", .way = LimitWay::together, .rate = 64'000};
+  LimitClass sources{.name = "sources", .parent = 1, .per = LimitPer::source, .rate = 8'000, .ceiling = 48'000};
+  sources.queueBytes = 8'000;
+  LimitClass flows{.name = "flows", .parent = 2, .per = LimitPer::flow, .rate = 8'000, .ceiling = 32'000};
+  return {{all, sources, flows}};
+}
+
 class World {
  public:
-  explicit World(Input& input) : pipeline_(settingsOf(input), outlet_) {
-    const uint8_t flags = input.byte();
-    stage_.fastPass = (flags & 1) != 0;
-    stage_.holdEnds = (flags & 2) != 0;
-    pipeline_.addStage(stage_);
-  }
+  explicit World(Input& input) : World(settingsOf(input), input) {}
+
 
   void feed(Input& input) {
     switch (input.byte() % 8) {
@@ -152,10 +164,16 @@ class World {
         send({raw.begin(), raw.end()});
         break;
       }
-      case 1:
-        now_ += Millis{input.byte()} * 50;
+      case 1: {
+        const Millis step = Millis{input.byte()} * 50;
+        // Some of the packets that wait for limits leave on the way.
+        const auto due = pipeline_.nextDue();
+        if (due && *due < (now_ + step) * kNanosPerMilli) pipeline_.depart(*due);
+        now_ += step;
         pipeline_.timer(now_);
+        require(!pipeline_.nextDue() || *pipeline_.nextDue() > now_ * kNanosPerMilli);
         break;
+      }
       case 2: decide(input.byte()); break;
       case 3: sendFragment(input); break;
       default: send(tcp(input));
@@ -173,11 +191,22 @@ class World {
     pipeline_.timer(now_ + 1'000'000);
     const auto end = pipeline_.statistics();
     require(end.flows == 0);
-    require(end.memory.fragments + end.memory.outOfOrder + end.memory.waiting + end.memory.streams == 0);
+    const auto& memory = end.memory;
+    require(memory.fragments + memory.outOfOrder + memory.waiting + memory.limited + memory.streams == 0);
     require(end.held == end.released + outlet_.discarded);
   }
 
  private:
+  World(const Pipeline::Settings& settings, Input& input)
+      : shaping_(shapingSettings(), settings.limits, settings.seed), pipeline_(settings, outlet_) {
+    const uint8_t flags = input.byte();
+    stage_.fastPass = (flags & 1) != 0;
+    stage_.holdEnds = (flags & 2) != 0;
+    stage_.limits = (flags & 4) != 0;
+    pipeline_.addStage(stage_);
+    pipeline_.addStage(shaping_);
+  }
+
   void send(std::vector<uint8_t> bytes) {
     const uint64_t tag = ++tags_;
     const auto result = pipeline_.process(bytes, {}, tag, now_);
@@ -196,7 +225,7 @@ class World {
 
   void checkMemory() {
     const auto memory = pipeline_.statistics().memory;
-    require(memory.fragments + memory.outOfOrder + memory.waiting <= memory.heldMax);
+    require(memory.fragments + memory.outOfOrder + memory.waiting + memory.limited <= memory.heldMax);
     require(memory.streams <= memory.streamsMax);
   }
 
@@ -255,6 +284,7 @@ class World {
 
   CheckingOutlet outlet_;
   ByteStage stage_;
+  BandwidthStage shaping_;
   Pipeline pipeline_;
   Millis now_ = 0;
   uint64_t tags_ = 0;

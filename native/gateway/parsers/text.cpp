@@ -111,9 +111,6 @@ void appendUtf8(std::string& to, uint32_t codePoint) {
   add(0x80 | (codePoint & 0x3f));
 }
 
-namespace {
-
-// Bytes of the valid character at the front; 0 if there is none.
 size_t characterBytes(std::string_view text) {
   const auto at = [&](size_t i) { return i < text.size() ? static_cast<uint8_t>(text[i]) : uint8_t{0}; };
   const uint8_t first = at(0);
@@ -125,8 +122,6 @@ size_t characterBytes(std::string_view text) {
   const bool outside = (first == 0xed && at(1) > 0x9f) || (first == 0xf4 && at(1) > 0x8f);
   return overlong || outside ? 0 : length;
 }
-
-}  // namespace
 
 bool isUtf8(std::string_view text) {
   while (!text.empty()) {

@@ -44,6 +44,8 @@ inline void release(std::string& text) { std::string{}.swap(text); }
 
 [[nodiscard]] std::string hexOf(std::span<const uint8_t> bytes);
 
+// Bytes of the valid UTF-8 character at the front; 0 if there is none.
+[[nodiscard]] size_t characterBytes(std::string_view text);
 // Valid UTF-8, and what was not (overlong forms, surrogates, stray bytes) as U+FFFD.
 [[nodiscard]] std::string utf8Of(std::string_view text);
 [[nodiscard]] bool isUtf8(std::string_view text);

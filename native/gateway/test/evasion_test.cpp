@@ -232,6 +232,18 @@ TEST_CASE("a connection picked up in the middle is inspected from there on") {
   CHECK(strict.say(5000, "middle") == Verdict::drop(DropReason::gatewayMidFlow));
 }
 
+TEST_CASE("data that come in a packet refused for what is old in it are inspected when they come again") {
+  Pipeline::Settings settings;
+  settings.conditions.set(Condition::streamOld, ConditionAction::drop);
+  World world{settings};
+  world.open();
+  CHECK(world.say(101, "abcd").goesOn());
+  CHECK(world.server({.sequence = 501, .acknowledgement = 105}).goesOn());
+  CHECK_FALSE(world.say(103, "cdEVIL").goesOn());
+  CHECK_FALSE(world.say(105, "EVIL").goesOn());
+  CHECK(world.text() == "abcd");
+}
+
 TEST_CASE("where only one direction passes here, inspection goes on without acknowledgements") {
   Pipeline::Settings settings;
   settings.limits.pagesPerDirection = 16;

@@ -275,7 +275,7 @@ TEST_CASE("a flow settles when every stage has seen enough, and no stage sees it
 TEST_CASE("packet stages see every packet of watched flows, those that waited included") {
   struct Meter final : PacketStage {
     std::string_view name() const override { return "meter"; }
-    Verdict packet(Flow&, Side, Packet& packet, Millis) override {
+    Verdict packet(const PacketContext&, Packet& packet) override {
       const std::string text = textOf(packet.payload());
       seen += text;
       return text == "drop" ? Verdict::drop(DropReason::gatewayRule) : Verdict::accept();

@@ -136,7 +136,8 @@ struct World final : Outlet {
     CHECK(waiting.empty());
     const auto end = pipeline.statistics();
     CHECK(end.flows == 0);
-    CHECK(end.memory.fragments + end.memory.outOfOrder + end.memory.waiting + end.memory.streams == 0);
+    const auto& memory = end.memory;
+    CHECK(memory.fragments + memory.outOfOrder + memory.waiting + memory.limited + memory.streams == 0);
   }
 
   Verdict client(const Segment& segment) { return send(tcpPacket(segment)); }

@@ -33,8 +33,8 @@ struct Line {
     Bytes bytes = tcpPacket({.sequence = first + static_cast<uint32_t>(offset), .flags = flags, .data = data});
     Packet packet = parsed(bytes, ++tag);
     REQUIRE(checkTransport(packet) == DropReason::none);
+    unknownOld = stream.reachesBack(packet);
     const Stream::Result result = stream.take(packet, now);
-    unknownOld = result.unknownOld;
     switch (result.outcome) {
       case Outcome::next:
         inspect(result.offset, packet.payload().last(result.fresh));

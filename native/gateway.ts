@@ -1,0 +1,170 @@
+/** The management gateway of a router: packets that the firewall queues pass it (NFQUEUE). */
+import { fail } from '../overlay/errors.ts';
+import { ok, type Result } from '../overlay/lib/result.ts';
+import { explain, loadAddon, type NativeQueueGateway } from './addon.ts';
+
+/** What decides: a policy's image as gateway/core writes it, and what goes with it. */
+export type GatewayRules = {
+  readonly policy: Uint8Array;
+  /** Files in l7-filter's format, those believed first in front. */
+  readonly signatures: readonly { readonly file: string; readonly text: string }[];
+  /** Bytes up to which a file, or an archive, is scanned whole. */
+  readonly objectMax: number;
+  readonly archiveMax: number;
+};
+
+export type GatewayServices = {
+  /** The name under which it records. */
+  readonly host: string;
+  readonly audit?: {
+    readonly directory: string;
+    readonly rotateBytes: number;
+    readonly keep: number;
+    readonly events: readonly string[];
+  };
+  readonly files?: { readonly directory: string; readonly bytesMax: number };
+  /** Absent: nothing can be scanned, and what is to be is a condition. */
+  readonly scanner?: { readonly address: string; readonly connections: number; readonly timeoutMs: number };
+};
+
+export type QueueOptions = {
+  /** Of NFQUEUE, 0 to 65535. */
+  readonly queue: number;
+  /** Packets that wait for a verdict, those included that are held. */
+  readonly packetsMax: number;
+  /** When so many wait, further packets go on unseen. Otherwise they are dropped. */
+  readonly failOpen: boolean;
+};
+
+export interface QueueGateway {
+  /** Other rules from now on; no packet and no flow is lost. What is wrong with them is said, and nothing changes. */
+  use(rules: GatewayRules): Result<void>;
+  /** Counters since the start. */
+  statistics(): GatewayStatistics;
+  /** Those with the most bytes. */
+  flows(most: number): { readonly total: number; readonly flows: readonly GatewayFlow[] };
+  /** Returns when everything is recorded. */
+  close(): void;
+}
+
+export type GatewayStatistics = {
+  readonly queue: Readonly<Record<'packets' | 'overruns' | 'unknown' | 'cut' | 'unsent', number>>;
+  readonly packets: number;
+  readonly bytes: number;
+  readonly accepted: number;
+  readonly held: number;
+  readonly released: number;
+  readonly flows: number;
+  readonly applications: Readonly<Record<string, number>>;
+  /** Nanoseconds: of one packet or chunk, on average. */
+  readonly stages: readonly {
+    readonly name: string;
+    readonly packets: number;
+    readonly stopped: number;
+    readonly nanoseconds: number;
+  }[];
+  /** Packets by reason. */
+  readonly drops: Readonly<Record<string, number>>;
+  readonly conditions: Readonly<Record<string, number>>;
+  readonly limits: readonly {
+    readonly name: string;
+    readonly packets: number;
+    readonly bytes: number;
+    readonly waited: number;
+    readonly dropped: number;
+    readonly marked: number;
+    readonly waiting: number;
+  }[];
+  /** Bytes. */
+  readonly memory: Readonly<Record<string, number>>;
+  readonly scanner?: {
+    readonly up: boolean;
+    readonly version: string;
+    readonly why: string;
+    readonly files: number;
+    readonly clean: number;
+    readonly infected: number;
+    readonly unavailable: number;
+    readonly tooBig: number;
+    readonly bytes: number;
+  };
+  readonly audit?: Readonly<Record<string, number>>;
+  readonly files?: Readonly<Record<string, number>>;
+};
+
+export type GatewayFlow = {
+  readonly id: number;
+  readonly from: string;
+  readonly fromPort: number;
+  readonly to: string;
+  readonly toPort: number;
+  readonly protocol: number;
+  /** Empty: not known, or not yet. */
+  readonly application: string;
+  readonly state: 'inspected' | 'settled' | 'denied';
+  readonly rule: string;
+  readonly packetsUp: number;
+  readonly bytesUp: number;
+  readonly packetsDown: number;
+  readonly bytesDown: number;
+  readonly mark: number;
+  readonly waiting: number;
+};
+
+/** Needs the right to manage networks. The queue is served by one process. */
+export function openQueueGateway(
+  options: QueueOptions,
+  services: GatewayServices,
+  rules: GatewayRules,
+): Result<QueueGateway> {
+  const { queue, packetsMax } = options;
+  if (!Number.isInteger(queue) || queue < 0 || queue > 65_535) {
+    return fail('BAD_ARGUMENT', 'A queue has a number from 0 to 65535.');
+  }
+  if (!Number.isInteger(packetsMax) || packetsMax < 1 || packetsMax > 1_000_000) {
+    return fail('BAD_ARGUMENT', 'A queue takes from 1 to 1000000 packets.');
+  }
+  const addon = loadAddon();
+  if (!addon.ok) return addon;
+  try {
+    return ok(new Gateway(new addon.value.QueueGateway({ ...options, ...services }, rules)));
+  } catch (error) {
+    return failureOf(error, `serve queue ${queue}`);
+  }
+}
+
+class Gateway implements QueueGateway {
+  readonly #native: NativeQueueGateway;
+
+  constructor(native: NativeQueueGateway) {
+    this.#native = native;
+  }
+
+  use(rules: GatewayRules): Result<void> {
+    try {
+      this.#native.use(rules);
+      return ok();
+    } catch (error) {
+      return failureOf(error, 'put the policy into force');
+    }
+  }
+
+  statistics(): GatewayStatistics {
+    const all = JSON.parse(this.#native.statistics()) as Omit<GatewayStatistics, 'queue'>;
+    return { queue: JSON.parse(this.#native.queueStatistics()) as GatewayStatistics['queue'], ...all };
+  }
+
+  flows(most: number): ReturnType<QueueGateway['flows']> {
+    return JSON.parse(this.#native.flows(most)) as ReturnType<QueueGateway['flows']>;
+  }
+
+  close(): void {
+    this.#native.close();
+  }
+}
+
+function failureOf(error: unknown, action: string): Result<never> {
+  const { message, errno } = error as Error & { errno?: number };
+  if (errno !== undefined) return explain({ error: 'system', errno, text: message }, action);
+  return fail('BAD_CONFIG', `Could not ${action}: ${message}.`);
+}

@@ -1,0 +1,126 @@
+// Finds out what flows carry, follows the protocols inside, asks the policy at every step, and does what it says.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "gateway/audit/record.h"
+#include "gateway/classifier.h"
+#include "gateway/file_watch.h"
+#include "gateway/flow_hints.h"
+#include "gateway/pipeline.h"
+#include "gateway/rule_book.h"
+
+namespace p2pxbone::gateway {
+
+class ApplicationStage final : public ChunkStage {
+ public:
+  // All are borrowed and outlive the stage; any may be absent.
+  struct Parts {
+    AuditSink* audit = nullptr;
+    ScanDesk* scans = nullptr;
+    FileStore* store = nullptr;
+  };
+  struct Counters {
+    Counter classified;
+    Counter unknown;
+    Counter files;
+    Counter messages;
+    Counter denied;      // flows
+    Counter wouldDeny;   // likewise, while the policy only watches
+    Counter parserErrors;
+  };
+
+  // `host`: whose gateway, for records.
+  ApplicationStage(const Parts& parts, const HashSeed& seed, std::string host);
+  ~ApplicationStage() override;
+
+  // Before the first packet, and when another is to be in force. Flows go on as they were decided. False, and nothing
+  // changes, if there is no memory.
+  [[nodiscard]] bool use(std::shared_ptr<const Policy> policy, std::shared_ptr<const SignatureSet> signatures);
+  // The same instant by both clocks; to be told now and then.
+  void setClock(WallTime wall, Millis now, int32_t utcOffsetSeconds);
+
+  // Carries out what was found out since. To be called when the scanner or the store have results, at least every 100 ms
+  // and by nextDue().
+  void poll(Pipeline& pipeline, Millis now);
+  [[nodiscard]] std::optional<Millis> nextDue() const;
+  [[nodiscard]] const RuleBook& rules() const { return rules_; }
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+  [[nodiscard]] std::string_view nameOf(Application application) const;
+
+  [[nodiscard]] std::string_view name() const override { return "application"; }
+  [[nodiscard]] Verdict syn(const Packet& packet, Millis now) override;
+  [[nodiscard]] StageAnswer begin(const StageContext& context, const Packet& packet) override;
+  [[nodiscard]] StageAnswer data(const StageContext& context, const Chunk& chunk) override;
+  [[nodiscard]] StageAnswer gap(const StageContext& context, Side side, uint64_t bytes) override;
+  [[nodiscard]] StageAnswer end(const StageContext& context, Side side) override;
+  void ended(const StageContext& context, FlowEnd cause) override;
+
+ private:
+  struct Work;
+  struct Notes;
+  class Events;
+  struct Shelved {
+    std::unique_ptr<FileWatch> file;
+    AuditEnds ends;
+    AuditFileState state;
+    AuditDecision decision;
+  };
+
+  [[nodiscard]] StageAnswer classify(const StageContext& context, Work& work, const Chunk& chunk);
+  [[nodiscard]] StageAnswer identified(const StageContext& context, Work& work, const Classified& result);
+  [[nodiscard]] StageAnswer parse(const StageContext& context, Work& work, const Chunk& chunk);
+  [[nodiscard]] StageAnswer handOver(const StageContext& context, Work& work, const Chunk& chunk, Events& events);
+  // Asks the policy about the flow, and does what it says.
+  [[nodiscard]] StageAnswer decide(const StageContext& context, Work& work, AuditCause cause);
+  [[nodiscard]] FlowFacts factsOf(const Flow& flow, const Work& work, Millis now) const;
+  void carryOut(Flow& flow, const Decision& decision) const;
+  [[nodiscard]] StageAnswer deny(Flow& flow, const Decision& decision, AuditCause cause, std::string_view about, Side sender,
+                                 Millis now);
+  [[nodiscard]] StageAnswer finish(Work& work, Side side, StageAnswer answer) const;
+
+  void fileBegins(const StageContext& context, Work& work, Side sender, const Transfer& transfer, StageAnswer& answer);
+  void fileAnswered(Flow& flow, Work& work, uint64_t owner, FileWatch::Answer given, Millis now, StageAnswer& answer);
+  [[nodiscard]] StageAnswer infected(Flow& flow, const FileWatch& file, Side sender, Millis now);
+  void fileOver(const Flow& flow, Work& work, uint64_t owner, AuditFileState state);
+  void forget(Work& work, uint64_t owner);
+  void scanned(Pipeline& pipeline, Flow& flow, Work& work, uint64_t owner, Millis now);
+  void recordFile(const FileWatch& file, const AuditEnds& ends, AuditFileState state, const AuditDecision& decision, bool stored);
+
+  [[nodiscard]] bool wants(AuditEvent event) const { return parts_.audit != nullptr && parts_.audit->wants(event); }
+  template <typename About>
+  void record(const AuditEnds& ends, About&& about);
+  [[nodiscard]] AuditDecision auditOf(const Decision& decision) const;
+  [[nodiscard]] WallTime wall(Millis now) const { return wallBase_ + now * 1'000; }
+
+  const Parts parts_;
+  const std::string host_;
+  std::shared_ptr<const Policy> policy_;
+  std::unique_ptr<Policy::Scratch> scratch_;
+  std::shared_ptr<const SignatureSet> signatures_;
+  RuleBook rules_;
+  PeerCache peers_;
+  Classifier classifier_;
+  FlowHints hints_;
+  WallTime wallBase_ = 0;
+  int32_t utcOffset_ = 0;
+  Millis now_ = 0;
+  std::unordered_map<uint64_t, FlowRef> scanning_;  // by FileScan::Object::owner
+  uint64_t lastOwner_ = 0;
+  std::unordered_map<StoreId, Shelved> shelved_;
+  // Said about a flow by another one, to be handed to it between packets.
+  struct Hint {
+    FlowRef flow;
+    FlowHint hint;
+    std::string name;
+  };
+  std::deque<Hint> said_;
+  size_t slot_ = 0;
+  Counters counters_;
+};
+
+}  // namespace p2pxbone::gateway

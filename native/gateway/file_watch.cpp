@@ -1,0 +1,147 @@
+#include "gateway/file_watch.h"
+
+#include <utility>
+
+namespace p2pxbone::gateway {
+namespace {
+
+// As much of a text as records show.
+std::string clipped(std::string_view text) { return std::string(text.substr(0, kAuditTextBytesMax)); }
+
+FileWatch::Answer answerOf(ScanAnswer answer) {
+  switch (answer) {
+    case ScanAnswer::goOn: return FileWatch::Answer::goOn;
+    case ScanAnswer::keepBack: return FileWatch::Answer::keepBack;
+    case ScanAnswer::hold: return FileWatch::Answer::hold;
+    case ScanAnswer::deny: break;
+  }
+  return FileWatch::Answer::denyScan;
+}
+
+AuditScan scanOf(ScanFinding::Kind kind) {
+  switch (kind) {
+    case ScanFinding::Kind::clean: return AuditScan::clean;
+    case ScanFinding::Kind::infected: return AuditScan::infected;
+    case ScanFinding::Kind::open:
+    case ScanFinding::Kind::unscanned: break;
+  }
+  return AuditScan::failed;
+}
+
+}  // namespace
+
+FileWatch::FileWatch(const Transfer& transfer, Side sender, Parts parts)
+    : parts_(std::move(parts)),
+      sender_(sender),
+      name_(clipped(transfer.name)),
+      contentType_(clipped(transfer.contentType)),
+      hash_(clipped(transfer.hash)),
+      size_(transfer.size),
+      fileSize_(transfer.fileSize ? transfer.fileSize : transfer.size),
+      offset_(transfer.offset) {}
+
+FileFacts FileWatch::facts() const {
+  FileFacts facts;
+  facts.name = name_;
+  facts.size = fileSize_;
+  facts.seen = offset_ + seen_;
+  facts.type = type_;
+  facts.sha256 = sha256_ ? &*sha256_ : nullptr;
+  facts.sender = sender_;
+  facts.final = ended_;
+  return facts;
+}
+
+FileWatch::Answer FileWatch::decide() {
+  decision_ = parts_.decide(facts());
+  if (decision_.deniesNow()) return Answer::deny;
+  return follow();
+}
+
+FileWatch::Answer FileWatch::follow() {
+  const bool first = !std::exchange(begun_, true);
+  if (first) {
+    // Only from its beginning can a file's type and hash be told; a part that is sent again is not the file.
+    if (offset_ == 0 && (parts_.forRecord || (decision_.needs & kNeedsFileType) != 0)) probe_.emplace();
+    if (offset_ == 0 && (parts_.forRecord || (decision_.needs & kNeedsFileHash) != 0)) hasher_.emplace();
+    if (decision_.store && parts_.store != nullptr && !decision_.dryRun) stored_ = parts_.store->begin();
+    if (decision_.scan) {
+      if (parts_.scans == nullptr) return withoutScan();
+      const bool part = offset_ != 0 || (fileSize_ && size_ && *size_ < *fileSize_);
+      scan_ = std::make_unique<FileScan>(*parts_.scans, FileScan::Object{parts_.owner, size_, part});
+    }
+  }
+  // What was begun for an outcome that has not come about.
+  if (!decision_.scan) scan_.reset();
+  if (!decision_.store && stored_ != kNotStored) parts_.store->finish(std::exchange(stored_, kNotStored), false);
+  return Answer::goOn;
+}
+
+FileWatch::Answer FileWatch::withoutScan() {
+  unscanned_ = true;
+  if (decision_.dryRun) return Answer::goOn;
+  switch (parts_.withoutScanner) {
+    case ConditionAction::pass:
+    case ConditionAction::bypass: return Answer::goOn;
+    case ConditionAction::inspect:
+    case ConditionAction::drop:
+    case ConditionAction::dropFlow: break;
+  }
+  return Answer::denyScan;
+}
+
+FileWatch::Answer FileWatch::begin() { return decide(); }
+
+FileWatch::Answer FileWatch::data(std::span<const uint8_t> bytes, Millis now) {
+  seen_ += bytes.size();
+  if (hasher_) hasher_->add(bytes);
+  if (stored_ != kNotStored) (void)parts_.store->data(stored_, bytes);
+  if (probe_ && probe_->data(bytes)) {
+    type_ = probe_->type();
+    probe_.reset();
+    if (const Answer answer = decide(); answer != Answer::goOn) return answer;
+  }
+  return scan_ ? answerOf(scan_->data(bytes, now)) : Answer::goOn;
+}
+
+FileWatch::Answer FileWatch::end(bool complete, Millis now) {
+  ended_ = true;
+  complete_ = complete;
+  if (probe_) {
+    if (seen_ > 0) type_ = probe_->type();
+    probe_.reset();
+  }
+  if (hasher_) {
+    Sha256 digest;
+    if (hasher_->finish(digest) && complete) sha256_ = digest;
+    hasher_.reset();
+  }
+  const Answer decided = decide();
+  if (stored_ != kNotStored) parts_.store->finish(stored_, complete);
+  if (decided != Answer::goOn || !scan_) return decided;
+  return answerOf(scan_->end(complete, now));
+}
+
+FileWatch::Answer FileWatch::settle() { return scan_ ? answerOf(scan_->answer()) : Answer::goOn; }
+
+FileAudit FileWatch::record() const {
+  FileAudit file;
+  file.name = name_;
+  file.state = complete_ ? AuditFileState::complete : AuditFileState::truncated;
+  file.size = fileSize_;
+  file.seen = seen_;
+  file.offset = offset_;
+  file.type = type_;
+  file.contentType = contentType_;
+  file.hash = hash_;
+  file.sha256 = sha256_ ? &*sha256_ : nullptr;
+  if (scan_) {
+    file.scan = scanOf(scan_->finding().kind);
+    file.malware = scan_->finding().kind == ScanFinding::Kind::infected ? std::string_view{scan_->finding().text} : "";
+  } else if (unscanned_) {
+    file.scan = AuditScan::skipped;
+  }
+  return file;
+}
+
+}  // namespace p2pxbone::gateway

@@ -1,0 +1,313 @@
+#include "os/gateway.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <ctime>
+#include <system_error>
+
+#include "gateway/audit/from_flow.h"
+#include "gateway/audit/json_writer.h"
+#include "os/thread.h"
+
+namespace p2pxbone {
+namespace {
+
+using gateway::AuditCounter;
+using gateway::JsonWriter;
+
+constexpr Nanos kMilli = 1'000'000;
+constexpr Nanos kTimerEvery = 50 * kMilli;
+constexpr Nanos kTimeEvery = 1'000 * kMilli;
+constexpr Nanos kStatisticsEvery = 60'000 * kMilli;
+constexpr size_t kFlowLineBytesMax = 1'024;
+constexpr size_t kStatisticsBytesMax = 256 * 1024;
+constexpr size_t kNameBytesMax = 256;
+
+Millis millis(Nanos now) { return now / kMilli; }
+
+uint64_t steadyNanos() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
+}
+
+gateway::Pipeline::Settings pipelineSettings(const GatewaySettings& settings, const gateway::Policy& policy) {
+  gateway::Pipeline::Settings made;
+  made.limits = settings.limits;
+  made.conditions = policy.conditions();
+  made.seed = settings.seed;
+  made.fastPass = policy.fastPass();
+  made.clock = steadyNanos;
+  return made;
+}
+
+gateway::ShapingSettings shapingSettings(const gateway::Policy& policy) {
+  return {{policy.limits().begin(), policy.limits().end()}};
+}
+
+std::string addressText(const Address& address) {
+  char text[INET6_ADDRSTRLEN];
+  const bool v4 = isMappedIpv4(address);
+  return ::inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? &address[12] : address.data(), text, sizeof text) == nullptr ? "" : text;
+}
+
+}  // namespace
+
+Gateway::Gateway(const GatewaySettings& settings, const GatewayRules& rules, gateway::Outlet& outlet,
+                 std::function<void()> onResult)
+    : audit_(settings.audit ? std::make_unique<AuditLog>(*settings.audit) : nullptr),
+      files_(settings.files ? std::make_unique<StoredFiles>(*settings.files) : nullptr),
+      store_(files_ ? files_->open() : nullptr),
+      host_(settings.host),
+      application_(
+          [&] {
+            if (settings.scanner) {
+              std::string error;
+              scanner_ = ClamdScanner::make(*settings.scanner, error);
+              if (!scanner_) throw std::system_error{EINVAL, std::generic_category(), error};
+              scanner_->onResult(std::move(onResult));
+              if (const int failed = scanner_->start(); failed != 0) {
+                throw std::system_error{failed, std::generic_category(), "the scanner's thread"};
+              }
+              scans_ = std::make_unique<gateway::ScanDesk>(*scanner_, rules.scan, rules.policy->conditions());
+            }
+            return gateway::ApplicationStage::Parts{audit_.get(), scans_.get(), store_.get()};
+          }(),
+          settings.seed, settings.host),
+      bandwidth_(shapingSettings(*rules.policy), settings.limits, settings.seed),
+      pipeline_(pipelineSettings(settings, *rules.policy), outlet),
+      policy_(rules.policy) {
+  if (!application_.use(rules.policy, rules.signatures)) {
+    throw std::system_error{ENOMEM, std::generic_category(), "the policy"};
+  }
+  pipeline_.addStage(application_);
+  pipeline_.addStage(bandwidth_);
+  tellTime(monotonicMicros() * 1'000);
+}
+
+Gateway::~Gateway() {
+  const Nanos now = monotonicMicros() * 1'000;
+  tellTime(now);
+  pipeline_.shutdown(millis(now));
+  recordStatistics(now);
+  // What was handed over for storing is on its place before the records that tell of it are written.
+  if (files_) files_->stop();
+  application_.poll(pipeline_, millis(now));
+  if (audit_) audit_->stop();
+}
+
+void Gateway::tellTime(Nanos now) {
+  const auto wall = std::chrono::system_clock::now().time_since_epoch();
+  const std::time_t seconds = std::chrono::duration_cast<std::chrono::seconds>(wall).count();
+  std::tm local{};
+  ::localtime_r(&seconds, &local);
+  application_.setClock(std::chrono::duration_cast<std::chrono::microseconds>(wall).count(), millis(now),
+                        static_cast<int32_t>(local.tm_gmtoff));
+  timeToldAt_ = now;
+}
+
+gateway::Pipeline::Processed Gateway::process(std::span<uint8_t> bytes, const Offload& offload, uint64_t tag, Nanos now) {
+  return pipeline_.process(bytes, offload, tag, millis(now));
+}
+
+void Gateway::poll(Nanos now) {
+  if (now - timeToldAt_ >= kTimeEvery) tellTime(now);
+  application_.poll(pipeline_, millis(now));
+  if (now >= timerDue_) {
+    pipeline_.timer(millis(now));
+    timerDue_ = now + kTimerEvery;
+  }
+  pipeline_.depart(now);
+  if (now >= statisticsDue_) {
+    if (statisticsDue_ != 0) recordStatistics(now);
+    statisticsDue_ = now + kStatisticsEvery;
+  }
+}
+
+Nanos Gateway::nextDue(Nanos now) const {
+  Nanos due = std::max(timerDue_, now);
+  if (const auto departure = pipeline_.nextDue()) due = std::min(due, *departure);
+  if (const auto reminder = application_.nextDue()) due = std::min(due, *reminder * kMilli);
+  return std::max(due, now);
+}
+
+bool Gateway::use(const GatewayRules& rules, Nanos now) {
+  if (!application_.use(rules.policy, rules.signatures)) return false;
+  policy_ = rules.policy;
+  pipeline_.setConditions(policy_->conditions());
+  // What was denied may be allowed now; if not, it is denied again at its next packet.
+  pipeline_.connectionCache().clear();
+  pipeline_.setFastPass(policy_->fastPass());
+  if (scans_) {
+    scans_->setConditions(policy_->conditions());
+    scans_->setSettings(rules.scan);
+  }
+  const std::vector<uint16_t> numbers = bandwidth_.configure(shapingSettings(*policy_), pipeline_.custody(), now);
+  pipeline_.flows().forEach([&](gateway::Flow& flow) {
+    if (flow.limit != 0) flow.limit = numbers[flow.limit - 1U];
+    if (flow.limit == 0) flow.watched = false;
+  });
+  return true;
+}
+
+void Gateway::recordStatistics(Nanos now) {
+  if (!audit_ || !audit_->wants(gateway::AuditEvent::stats)) return;
+  const gateway::Pipeline::Statistics all = pipeline_.statistics();
+  const std::vector<AuditCounter> counters = gateway::countersOf(all);
+  (void)now;
+  const auto wall = std::chrono::system_clock::now().time_since_epoch();
+  audit_->record({std::chrono::duration_cast<std::chrono::microseconds>(wall).count(), host_, std::nullopt,
+                  gateway::StatsAudit{counters}});
+}
+
+std::string Gateway::statistics() {
+  std::string text(kStatisticsBytesMax, '\0');
+  JsonWriter json{text};
+  const gateway::Pipeline::Statistics all = pipeline_.statistics();
+  json.open();
+  json.number("packets", all.packets);
+  json.number("bytes", all.bytes);
+  json.number("accepted", all.accepted);
+  json.number("held", all.held);
+  json.number("released", all.released);
+  json.number("flows", all.flows);
+  const auto& application = application_.counters();
+  json.open("applications");
+  json.number("classified", application.classified.get());
+  json.number("unknown", application.unknown.get());
+  json.number("files", application.files.get());
+  json.number("messages", application.messages.get());
+  json.number("denied", application.denied.get());
+  json.number("wouldDeny", application.wouldDeny.get());
+  json.number("parserErrors", application.parserErrors.get());
+  json.close();
+  json.openList("stages");
+  for (const auto& stage : all.stages) {
+    json.open();
+    json.word("name", stage.name);
+    json.number("packets", stage.packets);
+    json.number("stopped", stage.stopped);
+    json.number("nanoseconds", stage.samples == 0 ? 0 : stage.nanoseconds / stage.samples);
+    json.close();
+  }
+  json.closeList();
+  json.open("drops");
+  for (size_t i = 0; i < all.drops.size(); ++i) {
+    if (all.drops[i] != 0) json.number(kDropReasonNames[i], all.drops[i]);
+  }
+  json.close();
+  json.open("conditions");
+  for (size_t i = 0; i < all.conditions.size(); ++i) {
+    if (all.conditions[i] != 0) json.number(gateway::conditionName(static_cast<gateway::Condition>(i)), all.conditions[i]);
+  }
+  json.close();
+  json.openList("limits");
+  for (const auto& line : bandwidth_.statistics()) {
+    json.open();
+    json.text("name", line.name, kNameBytesMax);
+    json.number("packets", line.packets);
+    json.number("bytes", line.bytes);
+    json.number("waited", line.waited);
+    json.number("dropped", line.dropped);
+    json.number("marked", line.marked);
+    json.number("waiting", line.waiting);
+    json.close();
+  }
+  json.closeList();
+  json.open("memory");
+  json.number("flows", all.memory.flows);
+  json.number("connectionCache", all.memory.connectionCache);
+  json.number("fragments", all.memory.fragments);
+  json.number("outOfOrder", all.memory.outOfOrder);
+  json.number("waiting", all.memory.waiting);
+  json.number("limited", all.memory.limited);
+  json.number("streams", all.memory.streams);
+  json.number("heldMax", all.memory.heldMax);
+  json.number("streamsMax", all.memory.streamsMax);
+  json.close();
+  if (scans_) {
+    const gateway::ScanDesk::Counters& scans = scans_->counters();
+    const ClamdStatus status = scanner_->status();
+    json.open("scanner");
+    json.flag("up", status.state == ClamdStatus::State::up);
+    json.text("version", status.version, kNameBytesMax);
+    json.text("why", status.why, kNameBytesMax);
+    json.number("files", scans.files.get());
+    json.number("clean", scans.clean.get());
+    json.number("infected", scans.infected.get());
+    json.number("unavailable", scans.unavailable.get());
+    json.number("tooBig", scans.tooBig.get());
+    json.number("bytes", scans.bytes.get());
+    json.close();
+  }
+  if (audit_) {
+    const AuditLog::Statistics audit = audit_->statistics();
+    json.open("audit");
+    json.number("recorded", audit.recorded);
+    json.number("lost", audit.lost);
+    json.number("written", audit.written);
+    json.number("bytes", audit.bytes);
+    json.number("errors", audit.errors);
+    json.close();
+  }
+  if (files_) {
+    const StoredFiles::Statistics files = files_->statistics();
+    json.open("files");
+    json.number("stored", files.stored);
+    json.number("known", files.known);
+    json.number("partial", files.partial);
+    json.number("refused", files.refused + files.crowded + files.tooBig + files.failed);
+    json.number("removed", files.removed);
+    json.number("files", files.files);
+    json.number("bytes", files.bytes);
+    json.close();
+  }
+  json.close();
+  text.resize(json.full() ? 0 : json.size());
+  return text;
+}
+
+std::string Gateway::flows(size_t most) {
+  std::vector<const gateway::Flow*> found;
+  pipeline_.flows().forEach([&](gateway::Flow& flow) { found.push_back(&flow); });
+  const auto bytesOf = [](const gateway::Flow* flow) { return flow->directions[0].bytes + flow->directions[1].bytes; };
+  const size_t count = std::min(most, found.size());
+  std::partial_sort(found.begin(), found.begin() + static_cast<ptrdiff_t>(count), found.end(),
+                    [&](const auto* a, const auto* b) { return bytesOf(a) > bytesOf(b); });
+  std::string text((count + 1) * kFlowLineBytesMax, '\0');
+  JsonWriter json{text};
+  json.open();
+  json.number("total", found.size());
+  json.openList("flows");
+  for (size_t i = 0; i < count; ++i) {
+    const gateway::Flow& flow = *found[i];
+    using gateway::Side;
+    json.open();
+    json.number("id", flow.ref.id);
+    json.word("from", addressText(flow.address(Side::initiator)));
+    json.number("fromPort", flow.port(Side::initiator));
+    json.word("to", addressText(flow.address(Side::responder)));
+    json.number("toPort", flow.port(Side::responder));
+    json.number("protocol", flow.key.protocol);
+    json.text("application", application_.nameOf(flow.application), kNameBytesMax);
+    json.word("state", flow.phase == gateway::FlowPhase::inspected ? "inspected"
+                       : flow.phase == gateway::FlowPhase::settled ? "settled"
+                                                                   : "denied");
+    json.text("rule", application_.rules().nameOf(flow.verdict.rule), kNameBytesMax);
+    json.number("packetsUp", flow.directions[0].packets);
+    json.number("bytesUp", flow.directions[0].bytes);
+    json.number("packetsDown", flow.directions[1].packets);
+    json.number("bytesDown", flow.directions[1].bytes);
+    json.number("mark", flow.mark);
+    json.number("waiting", flow.waiting[0].blocks + flow.waiting[1].blocks);
+    json.close();
+  }
+  json.closeList();
+  json.close();
+  text.resize(json.full() ? 0 : json.size());
+  return text;
+}
+
+}  // namespace p2pxbone

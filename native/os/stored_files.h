@@ -1,0 +1,111 @@
+// Files that pass through the gateway, kept on disk under their SHA-256. A thread hashes and writes them, fed by a
+// bounded queue that all pipelines share. What finds no room there, or on the disk, is given up and counted. Files are
+// not synced: after a power failure, a file whose bytes do not have the SHA-256 of its name is one that had not reached
+// the disk.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "gateway/audit/file_store.h"
+#include "gateway/sha256_hasher.h"
+#include "os/batch_queue.h"
+#include "os/file_shelf.h"
+
+namespace p2pxbone {
+
+class StoredFiles {
+ public:
+  struct Settings {
+    std::string directory;  // see openLockedDirectory()
+    // Of all files together; the oldest go.
+    uint64_t bytesMax = 10'000'000'000;
+    uint32_t filesMax = 100'000;
+    // A larger one is given up.
+    uint64_t fileBytesMax = 1'000'000'000;
+    // Files of one pipeline that are open, or whose results it has not fetched. Each takes a descriptor.
+    uint32_t openMax = 256;
+    // Data that wait to be written; the memory is twice this.
+    size_t queueBytes = 16 << 20;
+    // Those that did not come to their end are kept as well.
+    bool keepPartial = false;
+  };
+  struct Statistics {
+    uint64_t stored = 0;
+    uint64_t known = 0;    // the same bytes were there already
+    uint64_t partial = 0;  // did not come to their end
+    uint64_t refused = 0;  // too many were open
+    uint64_t crowded = 0;  // given up because the queue was full
+    uint64_t tooBig = 0;   // given up because one file may not be that large, or all together
+    uint64_t failed = 0;   // given up because the disk has refused
+    uint64_t removed = 0;  // to make room
+    uint64_t files = 0;    // there now
+    uint64_t bytes = 0;    // of these
+    int lastError = 0;     // errno of the last that failed; 0: none yet
+  };
+
+  // Throws std::system_error if the directory cannot be written to, another writer has it, or there is no thread left.
+  explicit StoredFiles(Settings settings);
+  // As stop().
+  ~StoredFiles();
+  StoredFiles(const StoredFiles&) = delete;
+  StoredFiles& operator=(const StoredFiles&) = delete;
+
+  // The way in for one pipeline, used by one thread at a time; this outlives it. Files that it leaves open are
+  // incomplete.
+  [[nodiscard]] std::unique_ptr<gateway::FileStore> open();
+  // Any thread.
+  [[nodiscard]] Statistics statistics() const;
+  // One thread. Returns when everything that was handed over is on its place; what is still open is incomplete. Results
+  // can be fetched afterwards, until the ways in are gone.
+  void stop();
+
+ private:
+  class Inlet;
+  class Results;
+  struct Incoming;
+  struct Note;
+  struct Totals {
+    std::atomic<uint64_t> stored{0};
+    std::atomic<uint64_t> known{0};
+    std::atomic<uint64_t> partial{0};
+    std::atomic<uint64_t> refused{0};
+    std::atomic<uint64_t> crowded{0};
+    std::atomic<uint64_t> tooBig{0};
+    std::atomic<uint64_t> failed{0};
+    std::atomic<uint64_t> removed{0};
+    std::atomic<uint64_t> files{0};
+    std::atomic<uint64_t> bytes{0};
+    std::atomic<int> lastError{0};
+  };
+
+  void closeInlet(uint32_t owner);
+  void loop();
+  void take(std::span<const uint8_t> batch);
+  void write(gateway::StoreId id, Incoming& file);
+  [[nodiscard]] int append(Incoming& file);
+  void giveUp(Incoming& file, std::atomic<uint64_t>& counter, int error = 0);
+  void conclude(gateway::StoreId id, bool complete);
+  void finishDraft(Incoming& file, bool complete, gateway::StoredFile& result);
+  void tell();
+  void publish(uint32_t owner, const gateway::StoredFile& result);
+
+  const Settings settings_;
+  FileShelf shelf_;  // the thread's, as the next two
+  std::unordered_map<gateway::StoreId, Incoming> incoming_;
+  std::vector<gateway::StoreId> touched_;
+
+  BatchQueue queue_;
+  Totals totals_;
+  std::atomic<gateway::StoreId> nextId_{1};
+  std::mutex mutex_;  // guards the next two
+  std::unordered_map<uint32_t, std::shared_ptr<Results>> results_;
+  uint32_t nextOwner_ = 0;
+  std::thread thread_;
+};
+
+}  // namespace p2pxbone

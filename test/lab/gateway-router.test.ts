@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { untilTrue } from '../../cli/demo/machine.ts';
+import { run } from '../../cli/demo/namespaces.ts';
+import { RouterLab } from './router.ts';
+import { skip } from './topology.ts';
+
+/** In two halves, so that nobody takes this file for infected. */
+const EICAR = ['X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-', 'STANDARD-ANTIVIRUS-TEST-FILE!$H+H*'].join('');
+const AUDIT = 'audit: {directory: audit, files: {directory: files, max: 100 MB}}\n';
+
+test('a router’s gateway filters files, keeps some, and tells everything', {
+  skip,
+  timeout: 120_000,
+}, async (context) => {
+  const lab = await RouterLab.create(context);
+  const big = randomBytes(20_000_000);
+  lab.file('big.bin', big);
+  lab.file('song.mp3', randomBytes(100_000));
+  lab.file('program', Buffer.concat([Buffer.from([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]), randomBytes(200_000)]));
+  lab.file('note.txt', 'hello\n');
+  await lab.startGateway(`${AUDIT}rules:
+  - {name: no songs, when: {file: {name: ["*.mp3"]}}, do: reject}
+  - {name: no programs, when: {file: {type: [executable]}}, do: [log, drop]}
+  - {name: keep notes, when: {file: {name: ["*.txt"]}}, do: store}
+`);
+  const whole = await lab.get('big.bin', { seconds: 20 });
+  assert.deepEqual([whole.status, whole.bytes, whole.exit], [200, big.length, 0]);
+  assert.ok(big.equals(lab.got()), 'what came is not what was sent');
+  context.diagnostic(`20 MB in ${Math.round(whole.seconds * 1000)} ms`);
+
+  assert.equal((await lab.get('note.txt')).status, 200);
+  const song = await lab.get('song.mp3');
+  assert.deepEqual([song.bytes, song.exit], [0, 56], 'both ends are told at once');
+  const program = await lab.get('program', { seconds: 2 });
+  assert.equal(program.exit, 28, 'packets of a dropped flow vanish');
+  assert.ok(program.bytes < 200_000);
+  assert.equal((await lab.get('note.txt')).status, 200, 'the server itself is not shut out');
+
+  // Another policy, while a transfer is under way.
+  const slow = lab.get('big.bin', { seconds: 20 });
+  lab.writePolicy(`${AUDIT}rules:\n  - {name: no notes, when: {file: {name: ["*.txt"]}}, do: reject}\n`);
+  const reloaded = await lab.command('reload');
+  assert.equal(reloaded.code, 0, reloaded.stderr);
+  assert.equal((await slow).bytes, big.length);
+  assert.equal((await lab.get('song.mp3')).status, 200);
+  assert.equal((await lab.get('note.txt')).exit, 56);
+  lab.writePolicy('rules: [{do: nothing}]\n');
+  const refused = await lab.command('reload');
+  assert.equal(refused.code, 2);
+  assert.match(refused.stderr, /policy\.yaml:2:/);
+  assert.equal((await lab.get('note.txt')).exit, 56, 'a policy with a mistake changes nothing');
+
+  const { statistics, flows } = await lab.top();
+  assert.equal(statistics.queue.unknown + statistics.queue.cut + statistics.queue.unsent, 0);
+  assert.ok(flows.some(({ application }) => application === 'http'));
+  await lab.stopGateway();
+
+  const sha256 = createHash('sha256').update('hello\n').digest('hex');
+  assert.ok(existsSync(join(lab.directory, 'files', sha256.slice(0, 2), sha256)));
+  const files = lab.told('fileinfo').map(({ fileinfo }) => fileinfo as Record<string, unknown>);
+  const complete = files.find(({ filename, state }) => filename === 'big.bin' && state === 'complete');
+  assert.equal(complete?.['sha256'], createHash('sha256').update(big).digest('hex'));
+  assert.ok(
+    files.some(({ filename, state, stored }) => filename === 'note.txt' && state === 'complete' && stored === true),
+  );
+  const alerts = lab.told('alert').map(({ alert }) => (alert as { rule: string }).rule);
+  assert.deepEqual([...new Set(alerts)].sort(), ['no notes', 'no programs', 'no songs']);
+  assert.ok(lab.told('flow').length >= 6);
+  const tables = await run([
+    'nsenter',
+    `--net=/run/netns/${lab.client.slice(0, -1)}r`,
+    '--',
+    'iptables',
+    '-t',
+    'mangle',
+    '-S',
+  ]);
+  assert.ok(!tables.stdout.includes('NFQUEUE'), 'its rules are gone with it');
+});
+
+test('a router’s gateway scans files, and does not let through what cannot be scanned', {
+  skip,
+  timeout: 120_000,
+}, async (context) => {
+  const lab = await RouterLab.create(context);
+  const database = join(lab.directory, 'database');
+  mkdirSync(database);
+  writeFileSync(join(database, 'local.ndb'), `Test-Body:0:*:${Buffer.from(EICAR).toString('hex')}\n`);
+  const socket = join(lab.directory, 'clamd.sock');
+  writeFileSync(
+    join(lab.directory, 'clamd.conf'),
+    `Foreground yes\nDatabaseDirectory ${database}\nLocalSocket ${socket}\nAlertExceedsMax yes\nUser root\n`,
+  );
+  const clean = randomBytes(3_000_000);
+  lab.file('clean.bin', clean);
+  lab.file('small.txt', 'nothing here\n');
+  lab.file('eicar.com', EICAR);
+  lab.file('eicar.gz', gzipSync(EICAR));
+  lab.file('middle.bin', Buffer.concat([clean.subarray(0, 1_400_000), Buffer.from(EICAR), clean.subarray(1_400_000)]));
+  await lab.startGateway(
+    `${AUDIT}scan: {socket: ${socket}}\nconnectionCache: {denyFor: 0s}\nrules:\n  - {name: scan all, when: {file: {}}, do: scan}\n`,
+  );
+  const absent = await lab.get('small.txt', { seconds: 15 });
+  assert.notEqual(absent.exit, 0, 'without clamd nothing goes through that is to be scanned');
+
+  const clamd = lab.start(undefined, ['clamd', '-c', join(lab.directory, 'clamd.conf')]);
+  await untilTrue('clamd is found', 30_000, 200, async () => (await lab.top()).statistics.scanner?.up === true);
+  for (const [name, size] of [
+    ['small.txt', 13],
+    ['clean.bin', clean.length],
+  ] as const) {
+    const { status, bytes, exit } = await lab.get(name, { seconds: 20 });
+    assert.deepEqual([status, bytes, exit], [200, size, 0], name);
+  }
+  for (const name of ['eicar.com', 'eicar.gz', 'middle.bin']) {
+    const { exit } = await lab.get(name, { seconds: 20 });
+    assert.notEqual(exit, 0, name);
+    // A large file passes while it is scanned, all but its end; a small one waits as a whole.
+    if (name !== 'middle.bin') assert.equal(lab.got().length, 0, `${name} came through`);
+    else assert.ok(lab.got().length < clean.length, `${name} came through to its end`);
+  }
+  clamd.kill('SIGKILL');
+  await lab.stopGateway();
+  const found = lab.told('alert').map(({ alert }) => alert as { about: string; malware?: string; condition?: string });
+  assert.deepEqual(
+    found.filter(({ malware }) => malware !== undefined).map(({ about }) => about),
+    ['eicar.com', 'eicar.gz', 'middle.bin'],
+  );
+  assert.ok(found.some(({ condition }) => condition === 'scanUnavailable'));
+});
+
+test('a router’s gateway limits bandwidth', { skip, timeout: 60_000 }, async (context) => {
+  const lab = await RouterLab.create(context);
+  lab.file('half.bin', randomBytes(500_000));
+  await lab.startGateway(
+    `limits:\n  slow: {rate: 4 Mbit/s, per: source}\nrules:\n  - {when: {port: 81}, do: {limit: slow}}\n`,
+  );
+  const [limited, free] = await Promise.all([lab.get('half.bin', { port: 81, seconds: 20 }), lab.get('half.bin')]);
+  context.diagnostic(`half a megabyte: ${limited.seconds} s at 4 Mbit/s, ${free.seconds} s without a limit`);
+  assert.equal(limited.bytes, 500_000);
+  // 1 s, less the burst at the beginning; the benchmark measures it.
+  assert.ok(limited.seconds > 0.8 && limited.seconds < 3, `${limited.seconds} s`);
+  assert.ok(free.seconds < limited.seconds / 2);
+});
