@@ -237,6 +237,24 @@ function addGatewayCommands(program: Command): void {
       'gateway check policy.yaml --json',
     ]),
   ).action(async (file, options) => (await import('./commands/gateway.ts')).check(file, options));
+  json(
+    command(gateway, 'explain <policy>', 'what a policy says to a flow, a file or a message, and by which rule', [
+      'gateway explain policy.yaml --from 10.77.8.3 --to 192.0.2.1 --port 80 --application http',
+      'gateway explain policy.yaml --from 10.77.8.3 --to 192.0.2.1 --application ftp --file song.mp3',
+      'gateway explain policy.yaml --from 10.77.8.3 --to 192.0.2.1 --application irc --chat "a secret"',
+    ]),
+  )
+    .requiredOption('--from <address>', 'who begins the flow')
+    .requiredOption('--to <address>', 'the other end')
+    .option('--port <n>', 'of the other end', integerOf(0, 65_535))
+    .option('--protocol <name>', 'tcp, udp, icmp, icmpv6 or a number', 'tcp')
+    .option('--application <name>', 'what the flow carries; not known yet if absent')
+    .option('--host <name>', 'of TLS, QUIC or HTTP')
+    .option('--file <path>', 'a file that passes: its name, and if it is there its size, type and hash')
+    .option('--upload', 'the file is sent by who began the flow')
+    .option('--chat <text>', 'a message that passes')
+    .option('--at <time>', 'when, as 2026-11-22T09:30 (default: now)')
+    .action(async (policy, options) => (await import('./commands/gateway-explain.ts')).explain(policy, options));
   const gatewayQueue = (made: Command): Command =>
     json(made)
       .option('--nfqueue <n>', 'number of the queue', integerOf(0, 65_535), 0)

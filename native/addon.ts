@@ -4,7 +4,7 @@ import { getSystemErrorMessage } from 'node:util';
 import { type ErrorCode, fail } from '../overlay/errors.ts';
 import { type Failure, ok, type Result } from '../overlay/lib/result.ts';
 import type { Counters } from './api.ts';
-import type { GatewayRules, GatewayServices, QueueOptions } from './gateway.ts';
+import type { GatewayRules, GatewayServices, PolicyAnswer, PolicyQuestion, QueueOptions } from './gateway.ts';
 
 /** An address as 16 bytes, IPv4 in its mapped form. */
 export type NativeEndpoint = { readonly ip: Uint8Array; readonly port: number };
@@ -97,6 +97,14 @@ export interface NativePlane {
   close(): void;
 }
 
+/** As PolicyQuestion; addresses in 16 bytes, times in milliseconds. */
+export type NativePolicyQuestion = Omit<PolicyQuestion, 'from' | 'to' | 'at'> & {
+  readonly from: Uint8Array;
+  readonly to: Uint8Array;
+  readonly now: number;
+  readonly utcOffsetSeconds: number;
+};
+
 /** Throws an Error whose message is the reason; with `errno` where the system refused. */
 export interface NativeQueueGateway {
   use(rules: GatewayRules): void;
@@ -108,6 +116,8 @@ export interface NativeQueueGateway {
 }
 
 export type Addon = {
+  /** Throws an Error whose message is the reason. */
+  explainPolicy(rules: GatewayRules, question: NativePolicyQuestion): PolicyAnswer;
   readonly QueueGateway: new (settings: QueueOptions & GatewayServices, rules: GatewayRules) => NativeQueueGateway;
   readonly Plane: new (
     keepAliveMs: number,

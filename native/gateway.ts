@@ -2,6 +2,7 @@
 import { fail } from '../overlay/errors.ts';
 import { ok, type Result } from '../overlay/lib/result.ts';
 import { explain, loadAddon, type NativeQueueGateway } from './addon.ts';
+import { parseAddress } from './addresses.ts';
 
 /** What decides: a policy's image as gateway/core writes it, and what goes with it. */
 export type GatewayRules = {
@@ -110,6 +111,66 @@ export type GatewayFlow = {
   readonly mark: number;
   readonly waiting: number;
 };
+
+/** About a flow, and a file or a message in it. What is absent is not known yet. */
+export type PolicyQuestion = {
+  /** Who begins the flow. */
+  readonly from: string;
+  readonly to: string;
+  readonly fromPort?: number;
+  readonly toPort?: number;
+  /** Its number in IP. */
+  readonly protocol: number;
+  readonly application?: string;
+  readonly host?: string;
+  readonly at: Date;
+  readonly file?: {
+    readonly name?: string;
+    readonly size?: number;
+    /** The first kilobyte or more. */
+    readonly beginning?: Uint8Array;
+    readonly sha256?: Uint8Array;
+    /** Sent by who began the flow, rather than by the other end. */
+    readonly fromInitiator?: boolean;
+  };
+  readonly chat?: { readonly from?: string; readonly to?: string; readonly text: string };
+};
+
+export type PolicyAnswer = {
+  readonly action: 'accept' | 'drop' | 'reject' | 'redirect';
+  /** Nothing that is not known yet can change it. */
+  readonly decided: boolean;
+  /** The rule's name, its number from 1 on and its line; `default`, 0 and 0 if none matches. */
+  readonly rule: string;
+  readonly number: number;
+  readonly line: number;
+  readonly mark?: number;
+  readonly limit?: string;
+  readonly log: boolean;
+  readonly scan: boolean;
+  readonly store: boolean;
+  readonly dryRun: boolean;
+  readonly denyForMs: number;
+  /** What it still depends on. */
+  readonly needs: readonly string[];
+};
+
+/** What a policy would say. */
+export function explainPolicy(rules: GatewayRules, question: PolicyQuestion): Result<PolicyAnswer> {
+  const { at, ...rest } = question;
+  const from = parseAddress(question.from);
+  if (!from.ok) return from;
+  const to = parseAddress(question.to);
+  if (!to.ok) return to;
+  const addon = loadAddon();
+  if (!addon.ok) return addon;
+  const time = { now: at.getTime(), utcOffsetSeconds: -60 * at.getTimezoneOffset() };
+  try {
+    return ok(addon.value.explainPolicy(rules, { ...rest, ...time, from: from.value.bytes, to: to.value.bytes }));
+  } catch (error) {
+    return failureOf(error, 'ask the policy');
+  }
+}
 
 /** Needs the right to manage networks. The queue is served by one process. */
 export function openQueueGateway(

@@ -41,7 +41,7 @@ import { flattenShape, shapeProblem } from './shape.ts';
 export type * from './api.ts';
 export { CIPHERS, RECEIVE_PATHS } from './api.ts';
 export type * from './gateway.ts';
-export { openQueueGateway } from './gateway.ts';
+export { explainPolicy, openQueueGateway } from './gateway.ts';
 export { DROP_REASONS, type DropReason } from './reasons.ts';
 
 /** Bytes of one control message. */

@@ -88,3 +88,60 @@ test('a policy that cannot be read is a wrong argument', () => {
   });
   assert.equal(check(directory).status, 2);
 });
+
+function explain(policy: string, ...args: string[]) {
+  const ends = ['--from', '10.77.8.3', '--to', '192.0.2.1'];
+  const command = [COMMAND_FILE, 'gateway', 'explain', policy, ...ends, ...args];
+  const { status, stdout, stderr } = spawnSync(process.execPath, command, { encoding: 'utf8' });
+  return { status, stdout, stderr };
+}
+
+test('a policy explains itself', () => {
+  const path = file(
+    'explained.yaml',
+    `${HEAD}times:
+  night: {from: "22:00", to: "06:00", zone: utc}
+limits:
+  slow: {rate: 1 Mbit/s}
+rules:
+  - {name: no songs, when: {file: {name: ["*.mp3"]}}, do: [log, reject]}
+  - {name: no programs, when: {file: {type: [executable]}}, do: drop}
+  - {name: no secrets, when: {chat: {text: [secret]}}, do: drop}
+  - {name: at night, when: {application: bittorrent, time: night}, do: {limit: slow}}
+  - {name: never, when: {application: edonkey}, do: reject}
+`,
+  );
+  const said = (...args: string[]) => explain(path, ...args).stdout.trim();
+  assert.match(
+    said('--application', 'edonkey'),
+    /^reject by rule 5, "never" \(.*explained\.yaml:11\); the connection is refused for 600 s\.$/,
+  );
+  assert.match(
+    said('--application', 'http', '--file', 'a/song.mp3'),
+    /^reject by rule 1, "no songs" .*; recorded as an alert\.$/,
+  );
+  const program = file('tool', '\u007fELF\u0002\u0001\u0001');
+  assert.match(said('--application', 'ftp', '--file', program), /^drop by rule 2, "no programs"/);
+  assert.match(said('--application', 'irc', '--chat', 'a Secret!'), /^drop by rule 3, "no secrets"/);
+  assert.match(said('--application', 'irc', '--chat', 'secretary'), /^accept by default/);
+  assert.match(said(), /^Not decided yet: .*application/);
+  const night = explain(path, '--application', 'bittorrent', '--at', '2026-01-01T23:00Z', '--json');
+  const answer = JSON.parse(night.stdout) as { limit?: string; rule: string };
+  assert.equal(answer.limit ?? answer.rule, 'slow');
+  const day = explain(path, '--application', 'bittorrent', '--at', '2026-01-01T12:00Z', '--json');
+  assert.equal((JSON.parse(day.stdout) as { limit?: string }).limit, undefined);
+
+  for (const [args, message] of [
+    [['--application', 'nonsense'], /no application is called nonsense/],
+    [['--protocol', 'x'], /'x' is no protocol/],
+    [['--at', 'soon'], /'soon' is no time/],
+    [['--file', 'a', '--chat', 'b'], /give --file or --chat/],
+  ] as const) {
+    const { status, stderr } = explain(path, ...args);
+    assert.notEqual(status, 0);
+    assert.match(stderr, message);
+  }
+  const broken = explain(file('broken.yaml', `${HEAD}rules: [{do: nothing}]\n`));
+  assert.equal(broken.status, 2);
+  assert.match(broken.stderr, /broken\.yaml:2:/);
+});

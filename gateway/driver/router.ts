@@ -84,6 +84,12 @@ export class Router {
   }
 }
 
+/** The policy in that file, ready to be asked or put into force; its first mistakes otherwise. */
+export function rulesFrom(path: string): Result<GatewayRules> {
+  const loaded = load(path);
+  return loaded.ok ? ok(loaded.value.rules) : loaded;
+}
+
 type Loaded = { readonly policy: CompiledPolicy; readonly rules: GatewayRules; readonly inForce: InForce };
 
 function load(path: string): Result<Loaded> {

@@ -5,6 +5,7 @@
 
 #include "binding/arguments.h"
 #include "binding/convert.h"
+#include "binding/explain.h"
 #include "binding/plane.h"
 #include "binding/queue_gateway_object.h"
 
@@ -30,6 +31,7 @@ Napi::Value peerCredentials(const Napi::CallbackInfo& info) {
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("Plane", Plane::define(env));
   exports.Set("QueueGateway", QueueGatewayObject::define(env));
+  exports.Set("explainPolicy", Napi::Function::New(env, explainPolicy, "explainPolicy"));
   exports.Set("peerCredentials", Napi::Function::New(env, peerCredentials, "peerCredentials"));
   return exports;
 }

@@ -22,7 +22,9 @@ void merge(StageAnswer& into, const StageAnswer& other) {
     }
     return 0;
   };
+  const bool keepBack = into.keepBack || other.keepBack;
   if (weight(other) > weight(into)) into = other;
+  into.keepBack = keepBack;
 }
 
 bool denies(const StageAnswer& answer) {
@@ -498,19 +500,23 @@ void ApplicationStage::fileAnswered(Flow& flow, Work& work, uint64_t owner, File
   const Side sender = file.sender;
   switch (given) {
     case FileWatch::Answer::goOn:
+      answer.keepBack = false;
       if (watch.ended()) {
         if (watch.decision().decided) carryOut(flow, watch.decision());
         merge(answer, deny(flow, watch.decision(), AuditCause::content, watch.record().name, sender, now));
         fileOver(flow, work, owner, watch.record().state);
       }
       return;
-    // That a packet is the last one shows when the transfer ends.
     case FileWatch::Answer::keepBack:
-      if (!watch.ended()) return;
+      if (!watch.ended()) {
+        answer.keepBack = true;
+        return;
+      }
       [[fallthrough]];
     case FileWatch::Answer::hold:
       if (!file.holds) ++work.holding[indexOf(sender)].files;
       file.holds = true;
+      answer.keepBack = false;
       merge(answer, {.verdict = Verdict::hold()});
       return;
     case FileWatch::Answer::deny:
@@ -618,7 +624,7 @@ void ApplicationStage::scanned(Pipeline& pipeline, Flow& flow, Work& work, uint6
   const FlowRef ref = flow.ref;
   const Side sender = file.sender;
   const FileWatch::Answer given = file.watch->settle();
-  if (given == FileWatch::Answer::hold || (given == FileWatch::Answer::keepBack && file.watch->ended())) return;
+  if (given == FileWatch::Answer::hold || given == FileWatch::Answer::keepBack) return;
   if (given == FileWatch::Answer::denyScan) {
     const StageAnswer verdict = infected(flow, *file.watch, sender, now);
     if (denies(verdict)) {
@@ -631,7 +637,8 @@ void ApplicationStage::scanned(Pipeline& pipeline, Flow& flow, Work& work, uint6
   if (file.watch->ended()) fileOver(flow, work, owner, file.watch->record().state);
   Work::Holding& holding = work.holding[indexOf(sender)];
   if (holding.files != 0) return;
-  for (uint32_t left = std::exchange(holding.answers, 0); left > 0; --left) pipeline.decide(ref, sender, {}, now);
+  // At least once: a packet may be kept back although nothing holds.
+  for (uint32_t left = std::max(1U, std::exchange(holding.answers, 0)); left > 0; --left) pipeline.decide(ref, sender, {}, now);
 }
 
 std::optional<Millis> ApplicationStage::nextDue() const {

@@ -90,6 +90,11 @@ struct Flow {
     uint8_t holds = 0;       // verdicts to come
     bool firstInspected = false;  // the first was inspected before it was put here
     bool ready = false;           // the verdict has come, and the packets' turn will
+    // One that was inspected and may be the last: it goes on with what comes behind it. Others do not wait for it.
+    bool keeps = false;
+    HeldId kept = kNotHeld;  // none where there was no room
+    uint32_t keptBegin = 0;  // TCP: its data's sequence numbers
+    uint32_t keptEnd = 0;
   };
   std::array<Waiting, 2> waiting;
 
@@ -109,6 +114,7 @@ struct Flow {
     return line.holds != 0 || line.ready || line.first != kNotHeld;
   }
   [[nodiscard]] bool waits() const { return waits(Side::initiator) || waits(Side::responder); }
+  [[nodiscard]] bool keeps() const { return waiting[0].keeps || waiting[1].keeps; }
 };
 
 }  // namespace p2pxbone::gateway

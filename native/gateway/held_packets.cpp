@@ -37,7 +37,8 @@ size_t writeWholeHeader(std::span<uint8_t> to, std::span<const uint8_t> first, c
 HeldPackets::HeldPackets(const Limits& limits)
     : store_(limits.heldBlocks),
       entriesMax_(limits.heldPackets),
-      scratch_(std::make_unique_for_overwrite<uint8_t[]>(kScratchBytes)) {}
+      scratch_{std::make_unique_for_overwrite<uint8_t[]>(kScratchBytes),
+               std::make_unique_for_overwrite<uint8_t[]>(kScratchBytes)} {}
 
 HeldId HeldPackets::takeEntry() {
   if (freeEntries_ != kNotHeld) {
@@ -79,33 +80,34 @@ void HeldPackets::moveParts(HeldId first, HeldFor purpose) {
   }
 }
 
-std::span<uint8_t> HeldPackets::contents(HeldId id) {
+std::span<uint8_t> HeldPackets::contents(HeldId id, Place place) {
   const uint32_t stored = entries_[id].stored;
   if (store_.bytes(stored) <= PacketStore::kBlockBytes) return store_.inPlace(stored);
-  const std::span<uint8_t> all{scratch_.get(), store_.bytes(stored)};
+  const std::span<uint8_t> all{scratch_[static_cast<size_t>(place)].get(), store_.bytes(stored)};
   store_.copy(stored, all);
   return all;
 }
 
-std::span<uint8_t> HeldPackets::partBytes(HeldId part) { return contents(part); }
+std::span<uint8_t> HeldPackets::partBytes(HeldId part) { return contents(part, Place::atHand); }
 
-void HeldPackets::load(HeldId id, Packet& packet) {
+void HeldPackets::load(HeldId id, Packet& packet, Place place) {
   if (entries_[id].assembled) {
-    (void)assemble(id, packet);
+    (void)assemble(id, packet, place);
   } else {
-    (void)parsePacket(contents(id), entries_[id].offload, entries_[id].tag, packet);
+    (void)parsePacket(contents(id, place), entries_[id].offload, entries_[id].tag, packet);
   }
   (void)checkTransport(packet, Checksum::trust);
 }
 
-DropReason HeldPackets::assemble(HeldId first, Packet& packet) {
+DropReason HeldPackets::assemble(HeldId first, Packet& packet, Place place) {
   size_t dataBytes = 0;
   const bool v6 = store_.inPlace(entries_[first].stored)[0] >> 4 == 6;
   std::array<uint8_t, PacketStore::kBlockBytes> header;
   FragmentView firstView;
   // Large parts go by the scratch memory's second half, so that they do not meet the datagram in the first.
-  const std::span<uint8_t> whole{scratch_.get(), kScratchBytes / 2};
-  const std::span<uint8_t> aside{scratch_.get() + kScratchBytes / 2, kScratchBytes / 2};
+  uint8_t* const scratch = scratch_[static_cast<size_t>(place)].get();
+  const std::span<uint8_t> whole{scratch, kScratchBytes / 2};
+  const std::span<uint8_t> aside{scratch + kScratchBytes / 2, kScratchBytes / 2};
   size_t at = 0;
   for (HeldId part = first; part != kNotHeld; part = entries_[part].nextPart) {
     const std::span<uint8_t> bytes = aside.first(store_.bytes(entries_[part].stored));
@@ -185,7 +187,7 @@ void HeldPackets::free(HeldId id) {
 void HeldPackets::release(HeldId id, Outlet& outlet) {
   for (HeldId part = id; part != kNotHeld;) {
     const HeldId later = entries_[part].nextPart;
-    outlet.release(contents(part), entries_[part].offload, entries_[part].tag);
+    outlet.release(contents(part, Place::leaving), entries_[part].offload, entries_[part].tag);
     free(part);
     part = later;
   }

@@ -2,6 +2,7 @@
 // made of its parts; it is inspected whole and leaves as the fragments it came in.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -27,8 +28,11 @@ class HeldPackets {
   // A copy of the packet, whose checksum is made right first; of a reassembled datagram its parts, with what was changed
   // in it. kNotHeld if there is no room.
   [[nodiscard]] HeldId keep(Packet& packet, HeldFor purpose);
-  // The packet with its transport header read. Its bytes die with the next load() or with the packet.
-  void load(HeldId id, Packet& packet);
+  // Where large packets are put together: what becomes of one that leaves must not touch the one at hand.
+  enum class Place : uint8_t { atHand, leaving };
+  // The packet with its transport header read. Its bytes die with the packet or with the next one that is put together in
+  // this place; release() uses the place for what leaves.
+  void load(HeldId id, Packet& packet, Place place = Place::atHand);
   // Makes what was changed in a loaded packet last.
   void update(HeldId id, Packet& packet);
   void answerFor(HeldId id, HeldFor purpose) { moveParts(id, purpose); }
@@ -37,9 +41,9 @@ class HeldPackets {
 
   // Makes `later` and what is joined to it the parts behind `part`.
   void joinPart(HeldId part, HeldId later) { entries_[part].nextPart = later; }
-  // Puts a reassembled datagram together in memory that dies with the next load(). Its first part must be the first
+  // Puts a reassembled datagram together, in memory as load() does. Its first part must be the first
   // fragment, and the parts in order without a gap.
-  [[nodiscard]] DropReason assemble(HeldId first, Packet& packet);
+  [[nodiscard]] DropReason assemble(HeldId first, Packet& packet, Place place = Place::atHand);
   // A part as it came. Its bytes die with the next load() or with the part.
   [[nodiscard]] std::span<uint8_t> partBytes(HeldId part);
 
@@ -68,7 +72,7 @@ class HeldPackets {
   void free(HeldId id);
   void moveParts(HeldId first, HeldFor purpose);
   void writeBack(const Packet& packet);
-  [[nodiscard]] std::span<uint8_t> contents(HeldId id);
+  [[nodiscard]] std::span<uint8_t> contents(HeldId id, Place place);
 
   PacketStore store_;
   std::vector<Entry> entries_;  // grows to its bound and never shrinks
@@ -76,7 +80,7 @@ class HeldPackets {
   HeldId freeEntries_ = kNotHeld;
   uint32_t packets_ = 0;
   std::array<uint32_t, kHeldForCount> used_{};
-  std::unique_ptr<uint8_t[]> scratch_;
+  std::array<std::unique_ptr<uint8_t[]>, 2> scratch_;  // by Place
 };
 
 }  // namespace p2pxbone::gateway

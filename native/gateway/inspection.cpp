@@ -46,6 +46,7 @@ StageAnswer Inspection::ask(Flow& flow, Side side, Millis now, Ask&& question) {
       flow.stagesDone |= bit;
       flow.memories[slot].reset();
     }
+    all.keepBack = all.keepBack || answer.keepBack;
     if (answer.verdict.goesOn()) continue;
     statistics_[slot].stopped.add();
     if (denies(answer)) return answer;
@@ -101,6 +102,10 @@ Verdict Inspection::take(Flow& flow, Side side, Packet& packet, Millis now) {
   // Acknowledgements alone overtake nothing that could matter.
   const bool bare = packet.isTcp() && packet.payloadBytes == 0 && !packet.tcp.has(kTcpFin) && !packet.tcp.has(kTcpRst);
   if (flow.phase == FlowPhase::inspected && flow.waits(side) && !bare) return enqueue(flow, side, packet, now);
+  if (flow.phase == FlowPhase::inspected && repeatsKept(flow, side, packet)) {
+    lines_.counters().duplicates.add();
+    return Verdict::drop(DropReason::gatewayHeldDuplicate);
+  }
   Current current{packet};
   Verdict verdict = Verdict::accept();
   if (flow.phase == FlowPhase::inspected && !bare) {
@@ -182,8 +187,11 @@ Verdict Inspection::takeSegment(Flow& flow, Side side, Stream& stream, Current& 
     answer = askData(flow, {side, result.offset, packet.payload().last(result.fresh), false}, now);
   }
   if (!denies(answer)) {
+    const bool wasTold = flow.streams->endTold[indexOf(side)];
     const StageAnswer end = askEnd(flow, side, stream, now);
     if (!end.verdict.goesOn()) answer = end;
+    // Nothing comes behind it.
+    if (!wasTold && flow.streams->endTold[indexOf(side)]) answer.keepBack = end.keepBack;
   }
   const Verdict verdict = conclude(flow, side, current, answer, now);
   if (!verdict.goesOn() || !stream.hasMore()) return verdict;
@@ -204,7 +212,10 @@ Verdict Inspection::conclude(Flow& flow, Side side, Current& current, const Stag
     }
     return answer.verdict;
   }
-  if (!holds(answer)) return Verdict::accept();
+  if (!holds(answer)) {
+    releaseKept(flow, side, now);
+    return answer.keepBack ? keepBack(flow, side, current, now) : Verdict::accept();
+  }
   // One that was in the line already is put before the others by resume().
   if (current.held != kNotHeld) return answer.verdict;
   Flow::Waiting& line = flow.waiting[indexOf(side)];
@@ -213,6 +224,45 @@ Verdict Inspection::conclude(Flow& flow, Side side, Current& current, const Stag
   // Its data count as seen, so that it cannot be let go before the verdict. Until then copies of it are dropped, too.
   parts_.conditionCounters.add(Condition::heldFull);
   return Verdict::drop(DropReason::gatewayHeldFull);
+}
+
+Verdict Inspection::keepBack(Flow& flow, Side side, Current& current, Millis now) {
+  (void)now;
+  Packet& packet = current.packet;
+  Flow::Waiting& line = flow.waiting[indexOf(side)];
+  line.keeps = true;
+  line.keptEnd = packet.isTcp() ? packet.tcp.sequence + static_cast<uint32_t>(packet.payloadBytes) : 0;
+  line.keptBegin = packet.isTcp() ? packet.tcp.sequence : 0;
+  if (current.held != kNotHeld) {
+    parts_.held.update(current.held, packet);
+    parts_.held.answerFor(current.held, HeldFor::verdict);
+    line.kept = current.held;
+  } else {
+    line.kept = parts_.held.keep(packet, HeldFor::verdict);
+  }
+  if (line.kept == kNotHeld) {
+    parts_.conditionCounters.add(Condition::heldFull);
+    return Verdict::drop(DropReason::gatewayHeldFull);
+  }
+  current.gone = true;
+  return Verdict::hold();
+}
+
+bool Inspection::repeatsKept(const Flow& flow, Side side, const Packet& packet) {
+  const Flow::Waiting& line = flow.waiting[indexOf(side)];
+  if (!line.keeps || !packet.isTcp() || packet.payloadBytes == 0) return false;
+  const uint32_t end = packet.tcp.sequence + static_cast<uint32_t>(packet.payloadBytes);
+  return sequenceBefore(line.keptBegin, end) && !sequenceBefore(line.keptEnd, end);
+}
+
+void Inspection::releaseKept(Flow& flow, Side side, Millis now) {
+  Flow::Waiting& line = flow.waiting[indexOf(side)];
+  line.keeps = false;
+  const HeldId id = std::exchange(line.kept, kNotHeld);
+  if (id == kNotHeld) return;
+  Packet packet;
+  parts_.held.load(id, packet, HeldPackets::Place::leaving);
+  release(flow, side, id, packet, now);
 }
 
 // The packet is loaded, and has been inspected.
@@ -270,7 +320,7 @@ StageAnswer Inspection::drain(Flow& flow, Side side, Millis now) {
     if (const StageAnswer end = askEnd(flow, side, stream, now); !end.verdict.goesOn()) return end;
     while (const auto ready = stream.takeReady()) {
       Packet packet;
-      parts_.held.load(*ready, packet);
+      parts_.held.load(*ready, packet, HeldPackets::Place::leaving);
       release(flow, side, *ready, packet, now);
     }
     uint64_t offset = 0;
@@ -278,6 +328,11 @@ StageAnswer Inspection::drain(Flow& flow, Side side, Millis now) {
     if (!bytes) break;
     const StageAnswer answer = askData(flow, {side, offset, *bytes, false}, now);
     if (!answer.verdict.goesOn()) return answer;
+    if (answer.keepBack) {
+      // Its packet stands in the stream's line, where it waits like any other.
+      ++flow.waiting[indexOf(side)].holds;
+      return {.verdict = Verdict::hold()};
+    }
   }
   return {};
 }
@@ -289,8 +344,12 @@ void Inspection::decide(Flow& flow, Side side, const StageAnswer& answer, Millis
     return;
   }
   Flow::Waiting& line = flow.waiting[indexOf(side)];
-  if (line.holds == 0 || --line.holds != 0) return;
-  makeReady(flow, side);
+  if (line.holds == 0) {
+    releaseKept(flow, side, now);
+    settleIfDone(flow, now);
+    return;
+  }
+  if (--line.holds == 0) makeReady(flow, side);
 }
 
 void Inspection::makeReady(Flow& flow, Side side) {
@@ -303,10 +362,11 @@ void Inspection::makeReady(Flow& flow, Side side) {
 uint32_t Inspection::resume(Flow& flow, Side side, Millis now, uint32_t packetsMax) {
   Flow::Waiting& line = flow.waiting[indexOf(side)];
   uint32_t count = 0;
+  releaseKept(flow, side, now);
   if (std::exchange(line.firstInspected, false)) {
     if (const HeldId id = lines_.pop(flow, side); id != kNotHeld) {
       Packet packet;
-      parts_.held.load(id, packet);
+      parts_.held.load(id, packet, HeldPackets::Place::leaving);
       release(flow, side, id, packet, now);
       ++count;
     }

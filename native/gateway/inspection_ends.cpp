@@ -53,12 +53,13 @@ void Inspection::releaseWaiting(Flow& flow, Millis now) {
   const auto leave = [&](HeldId id, Side side) {
     if (!flow.watched) return parts_.held.release(id, parts_.outlet);
     Packet packet;
-    parts_.held.load(id, packet);
+    parts_.held.load(id, packet, HeldPackets::Place::leaving);
     release(flow, side, id, packet, now);
   };
   for (const Side side : {Side::initiator, Side::responder}) {
     // Those of the stream came before those that stand in line behind a verdict, but for the one that was inspected.
     Flow::Waiting& line = flow.waiting[indexOf(side)];
+    if (const HeldId kept = std::exchange(line.kept, kNotHeld); kept != kNotHeld) leave(kept, side);
     const HeldId first = line.firstInspected ? lines_.pop(flow, side) : kNotHeld;
     if (first != kNotHeld) leave(first, side);
     if (Stream* stream = knownStream(flow, side)) {
@@ -70,6 +71,8 @@ void Inspection::releaseWaiting(Flow& flow, Millis now) {
 
 void Inspection::dropWaiting(Flow& flow, DropReason reason) {
   for (const Side side : {Side::initiator, Side::responder}) {
+    const HeldId kept = std::exchange(flow.waiting[indexOf(side)].kept, kNotHeld);
+    if (kept != kNotHeld) parts_.held.discard(kept, reason, parts_.outlet);
     lines_.discardAll(flow, side, reason, parts_.outlet);
     if (Stream* stream = knownStream(flow, side)) {
       while (const auto id = stream->takeAny()) parts_.held.discard(*id, reason, parts_.outlet);
@@ -88,7 +91,7 @@ void Inspection::settle(Flow& flow, const Verdict& verdict, Millis now) {
 
 void Inspection::settleIfDone(Flow& flow, Millis now) {
   // A verdict that is still to come may deny it yet.
-  if (flow.phase == FlowPhase::inspected && allDone(flow) && !flow.waits()) settle(flow, flow.verdict, now);
+  if (flow.phase == FlowPhase::inspected && allDone(flow) && !flow.waits() && !flow.keeps()) settle(flow, flow.verdict, now);
 }
 
 void Inspection::bypass(Flow& flow, Millis now) {

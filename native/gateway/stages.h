@@ -33,6 +33,9 @@ struct StageAnswer {
   // `drop` and `reject` deny the flow. `hold`: the packet at hand and those behind it of this direction wait until
   // Pipeline::decide() is called for this flow and side, once for every `hold`.
   Verdict verdict{};
+  // With `accept`: the packet at hand may be the last of something. It is kept until the answer to what comes behind it is
+  // `accept`, or until Pipeline::decide() is called for this flow and side. Once for every answer that nothing came behind.
+  bool keepBack = false;
   // The stage has seen enough of this flow: it is not called for it again, and what it remembers is freed. A flow settles
   // when all stages are done.
   bool done = false;

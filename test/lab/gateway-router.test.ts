@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { untilTrue } from '../../cli/demo/machine.ts';
 import { run } from '../../cli/demo/namespaces.ts';
@@ -124,12 +125,28 @@ test('a router’s gateway scans files, and does not let through what cannot be 
     if (name !== 'middle.bin') assert.equal(lab.got().length, 0, `${name} came through`);
     else assert.ok(lab.got().length < clean.length, `${name} came through to its end`);
   }
+  // Of a file whose size nobody knows every packet may be the last.
+  const program = fileURLToPath(new URL('programs/unsized-file.ts', import.meta.url));
+  for (const [port, name] of [
+    [82, 'eicar.com'],
+    [83, 'clean.bin'],
+  ] as const) {
+    const path = join(lab.directory, 'www', name);
+    const server = lab.start(lab.server, [process.execPath, program, String(port), path]);
+    await new Promise<void>((resolve) => void server.stdout?.once('data', () => resolve()));
+  }
+  const unsized = await lab.get('eicar.com', { port: 82, seconds: 20 });
+  assert.notEqual(unsized.exit, 0);
+  assert.equal(lab.got().length, 0, 'an infected file of unknown size came through');
+  const whole = await lab.get('clean.bin', { port: 83, seconds: 20 });
+  assert.deepEqual([whole.bytes, whole.exit], [clean.length, 0]);
+  context.diagnostic(`3 MB of unknown size, scanned: ${Math.round(whole.seconds * 1000)} ms`);
   clamd.kill('SIGKILL');
   await lab.stopGateway();
   const found = lab.told('alert').map(({ alert }) => alert as { about: string; malware?: string; condition?: string });
   assert.deepEqual(
     found.filter(({ malware }) => malware !== undefined).map(({ about }) => about),
-    ['eicar.com', 'eicar.gz', 'middle.bin'],
+    ['eicar.com', 'eicar.gz', 'middle.bin', 'eicar.com'],
   );
   assert.ok(found.some(({ condition }) => condition === 'scanUnavailable'));
 });

@@ -60,7 +60,9 @@ export function answer(policy: PolicyFile, event: Event): Answer {
   );
   const final = outcome(policy, rules[matchIndex], matchIndex + 1, event);
   if (open.length === 0) return final;
+  const denies = (rule: Rule): boolean => does(rule, 'drop') || does(rule, 'reject');
   const isDenied = final.action === 'drop' || final.action === 'reject';
+  if (isDenied && open.every(({ rule }) => denies(rule))) return final;
   const flowRuleOpen = open.some(({ rule }) => rule.when?.file === undefined && rule.when?.chat === undefined);
   const carries = !isDenied && (!flowRuleOpen || final.action === 'redirect');
   const isFlowEvent = event.file === undefined && event.chat === undefined;

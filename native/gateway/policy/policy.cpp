@@ -96,6 +96,7 @@ RuleFacts Policy::factsOf(const FlowFacts& from, Scratch& scratch) const {
 Decision Policy::decide(RuleFacts& facts) const {
   uint32_t needs = 0;
   bool undecided = false, flowUndecided = false, mayScan = false, mayStore = false;
+  bool allDeny = true;
   uint32_t match = kNoRule;
   for (uint32_t i = 0; i < image_.rules.size() && match == kNoRule; ++i) {
     const PolicyRule& rule = image_.rules[i];
@@ -103,12 +104,14 @@ Decision Policy::decide(RuleFacts& facts) const {
     if (truth == Truth::yes) match = i + 1;
     if (truth != Truth::maybe) continue;
     undecided = true;
+    allDeny &= rule.action == Decision::Action::drop || rule.action == Decision::Action::reject;
     flowUndecided |= !rule.aboutFiles && !rule.aboutChat;
     mayScan |= rule.scan;
     mayStore |= rule.store;
   }
   Decision likely = outcome(match, facts);
-  if (!undecided) return likely;
+  // A denial that only other denials could come before need not wait for them.
+  if (!undecided || (likely.denies() && allDeny)) return likely;
 
   Decision decision;
   const bool goesOn = !likely.denies();

@@ -4,7 +4,7 @@
 // named, its size, type or hash is known (file); a message was read (chat). Rules about files match only in questions
 // about a file, rules about chat only in questions about a message, rules about the flow alone in all of them.
 //
-// Undecided: a rule that may match once more is known stands before the first that does. Then the flow goes on, and
+// Undecided: a rule that may match once more is known stands before the first that does, unless both deny. Then the flow goes on, and
 // `needs` says what is of interest. Of such a flow's decision the limit, mark and rule already hold if only rules about
 // files or messages are in the way; a redirect holds in any case, as it has to begin with the first packet.
 #pragma once

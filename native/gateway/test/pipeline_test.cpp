@@ -22,6 +22,72 @@ Packet checked(Bytes& bytes) {
   return packet;
 }
 
+TEST_CASE("a packet that may be the last is kept until what comes behind it may go on") {
+  World world;
+  world.open();
+  CHECK(world.say(101, "KEEP").action == Verdict::Action::hold);
+  CHECK(world.out.empty());
+  // Acknowledgements pass it, its copies do not.
+  CHECK(world.client({.sequence = 105, .acknowledgement = 501}).goesOn());
+  CHECK(world.say(101, "KEEP").action == Verdict::Action::drop);
+  CHECK(world.text().empty());
+  CHECK(world.say(105, "more").goesOn());
+  CHECK(world.text() == "KEEPmore");
+}
+
+TEST_CASE("packets that may each be the last leave one by one, and the last when it is decided") {
+  World world;
+  world.open();
+  for (uint32_t i = 0; i < 5; ++i) {
+    CHECK(world.say(101 + 4 * i, "KEEP").action == Verdict::Action::hold);
+    CHECK(world.out.size() == i);
+  }
+  world.decide(Verdict::accept());
+  CHECK(world.text() == "KEEPKEEPKEEPKEEPKEEP");
+  CHECK(world.say(121, "more").goesOn());
+  CHECK(world.text() == "KEEPKEEPKEEPKEEPKEEPmore");
+}
+
+TEST_CASE("what is kept does not go on if what comes behind it is denied") {
+  World world;
+  world.open();
+  CHECK(world.say(101, "KEEP").action == Verdict::Action::hold);
+  CHECK(world.say(105, "EVIL").action == Verdict::Action::drop);
+  world.pass(1'000);
+  CHECK(world.text().empty());
+}
+
+TEST_CASE("what is kept waits with a held end, and both leave in order") {
+  World world;
+  world.stage.holdEnd = true;
+  world.open();
+  CHECK(world.say(101, "KEEP").action == Verdict::Action::hold);
+  CHECK(world.client({.sequence = 105, .acknowledgement = 501, .flags = kFinAck}).action == Verdict::Action::hold);
+  CHECK(world.out.empty());
+  world.stage.last.second = Side::initiator;
+  world.decide(Verdict::accept());
+  CHECK(world.text() == "KEEP");
+  CHECK(world.out.size() == 2);
+}
+
+TEST_CASE("a last packet that came out of order is kept as well") {
+  World world;
+  world.open();
+  CHECK(world.say(105, "KEEP").action == Verdict::Action::hold);
+  (void)world.say(101, "some");
+  CHECK(world.text() == "some");
+  world.decide(Verdict::accept());
+  CHECK(world.text() == "someKEEP");
+}
+
+TEST_CASE("a flow that ends takes what is kept with it") {
+  World world;
+  world.open();
+  CHECK(world.say(101, "KEEP").action == Verdict::Action::hold);
+  world.pipeline.shutdown(world.now);
+  CHECK(world.text().empty());
+}
+
 }  // namespace
 
 TEST_CASE("data in order are inspected and go on unchanged") {

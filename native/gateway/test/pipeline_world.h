@@ -15,7 +15,7 @@ namespace p2pxbone::gateway::testing {
 inline constexpr uint8_t kSynAck = kTcpSyn | kTcpAck;
 inline constexpr uint8_t kFinAck = kTcpFin | kTcpAck;
 
-// "EVIL" denies the flow, "REJECT" rejects it, "HOLD" waits for a verdict, "ENOUGH" ends inspection. The words may be
+// "KEEP" may be the last of something. "EVIL" denies the flow, "REJECT" rejects it, "HOLD" waits for a verdict, "ENOUGH" ends inspection. The words may be
 // spread over chunks.
 class WordStage final : public ChunkStage {
  public:
@@ -57,6 +57,7 @@ class WordStage final : public ChunkStage {
     if (finds("REJECT")) return {.verdict = Verdict::reject(2), .denyFor = denyFor};
     if (finds("HOLD")) return {.verdict = Verdict::hold()};
     if (finds("ENOUGH")) return {.done = true};
+    if (finds("KEEP")) return {.keepBack = true};
     if (tail.size() > 6) tail.erase(0, tail.size() - 6);
     return {};
   }

@@ -1,0 +1,85 @@
+/** What a policy says, before there is traffic. */
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { rulesFrom } from '../../gateway/driver/router.ts';
+import { explainPolicy, type PolicyAnswer, type PolicyQuestion } from '../../native/index.ts';
+import { OverlayError } from '../../overlay/errors.ts';
+import { type JsonOption, valueOf } from '../command.ts';
+import { print, printJson } from '../output.ts';
+
+export type ExplainOptions = JsonOption & {
+  readonly from: string;
+  readonly to: string;
+  readonly port?: number;
+  readonly protocol: string;
+  readonly application?: string;
+  readonly host?: string;
+  readonly file?: string;
+  readonly upload?: boolean;
+  readonly chat?: string;
+  readonly at?: string;
+};
+
+const PROTOCOLS: Readonly<Record<string, number>> = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58 };
+
+export function explain(policy: string, options: ExplainOptions): void {
+  if (options.file !== undefined && options.chat !== undefined) {
+    throw new OverlayError('BAD_ARGUMENT', 'Ask about a file or about a message; give --file or --chat.');
+  }
+  const answer = valueOf(explainPolicy(valueOf(rulesFrom(policy)), questionOf(options)));
+  if (options.json) return printJson(answer);
+  for (const line of wordsOf(policy, answer)) print(line);
+}
+
+function questionOf(options: ExplainOptions): PolicyQuestion {
+  const { from, to, port, application, host, file, chat, upload = false } = options;
+  const protocol = PROTOCOLS[options.protocol] ?? Number(options.protocol);
+  if (!Number.isInteger(protocol) || protocol < 0 || protocol > 255) {
+    throw new OverlayError(
+      'BAD_ARGUMENT',
+      `'${options.protocol}' is no protocol; use tcp, udp, icmp, icmpv6 or a number.`,
+    );
+  }
+  const at = options.at === undefined ? new Date() : new Date(options.at);
+  if (Number.isNaN(at.getTime())) {
+    throw new OverlayError('BAD_ARGUMENT', `'${options.at}' is no time; write it as 2026-11-22T09:30.`);
+  }
+  return {
+    from,
+    to,
+    protocol,
+    at,
+    ...(port === undefined ? {} : { toPort: port }),
+    ...(application === undefined ? {} : { application }),
+    ...(host === undefined ? {} : { host }),
+    ...(file === undefined ? {} : { file: { ...factsOf(file), fromInitiator: upload } }),
+    ...(chat === undefined ? {} : { chat: { text: chat } }),
+  };
+}
+
+function factsOf(path: string): NonNullable<PolicyQuestion['file']> {
+  const name = basename(path);
+  if (!existsSync(path)) return { name };
+  const bytes = readFileSync(path);
+  return { name, size: bytes.length, beginning: bytes, sha256: createHash('sha256').update(bytes).digest() };
+}
+
+function wordsOf(policy: string, answer: PolicyAnswer): string[] {
+  const { action, rule, line, number, needs } = answer;
+  const by = number === 0 ? 'by default: no rule matches' : `by rule ${number}, "${rule}" (${policy}:${line})`;
+  const also = [
+    answer.limit === undefined ? [] : [`limited by ${answer.limit}`],
+    answer.mark === undefined ? [] : [`marked ${answer.mark}`],
+    answer.log ? ['recorded as an alert'] : [],
+    answer.scan ? ['scanned'] : [],
+    answer.store ? ['stored'] : [],
+    answer.denyForMs > 0 ? [`the connection is refused for ${answer.denyForMs / 1000} s`] : [],
+  ].flat();
+  const dry = answer.dryRun ? ' The policy only watches: everything goes on.' : '';
+  if (!answer.decided) {
+    return [`Not decided yet: the flow goes on, and ${needs.join(', ')} will be looked at.${dry}`];
+  }
+  const more = needs.length > 0 ? [`Its ${needs.join(', ')} will be looked at.`] : [];
+  return [`${action} ${by}${also.length > 0 ? `; ${also.join(', ')}` : ''}.${dry}`, ...more];
+}
