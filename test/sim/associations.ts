@@ -239,8 +239,9 @@ export class Associations {
     if (slot.pending === end) {
       const old = slot.current;
       slot.pending = undefined;
-      if (old !== undefined) this.#finish(old, 'replaced', false);
+      // Before the daemon hears of the old one's end: it may look for another at once, and is to find this one.
       slot.current = end;
+      if (old !== undefined) this.#finish(old, 'replaced', false);
     }
     end.state = 'up';
     end.known = true;
