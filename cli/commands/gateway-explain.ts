@@ -5,6 +5,7 @@ import { basename } from 'node:path';
 import { rulesFrom } from '../../gateway/driver/router.ts';
 import { explainPolicy, type PolicyAnswer, type PolicyQuestion } from '../../native/index.ts';
 import { OverlayError } from '../../overlay/errors.ts';
+import { systemClock } from '../../overlay/lib/clock.ts';
 import { type JsonOption, valueOf } from '../command.ts';
 import { print, printJson } from '../output.ts';
 
@@ -41,7 +42,7 @@ function questionOf(options: ExplainOptions): PolicyQuestion {
       `'${options.protocol}' is no protocol; use tcp, udp, icmp, icmpv6 or a number.`,
     );
   }
-  const at = options.at === undefined ? new Date() : new Date(options.at);
+  const at = new Date(options.at ?? systemClock.wall());
   if (Number.isNaN(at.getTime())) {
     throw new OverlayError('BAD_ARGUMENT', `'${options.at}' is no time; write it as 2026-11-22T09:30.`);
   }
