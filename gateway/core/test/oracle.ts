@@ -47,8 +47,18 @@ export type Answer = {
 
 /** True, false, or the bits of what is missing. */
 type Holds = boolean | number;
-const FILES_AND_CHAT = ['fasttrack', 'gnutella', 'msn', 'opennap', 'http', 'ftp', 'ftpData', 'irc', 'xmpp'];
-const NAMES_ONLY = ['edonkey', 'bittorrent'];
+const FILES_AND_CHAT: ReadonlySet<string> = new Set([
+  'fasttrack',
+  'gnutella',
+  'msn',
+  'opennap',
+  'http',
+  'ftp',
+  'ftpData',
+  'irc',
+  'xmpp',
+]);
+const NAMES_ONLY: ReadonlySet<string> = new Set(['edonkey', 'bittorrent']);
 
 export function answer(policy: PolicyFile, event: Event): Answer {
   const rules = policy.rules ?? [];
@@ -98,7 +108,7 @@ function outcome(policy: PolicyFile, rule: Rule | undefined, number: number, eve
     (fields.some(({ redirect }) => redirect !== undefined) ? 'redirect' : 'accept');
   const inFlow = event.file === undefined && event.chat === undefined && (does(rule, 'scan') || does(rule, 'store'));
   const { application } = event.flow;
-  const canSee = application === undefined || FILES_AND_CHAT.includes(application);
+  const canSee = application === undefined || FILES_AND_CHAT.has(application);
   return {
     action,
     decided: true,
@@ -168,8 +178,8 @@ function flowConditions(policy: PolicyFile, when: When, { flow }: Event): Holds[
 function fileConditions(policy: PolicyFile, { file: wanted }: When, { flow, file, chat }: Event): Holds[] {
   if (wanted === undefined) return [];
   const { application } = flow;
-  const canName = application === undefined || FILES_AND_CHAT.includes(application) || NAMES_ONLY.includes(application);
-  const canSee = application === undefined || FILES_AND_CHAT.includes(application);
+  const canName = application === undefined || FILES_AND_CHAT.has(application) || NAMES_ONLY.has(application);
+  const canSee = application === undefined || FILES_AND_CHAT.has(application);
   if (file === undefined) {
     if (chat !== undefined || !canName) return [false];
     return [NEEDS.files, ...factsToCome(policy, wanted, flow, canSee)];
