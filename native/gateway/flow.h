@@ -77,6 +77,9 @@ struct Flow {
   // TCP: one past the highest sequence number of each side that has gone on.
   std::array<uint32_t, 2> passed{};
   uint8_t resets = 0;  // RSTs sent since it was rejected
+  // Packets that were refused since it was denied, and their bytes.
+  uint64_t refusedPackets = 0;
+  uint64_t refusedBytes = 0;
   // What is to be told of it when it is over; outlives the stages' memories.
   std::unique_ptr<StageMemory> notes;
   std::unique_ptr<FlowStreams> streams;

@@ -138,6 +138,8 @@ void Inspection::sendReset(const Flow& flow, Side to, const Reset& reset, Millis
 }
 
 Verdict Inspection::refuse(Flow& flow, Side side, const Packet& packet, Millis now) {
+  ++flow.refusedPackets;
+  flow.refusedBytes += packet.bytes.size();
   // If an end has not taken the first RST, what it sends tells which number it does take (RFC 5961 §3).
   const bool tell = flow.verdict.action == Verdict::Action::reject && packet.isTcp() && packet.tcp.has(kTcpAck) &&
                     !packet.tcp.has(kTcpRst) && flow.resets < kResetsMax;

@@ -72,6 +72,8 @@ test('a router’s gateway filters files, keeps some, and tells everything', {
   const alerts = lab.told('alert').map(({ alert }) => (alert as { rule: string }).rule);
   assert.deepEqual([...new Set(alerts)].sort(), ['no notes', 'no programs', 'no songs']);
   assert.ok(lab.told('flow').length >= 6);
+  const dropped = lab.told('drop').map(({ drop }) => (drop as { rule: string }).rule);
+  assert.ok(dropped.includes('no programs'));
   const tables = await run([
     'nsenter',
     `--net=/run/netns/${lab.client.slice(0, -1)}r`,
