@@ -21,16 +21,13 @@ const PROGRAM = fileURLToPath(new URL('./models/scale-run.ts', import.meta.url))
 const SIZES = [1000, 10_000, 100_000] as const;
 const PERIOD_S = 30;
 const HEAP_MB = 19_000;
-/** So large a heap is rarely looked through as a whole if little of what is soon forgotten gets into its old part. */
-const YOUNG_MB = 128;
 const STATIC_NODES = [10_000, 100_000, 1_000_000] as const;
 const STATIC_LOOKUPS = 20_000;
 const FAILED_PARTS = [0, 0.1, 0.3] as const;
 const SUCCESSORS = 4;
 
 async function simulate(nodes: number, say: (line: string) => void): Promise<ScaleRun> {
-  const heap = [`--max-old-space-size=${HEAP_MB}`, `--max-semi-space-size=${YOUNG_MB}`];
-  const args = [...heap, PROGRAM, String(nodes), String(PERIOD_S)];
+  const args = [`--max-old-space-size=${HEAP_MB}`, PROGRAM, String(nodes), String(PERIOD_S)];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const stop = (): void => void child.kill('SIGKILL');
   process.once('exit', stop);

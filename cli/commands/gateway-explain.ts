@@ -1,6 +1,6 @@
 /** What a policy says, before there is traffic. */
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { rulesFrom } from '../../gateway/driver/router.ts';
 import { explainPolicy, type PolicyAnswer, type PolicyQuestion } from '../../native/index.ts';
@@ -22,6 +22,7 @@ export type ExplainOptions = JsonOption & {
   readonly at?: string;
 };
 
+const FILE_BYTES_MAX = 1e9;
 const PROTOCOLS: Readonly<Record<string, number>> = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58 };
 
 export function explain(policy: string, options: ExplainOptions): void {
@@ -62,6 +63,13 @@ function questionOf(options: ExplainOptions): PolicyQuestion {
 function factsOf(path: string): NonNullable<PolicyQuestion['file']> {
   const name = basename(path);
   if (!existsSync(path)) return { name };
+  const { size } = statSync(path);
+  if (!statSync(path).isFile() || size > FILE_BYTES_MAX) {
+    throw new OverlayError(
+      'BAD_ARGUMENT',
+      `${path} is no file, or larger than a gigabyte; give one that is smaller, or only a name.`,
+    );
+  }
   const bytes = readFileSync(path);
   return { name, size: bytes.length, beginning: bytes, sha256: createHash('sha256').update(bytes).digest() };
 }

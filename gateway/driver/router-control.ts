@@ -30,7 +30,10 @@ export function controlPath(run: string, queue: number): string {
 
 export async function serveControl(path: string, router: Router): Promise<Result<Server>> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-  // The queue is ours, so nobody else lives behind a socket that is there.
+  // Queues are numbered in each network namespace anew, so that another gateway may have the same number.
+  const other = await askRouter(path, { t: 'statistics' });
+  if (other.ok)
+    return fail('CONFLICT', `Another gateway answers at ${path}; give this one a directory of its own with --run.`);
   rmSync(path, { force: true });
   const server = createServer((socket) => answerAll(socket, router));
   server.maxConnections = CONNECTIONS_MAX;

@@ -320,8 +320,7 @@ StageAnswer ApplicationStage::finish(Work& work, Side side, StageAnswer answer) 
     return answer;
   }
   const bool forRecords = wants(AuditEvent::flow) || wants(AuditEvent::fileinfo) || wants(AuditEvent::chat);
-  const bool classifying = work.classification != nullptr && ((work.needs & (kNeedsApplication | kNeedsHost)) != 0 ||
-                                                              work.needs != 0 || forRecords);
+  const bool classifying = work.classification != nullptr && (work.needs != 0 || forRecords);
   const bool parsing = work.parser != nullptr && !work.parser->finished();
   answer.done = !classifying && !parsing && work.files.empty();
   return answer;
@@ -383,9 +382,30 @@ StageAnswer ApplicationStage::parse(const StageContext& context, Work& work, con
   if (work.parser == nullptr || work.parser->finished()) return {};
   Events events(*this, context, work);
   work.parser->data(chunk, events);
+  if (events.gaveUp && !denies(events.answer)) merge(events.answer, parserFailed(context.flow, chunk.side, context.now));
   if (events.hostFound && !denies(events.answer)) merge(events.answer, decide(context, work, AuditCause::host));
   if (events.handedOver && !denies(events.answer)) merge(events.answer, handOver(context, work, chunk, events));
   return events.answer;
+}
+
+// A protocol that cannot be followed hides what its flow carries from here on.
+StageAnswer ApplicationStage::parserFailed(Flow& flow, Side side, Millis now) {
+  now_ = now;
+  const ConditionAction action = policy_->conditions()[Condition::parserError];
+  if (action == ConditionAction::pass || action == ConditionAction::bypass) return {};
+  const DropReason reason = reasonOf(Condition::parserError);
+  if (wants(AuditEvent::alert)) {
+    AlertAudit alert;
+    alert.decision.action = AuditAction::drop;
+    alert.decision.reason = reason;
+    alert.decision.dryRun = policy_->dryRun();
+    alert.cause = AuditCause::condition;
+    alert.condition = Condition::parserError;
+    record(endsOf(flow, side, nameOf(flow.application)), alert);
+  }
+  (policy_->dryRun() ? counters_.wouldDeny : counters_.denied).add();
+  if (policy_->dryRun()) return {};
+  return {.verdict = Verdict::drop(reason)};
 }
 
 StageAnswer ApplicationStage::handOver(const StageContext& context, Work& work, const Chunk& chunk, Events& events) {

@@ -74,6 +74,7 @@ class ApplicationStage final : public ChunkStage {
   [[nodiscard]] StageAnswer classify(const StageContext& context, Work& work, const Chunk& chunk);
   [[nodiscard]] StageAnswer identified(const StageContext& context, Work& work, const Classified& result);
   [[nodiscard]] StageAnswer parse(const StageContext& context, Work& work, const Chunk& chunk);
+  [[nodiscard]] StageAnswer parserFailed(Flow& flow, Side side, Millis now);
   [[nodiscard]] StageAnswer handOver(const StageContext& context, Work& work, const Chunk& chunk, Events& events);
   // Asks the policy about the flow, and does what it says.
   [[nodiscard]] StageAnswer decide(const StageContext& context, Work& work, AuditCause cause);

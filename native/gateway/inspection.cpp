@@ -214,7 +214,7 @@ Verdict Inspection::conclude(Flow& flow, Side side, Current& current, const Stag
   }
   if (!holds(answer)) {
     releaseKept(flow, side, now);
-    return answer.keepBack ? keepBack(flow, side, current, now) : Verdict::accept();
+    return answer.keepBack ? keepBack(flow, side, current) : Verdict::accept();
   }
   // One that was in the line already is put before the others by resume().
   if (current.held != kNotHeld) return answer.verdict;
@@ -226,8 +226,7 @@ Verdict Inspection::conclude(Flow& flow, Side side, Current& current, const Stag
   return Verdict::drop(DropReason::gatewayHeldFull);
 }
 
-Verdict Inspection::keepBack(Flow& flow, Side side, Current& current, Millis now) {
-  (void)now;
+Verdict Inspection::keepBack(Flow& flow, Side side, Current& current) {
   Packet& packet = current.packet;
   Flow::Waiting& line = flow.waiting[indexOf(side)];
   line.keeps = true;

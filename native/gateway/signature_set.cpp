@@ -1,9 +1,9 @@
 #include "gateway/signature_set.h"
 
-#include <hs/hs.h>
-
 #include <algorithm>
 #include <array>
+
+#include "gateway/vectorscan.h"
 
 namespace p2pxbone::gateway {
 namespace {
@@ -28,19 +28,8 @@ constexpr std::array<Alias, 12> kAliases{{
     {"yahoo", Application::yahooMessenger},
 }};
 
-template <auto Free>
-struct Deleter {
-  template <typename T>
-  void operator()(T* object) const {
-    (void)Free(object);
-  }
-};
-
-using Database = std::unique_ptr<hs_database_t, Deleter<hs_free_database>>;
-using CompileError = std::unique_ptr<hs_compile_error_t, Deleter<hs_free_compile_error>>;
-
 struct Compilation {
-  Database database;
+  vectorscan::Database database;
   // What was wrong, and with which signature; -1: with none in particular.
   std::string what;
   int index = -1;
@@ -64,7 +53,7 @@ Compilation compile(const std::vector<Signature>& signatures) {
                        HS_MODE_BLOCK, nullptr, &database, &error);
   result.database.reset(database);
   if (code == HS_SUCCESS) return result;
-  const CompileError owned(error);
+  const vectorscan::CompileError owned(error);
   result.what = error != nullptr ? error->message : "the expressions cannot be compiled";
   result.index = error != nullptr ? error->expression : -1;
   return result;
@@ -86,11 +75,11 @@ int onMatch(unsigned number, unsigned long long, unsigned long long, unsigned, v
 
 struct SignatureSet::Compiled {
   // Null if there are no signatures.
-  Database database;
+  vectorscan::Database database;
 };
 
 struct SignatureSet::Scratch::Space {
-  std::unique_ptr<hs_scratch_t, Deleter<hs_free_scratch>> scratch;
+  vectorscan::MatchSpace scratch;
 };
 
 SignatureSet::Scratch::Scratch(std::unique_ptr<Space> space) : space_(std::move(space)) {}

@@ -91,7 +91,7 @@ Gateway::~Gateway() {
   const Nanos now = monotonicMicros() * 1'000;
   tellTime(now);
   pipeline_.shutdown(millis(now));
-  recordStatistics(now);
+  recordStatistics();
   // What was handed over for storing is on its place before the records that tell of it are written.
   if (files_) files_->stop();
   application_.poll(pipeline_, millis(now));
@@ -112,6 +112,13 @@ gateway::Pipeline::Processed Gateway::process(std::span<uint8_t> bytes, const Of
   return pipeline_.process(bytes, offload, tag, millis(now));
 }
 
+uint32_t Gateway::markOf(std::span<uint8_t> bytes) {
+  gateway::Packet packet;
+  if (gateway::parsePacket(bytes, {}, 0, packet) != DropReason::none) return 0;
+  const gateway::Flow* const flow = pipeline_.flows().find(gateway::keyOf(packet).key);
+  return flow == nullptr ? 0 : flow->mark;
+}
+
 void Gateway::poll(Nanos now) {
   if (now - timeToldAt_ >= kTimeEvery) tellTime(now);
   application_.poll(pipeline_, millis(now));
@@ -121,7 +128,7 @@ void Gateway::poll(Nanos now) {
   }
   pipeline_.depart(now);
   if (now >= statisticsDue_) {
-    if (statisticsDue_ != 0) recordStatistics(now);
+    if (statisticsDue_ != 0) recordStatistics();
     statisticsDue_ = now + kStatisticsEvery;
   }
 }
@@ -152,11 +159,10 @@ bool Gateway::use(const GatewayRules& rules, Nanos now) {
   return true;
 }
 
-void Gateway::recordStatistics(Nanos now) {
+void Gateway::recordStatistics() {
   if (!audit_ || !audit_->wants(gateway::AuditEvent::stats)) return;
   const gateway::Pipeline::Statistics all = pipeline_.statistics();
   const std::vector<AuditCounter> counters = gateway::countersOf(all);
-  (void)now;
   const auto wall = std::chrono::system_clock::now().time_since_epoch();
   audit_->record({std::chrono::duration_cast<std::chrono::microseconds>(wall).count(), host_, std::nullopt,
                   gateway::StatsAudit{counters}});

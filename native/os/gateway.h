@@ -47,6 +47,8 @@ class Gateway {
 
   // As Pipeline::process().
   [[nodiscard]] gateway::Pipeline::Processed process(std::span<uint8_t> bytes, const Offload& offload, uint64_t tag, Nanos now);
+  // Of the flow that such a packet belongs to, if it is known; 0: none.
+  [[nodiscard]] uint32_t markOf(std::span<uint8_t> bytes);
   // Lets go what may go on by now, and carries out what was found out. After each batch of packets, by nextDue(), and when
   // there is a result.
   void poll(Nanos now);
@@ -63,7 +65,7 @@ class Gateway {
 
  private:
   void tellTime(Nanos now);
-  void recordStatistics(Nanos now);
+  void recordStatistics();
 
   std::unique_ptr<AuditLog> audit_;
   std::unique_ptr<StoredFiles> files_;

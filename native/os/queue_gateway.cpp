@@ -73,7 +73,7 @@ std::string QueueGateway::queueStatistics() {
 }
 
 void QueueGateway::release(std::span<uint8_t> bytes, const Offload& offload, uint64_t tag) {
-  replace(static_cast<uint32_t>(tag), 0, bytes, offload);
+  replace(static_cast<uint32_t>(tag), gateway_ == nullptr ? 0 : gateway_->markOf(bytes), bytes, offload);
 }
 
 void QueueGateway::discard(uint64_t tag, DropReason) { queue_.drop(static_cast<uint32_t>(tag)); }

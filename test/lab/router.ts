@@ -161,6 +161,12 @@ http { access_log off; ${places.join(' ')} sendfile on;
     );
   }
 
+  /** Another one with the same number, in a network namespace where that is free. */
+  startSecond(): Promise<Ran> {
+    const words = ['--policy', join(this.directory, 'policy.yaml'), '--run', this.directory];
+    return run(within(this.client, [process.execPath, CLI, 'gateway', 'run', ...words]));
+  }
+
   command(...words: string[]): Promise<Ran> {
     return run([process.execPath, CLI, 'gateway', ...words, '--run', this.directory]);
   }
@@ -170,12 +176,25 @@ http { access_log off; ${places.join(' ')} sendfile on;
     return JSON.parse(stdout) as { statistics: GatewayStatistics; flows: GatewayFlow[] };
   }
 
-  async get(name: string, { port = 80, seconds = 5 } = {}): Promise<Download> {
+  async get(name: string, { port = 80, seconds = 5, header = '' } = {}): Promise<Download> {
+    const headers = header === '' ? [] : ['-H', `@${join(this.directory, 'header')}`];
+    if (header !== '') writeFileSync(join(this.directory, 'header'), `${header}\n`);
     const form = '%{http_code} %{size_download} %{time_total} %{exitcode}';
     const to = `http://${SERVER}:${port}/${name}`;
     rmSync(join(this.directory, 'got'), { force: true });
     const { stdout } = await run(
-      within(this.client, ['curl', '-s', '-m', String(seconds), '-o', join(this.directory, 'got'), '-w', form, to]),
+      within(this.client, [
+        'curl',
+        '-s',
+        '-m',
+        String(seconds),
+        '-o',
+        join(this.directory, 'got'),
+        '-w',
+        form,
+        ...headers,
+        to,
+      ]),
     );
     const [status = 0, bytes = 0, taken = 0, exit = 0] = stdout.split(' ').map(Number);
     return { status, bytes, seconds: taken, exit };

@@ -1,26 +1,13 @@
 #include "gateway/policy/pattern_matcher.h"
 
-#include <hs/hs.h>
-
 #include <algorithm>
 
 #include "gateway/parsers/text.h"
 #include "gateway/policy/marked_words.h"
+#include "gateway/vectorscan.h"
 
 namespace p2pxbone::gateway {
 namespace {
-
-template <auto Free>
-struct Deleter {
-  template <typename T>
-  void operator()(T* object) const {
-    (void)Free(object);
-  }
-};
-
-using Database = std::unique_ptr<hs_database_t, Deleter<hs_free_database>>;
-using CompileError = std::unique_ptr<hs_compile_error_t, Deleter<hs_free_compile_error>>;
-using MatchSpace = std::unique_ptr<hs_scratch_t, Deleter<hs_free_scratch>>;
 
 // Texts are bounded by the parsers; beyond this the matcher's own type of length would end.
 constexpr size_t kTextBytesMax = 1 << 24;
@@ -28,7 +15,7 @@ constexpr size_t kTextBytesMax = 1 << 24;
 // Patterns that are matched in one pass.
 struct Patterns {
   // Null if there are none.
-  Database database;
+  vectorscan::Database database;
   // By the matcher's number of a pattern.
   std::vector<uint16_t> groupOf;
 };
@@ -73,7 +60,7 @@ std::optional<PolicyError> compile(const std::vector<const PolicyExpression*>& e
                                            &database, &error);
   patterns.database.reset(database);
   if (code == HS_SUCCESS) return std::nullopt;
-  const CompileError owned(error);
+  const vectorscan::CompileError owned(error);
   PolicyError result{error != nullptr ? "the pattern cannot be used: " + std::string(error->message)
                                       : "there is too little memory for the patterns",
                      0, 0};
@@ -94,7 +81,7 @@ struct PatternMatcher::Subject {
 };
 
 struct PatternScratch::Space {
-  MatchSpace space;
+  vectorscan::MatchSpace space;
   std::array<std::vector<bool>, kPolicySubjects> groups;
   std::string marked;
 };
