@@ -1,5 +1,5 @@
 /** Whither a question about an id goes next. */
-import { between, distance, type Id, inRange } from '../../overlay/id.ts';
+import { between, type Id, inRange } from '../../overlay/id.ts';
 import type { Peer } from './peers.ts';
 import type { Ring } from './ring.ts';
 
@@ -25,8 +25,8 @@ export function nextHop(ring: Ring, target: Id, origin?: Id, sender?: Id): Peer 
   if (peer !== undefined) return peer;
   let best: Peer | undefined;
   for (const peer of ring.peers.all()) {
-    if (!between(ctx.id, peer.id, target) || usable(peer.id) === undefined || !ring.isMember(peer)) continue;
-    if (best === undefined || distance(ctx.id, peer.id) > distance(ctx.id, best.id)) best = peer;
+    const isNearer = between(best?.id ?? ctx.id, peer.id, target);
+    if (isNearer && usable(peer.id) !== undefined && ring.isMember(peer)) best = peer;
   }
   return best;
 }

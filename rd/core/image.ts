@@ -40,7 +40,8 @@ export function compileImage(source: ImageSource): Image {
   const local: Hop = { kind: 'local' };
   const exact = new Map<string, Hop>();
   const add = (addresses: { readonly ipv4: string; readonly ipv6: string }, hop: Hop): void => {
-    for (const address of [addresses.ipv4, addresses.ipv6]) if (!exact.has(address)) exact.set(address, hop);
+    if (!exact.has(addresses.ipv4)) exact.set(addresses.ipv4, hop);
+    if (!exact.has(addresses.ipv6)) exact.set(addresses.ipv6, hop);
   };
   add(source, local);
   const peers = new Set<Id>();
@@ -65,7 +66,7 @@ export function compileImage(source: ImageSource): Image {
     });
   };
   return {
-    exact: [...exact].map(([address, hop]) => ({ address, hop })),
+    exact,
     prefixes: source.routes.length > 0 ? source.prefixes : [],
     ranges: source.routes.flatMap(rangesOf).sort((a, b) => (a.until < b.until ? -1 : 1)),
   };
@@ -73,19 +74,17 @@ export function compileImage(source: ImageSource): Image {
 
 export function sameImage(a: Image | undefined, b: Image): boolean {
   if (a === undefined) return false;
-  return (
-    a.exact.length === b.exact.length &&
-    a.prefixes.length === b.prefixes.length &&
-    a.ranges.length === b.ranges.length &&
-    a.exact.every((entry, index) => {
-      const other = b.exact[index] as (typeof b.exact)[number];
-      return entry.address === other.address && sameHop(entry.hop, other.hop);
-    }) &&
-    a.ranges.every((entry, index) => {
-      const other = b.ranges[index] as (typeof b.ranges)[number];
-      return entry.until === other.until && sameHop(entry.hop, other.hop);
-    })
-  );
+  if (a.prefixes.length !== b.prefixes.length || a.ranges.length !== b.ranges.length) return false;
+  if (a.exact.size !== b.exact.size) return false;
+  for (const [index, { until, hop }] of a.ranges.entries()) {
+    const other = b.ranges[index] as (typeof b.ranges)[number];
+    if (until !== other.until || !sameHop(hop, other.hop)) return false;
+  }
+  for (const [address, hop] of a.exact) {
+    const other = b.exact.get(address);
+    if (other === undefined || !sameHop(hop, other)) return false;
+  }
+  return true;
 }
 
 function sameHop(a: Hop, b: Hop): boolean {

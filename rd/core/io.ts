@@ -147,7 +147,7 @@ export type Hop =
 
 /** A forwarding image in which tunnels still go by the ids of their peers. */
 export type Image = {
-  readonly exact: readonly { readonly address: string; readonly hop: Hop }[];
+  readonly exact: ReadonlyMap<string, Hop>;
   readonly prefixes: readonly string[];
   readonly ranges: readonly { readonly until: Id; readonly hop: Hop }[];
 };

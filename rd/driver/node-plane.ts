@@ -102,7 +102,7 @@ export class NodePlane {
     this.#generation += 1;
     const published = this.#options.plane.publish(this.handle, {
       generation: this.#generation,
-      exact: image.exact.map(({ address, hop }) => ({ address, nextHop: this.#nextHop(hop) })),
+      exact: [...image.exact].map(([address, hop]) => ({ address, nextHop: this.#nextHop(hop) })),
       prefixes: image.prefixes.map((prefix) => ({ prefix, nextHop: { kind: 'ring' } })),
       ranges: image.ranges.map(({ until, hop }) => ({ until, nextHop: this.#nextHop(hop) })),
     });

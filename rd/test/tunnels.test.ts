@@ -177,7 +177,7 @@ describe('a tunnel between two nodes', () => {
     const pairs = network.views(b).map((view) => view.pair);
     assert.equal(pairs.length, 3);
     assert.equal(new Set(pairs).size, 3);
-    const addresses = (b.image?.exact ?? []).map((entry) => entry.address);
+    const addresses = [...(b.image?.exact.keys() ?? [])];
     assert.equal(new Set(addresses).size, addresses.length);
   });
 
@@ -208,7 +208,7 @@ describe('a tunnel between two nodes', () => {
     assert.ok(up?.t === 'tunnel.up');
     assert.equal(up.tunnel.local.address, a.setup.ipv6);
     assert.equal(up.tunnel.remote.address, b.setup.ipv6);
-    assert.ok(a.image?.exact.some((entry) => entry.address === b.setup.ipv4 && entry.hop.kind === 'tunnel'));
+    assert.ok(a.image?.exact.get(b.setup.ipv4)?.kind === 'tunnel');
     assert.equal(network.server.owner.size, 0);
   });
 

@@ -73,7 +73,7 @@ export class DataPlanes {
     if (node.forwarding === undefined || tunnel === undefined) return;
     if (tunnel.plan.secure && this.#world.associations.end(node.index, tunnel.plan.association)?.state !== 'up') return;
     if (packet.byLink) {
-      const own = node.forwarding.exact(packet.from);
+      const own = node.forwarding.image.exact.get(packet.from);
       if (own?.kind !== 'tunnel' || own.peer !== sender.id) return;
     }
     this.hopsMax = Math.max(this.hopsMax, packet.hops);

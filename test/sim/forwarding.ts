@@ -1,6 +1,4 @@
 /** A data plane's tables as its resource daemon published them, and where a packet goes by them. */
-import type { Cidr } from '../../overlay/addresses.ts';
-import { idOfAddress, parseAddress } from '../../overlay/addresses.ts';
 import type { Id } from '../../overlay/id.ts';
 import type { Hop, Image, TunnelPlan } from '../../rd/core/io.ts';
 
@@ -19,29 +17,22 @@ const UNREACHABLE: Hop = { kind: 'unreachable' };
 
 export class Forwarding {
   readonly image: Image;
-  readonly #prefix: Cidr;
-  /** Made when the first packet asks: most images are replaced before. */
-  #exact: Map<string, Hop> | undefined;
+  readonly #placeOf: (address: string) => Id | undefined;
   readonly #untils: readonly Id[];
 
-  constructor(image: Image, prefix: Cidr) {
+  /** `placeOf`: the place on the circle of an address, if it is of the VI's prefix. */
+  constructor(image: Image, placeOf: (address: string) => Id | undefined) {
     this.image = image;
-    this.#prefix = prefix;
+    this.#placeOf = placeOf;
     this.#untils = image.ranges.map(({ until }) => until);
   }
 
   to(address: string): Hop {
-    const exact = this.exact(address);
+    const exact = this.image.exact.get(address);
     if (exact !== undefined) return exact;
     if (this.image.prefixes.length === 0) return UNREACHABLE;
-    const bytes = parseAddress(address);
-    const id = bytes === undefined ? undefined : idOfAddress(this.#prefix, bytes);
+    const id = this.#placeOf(address);
     return id === undefined ? UNREACHABLE : this.toId(id);
-  }
-
-  exact(address: string): Hop | undefined {
-    this.#exact ??= new Map(this.image.exact.map(({ address: text, hop }) => [text, hop]));
-    return this.#exact.get(address);
   }
 
   /** By its place on the circle. */

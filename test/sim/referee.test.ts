@@ -33,8 +33,8 @@ function seize(node: SimNode, afterOf: SimNode | undefined): void {
           { until, hop: { kind: 'local' } as const },
           { until: afterOf.id, hop: other },
         ].sort((a, b) => (a.until < b.until ? -1 : 1));
-  const image = { exact: node.forwarding?.image.exact ?? [], prefixes: ['fd00::/64'], ranges };
-  node.forwarding = new Forwarding(image, { network: new Uint8Array(16), length: 64 });
+  const image = { exact: node.forwarding?.image.exact ?? new Map(), prefixes: ['fd00::/64'], ranges };
+  node.forwarding = new Forwarding(image, () => undefined);
 }
 
 test('a ring that is well is found well', () => {

@@ -126,7 +126,7 @@ export class ResourceDaemons {
         if (node.tunnels.delete(output.peer)) this.#world.tunnelEndsGone++;
         return this.#world.watch.retunnelled?.(node);
       case 'publish':
-        node.forwarding = new Forwarding(output.image, this.#world.prefix);
+        node.forwarding = new Forwarding(output.image, this.#world.placeOf);
         node.publishes++;
         this.#world.watch.rerouted?.(node);
         return;

@@ -3,7 +3,7 @@
  * daemons run; between them lie models of the socket, of associations, of tunnels and of the base network, and packets of
  * P2P daemons go hop by hop as the published images say. The same seed gives the same run.
  */
-import { type Cidr, parseAddress, parseCidr, poolAddress } from '../../overlay/addresses.ts';
+import { type Cidr, idOfAddress, parseAddress, parseCidr, poolAddress } from '../../overlay/addresses.ts';
 import { type Id, idOfNode } from '../../overlay/id.ts';
 import { type Rng, seededRng } from '../../overlay/lib/rng.ts';
 import type { P2pdMessage } from '../../overlay/messages/p2pd-p2pd.ts';
@@ -89,6 +89,7 @@ export class World {
   #sorted: readonly SimNode[] = [];
   readonly #byId = new Map<Id, SimNode>();
   readonly #byAddress = new Map<string, number>();
+  readonly #places = new Map<string, Id | undefined>();
   #now = 0;
 
   constructor(options: WorldOptions) {
@@ -341,6 +342,15 @@ export class World {
   nodeAt(index: number): SimNode {
     return this.nodes[index] as SimNode;
   }
+
+  /** The place on the circle of an address of the VI. Each packet asks at each hop, and there are only so many addresses. */
+  placeOf = (address: string): Id | undefined => {
+    if (!this.#places.has(address)) {
+      const bytes = parseAddress(address);
+      this.#places.set(address, bytes === undefined ? undefined : idOfAddress(this.prefix, bytes));
+    }
+    return this.#places.get(address);
+  };
 
   /** Index of the machine with this address; undefined where there is none. */
   machineAt(address: string): number | undefined {
