@@ -12,6 +12,7 @@ import { churn } from './churn.ts';
 import { figure5 } from './figure5.ts';
 import { figure6 } from './figure6.ts';
 import { forwarding } from './forwarding.ts';
+import { gateway } from './gateway.ts';
 import { idle } from './idle.ts';
 import { removeLabs } from './lab/lab.ts';
 import { scheduleAlike, scheduleAsBefore } from './lab/scheduling.ts';
@@ -40,6 +41,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   figure6,
   scale,
   churn,
+  gateway,
 ];
 const RESULTS = fileURLToPath(new URL('../docs/results/', import.meta.url));
 

@@ -12,7 +12,7 @@ case $purpose in
   run) ;;
   test) packages="$packages doctest-dev curl openssl tcpdump ethtool clamav-daemon iptables nginx-light" ;;
   fuzz) packages="$packages doctest-dev clang-14 libclang-rt-14-dev" ;;
-  bench) packages="$packages iperf3 tcpdump linux-perf wireguard-go wireguard-tools nebula tinc" ;;
+  bench) packages="$packages iperf3 tcpdump linux-perf wireguard-go wireguard-tools nebula tinc nginx-light wrk curl clamav-daemon iptables ethtool" ;;
   *) echo "setup: usage: scripts/setup.sh [run|test|fuzz|bench]" >&2; exit 2 ;;
 esac
 

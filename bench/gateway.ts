@@ -1,0 +1,118 @@
+/** What the management gateway costs, behind NFQUEUE and in the data path: the paper's figures 7 to 10 and table 3. */
+import { type Benchmark, type BenchmarkOptions, type BenchmarkResult, chosen, type Figure } from './benchmark.ts';
+import { startClamd } from './gateway/clamd.ts';
+import { CONFIGURATIONS } from './gateway/configurations.ts';
+import { type DeniedSample, measureDenied } from './gateway/denied-client.ts';
+import { type FastPassSample, type FastPassTrial, measureFastPass } from './gateway/fast-pass.ts';
+import { GatewayNetwork } from './gateway/network.ts';
+import { ratiosOf, reportOf } from './gateway/report.ts';
+import { measureScanWait, type ScanWaitSample } from './gateway/scan-wait.ts';
+import { measureConfigurations, type Place, type ThroughputSample } from './gateway/throughput.ts';
+import { Web } from './gateway/web.ts';
+import { Lab } from './lab/lab.ts';
+import { settingOf } from './report/machine.ts';
+
+const ROUNDS = 3;
+const SECONDS = 5;
+const PARTS = ['throughput', 'cache', 'scanning', 'fastPass'] as const;
+const LOSSES = [0, 0.01, 0.02, 0.03, 0.05] as const;
+const DELAYS_MS = [10, 50, 100] as const;
+/** The point of which there is a number to meet, and the curves around it. */
+const POINT = { loss: 0.05, delayMs: 50, megabytes: 300 } as const;
+const CURVE_MEGABYTES = 50;
+const PROGRAMS = ['nginx', 'wrk', 'clamav-daemon', 'iptables', 'libvectorscan5'];
+
+export type GatewaySamples = {
+  readonly throughput: readonly ThroughputSample[];
+  readonly denied: readonly DeniedSample[];
+  readonly scanWait: readonly ScanWaitSample[];
+  /** The transfers of which there is a number to meet, and those of the curves. */
+  readonly fastPass: readonly FastPassSample[];
+  readonly curves: readonly FastPassSample[];
+};
+
+type Say = (line: string) => void;
+
+async function measureBoth<Sample>(
+  rounds: number,
+  what: string,
+  say: Say,
+  measure: (round: number, isOn: boolean) => Promise<Sample>,
+): Promise<Sample[]> {
+  const samples: Sample[] = [];
+  for (let round = 1; round <= rounds; round++) {
+    for (const isOn of [false, true]) {
+      say(`round ${round} of ${rounds}: ${what} ${isOn ? 'on' : 'off'}`);
+      samples.push(await measure(round, isOn));
+    }
+  }
+  return samples;
+}
+
+async function measureCurves(place: Place, say: Say): Promise<FastPassSample[]> {
+  const samples: FastPassSample[] = [];
+  for (const delayMs of DELAYS_MS) {
+    for (const loss of LOSSES) {
+      for (const fastPass of [false, true]) {
+        const trial: FastPassTrial = { fastPass, loss, delayMs, megabytes: CURVE_MEGABYTES };
+        const sample = await measureFastPass(place, 1, trial);
+        say(
+          `${delayMs} ms, ${100 * loss} % lost, fast pass ${fastPass ? 'on' : 'off'}: ${sample.seconds.toFixed(1)} s`,
+        );
+        samples.push(sample);
+      }
+    }
+  }
+  return samples;
+}
+
+async function measureAll(place: Place, options: BenchmarkOptions, say: Say): Promise<GatewaySamples> {
+  const { rounds = ROUNDS, seconds = SECONDS } = options;
+  const parts = chosen(PARTS, options.only);
+  const configurations = chosen(CONFIGURATIONS, options.only);
+  const does = (part: (typeof PARTS)[number]): boolean => parts.includes(part);
+  return {
+    throughput: does('throughput')
+      ? await measureConfigurations(place, { rounds, seconds, only: configurations }, say)
+      : [],
+    denied: does('cache')
+      ? await measureBoth(rounds, 'connection cache', say, (round, isOn) =>
+          measureDenied(place, round, 'embedded', isOn, seconds),
+        )
+      : [],
+    scanWait: does('scanning')
+      ? await measureBoth(rounds, 'scanning', say, (round, isOn) => measureScanWait(place, round, isOn, seconds))
+      : [],
+    fastPass: does('fastPass')
+      ? await measureBoth(rounds, 'fast pass', say, (round, fastPass) =>
+          measureFastPass(place, round, { ...POINT, fastPass }),
+        )
+      : [],
+    curves: does('fastPass') ? await measureCurves(place, say) : [],
+  };
+}
+
+async function run(say: Say, options: BenchmarkOptions): Promise<BenchmarkResult & { ratios: object }> {
+  const lab = new Lab();
+  try {
+    say('setting up two clients, a node and three servers');
+    const network = await GatewayNetwork.lay(lab);
+    const place: Place = { network, web: await Web.open(network), clamd: await startClamd(network) };
+    const samples = await measureAll(place, options, say);
+    const ratios = ratiosOf(samples);
+    const figures: Figure[] = Object.entries(ratios).map(([name, value]) => ({
+      name,
+      value: value ?? Number.NaN,
+      unit: '',
+    }));
+    return { name: 'gateway', figures, samples, ratios, report: reportOf(samples, ratios, await settingOf(PROGRAMS)) };
+  } finally {
+    await lab.remove();
+  }
+}
+
+export const gateway: Benchmark = {
+  name: 'gateway',
+  about: 'the management gateway behind NFQUEUE and in the data path, from forwarding only to everything',
+  run,
+};

@@ -1,0 +1,122 @@
+/**
+ * Two clients and three servers around one node, each on a cable of its own. The packets of their connections come to
+ * the node in VXLAN, and leave it so: by the kernel's tunnels in one network, by our data plane's in another, on the
+ * same cables. The clients and the servers are the kernel's in both.
+ */
+import { ip, run, within } from '../../cli/demo/namespaces.ts';
+import { type Lab, mustRun } from '../lab/lab.ts';
+import { VI } from '../lab/transit.ts';
+
+export type Design = 'nfqueue' | 'embedded';
+
+export const CLIENTS = ['c1', 'c2'] as const;
+export const SERVERS = ['s1', 's2', 's3'] as const;
+export type End = (typeof CLIENTS)[number] | (typeof SERVERS)[number];
+export const ENDS: readonly End[] = [...CLIENTS, ...SERVERS];
+
+/** The node has one processor, everything else the other. */
+export const END_CPU = 0;
+export const NODE_CPU = 1;
+
+export const NODE_MAC = '02:00:00:00:00:0c';
+export const OUR_PORT = 4780;
+const KERNEL_PORT = 4789;
+const MTU = 1450;
+
+/** 1 to 5. */
+const numberOf = (end: End): number => ENDS.indexOf(end) + 1;
+
+export const cableAddress = (end: End): string => `10.212.${numberOf(end)}.1`;
+export const macOf = (end: End): string => `02:00:00:00:01:0${numberOf(end)}`;
+
+/** Where this end is reached through the node with that design. */
+export function addressOf(end: End, design: Design): string {
+  return design === 'nfqueue' ? `10.78.${numberOf(end)}.1` : `10.77.1.${numberOf(end)}`;
+}
+
+export class GatewayNetwork {
+  readonly lab: Lab;
+  readonly node: string;
+  readonly #ends: ReadonlyMap<End, string>;
+
+  private constructor(lab: Lab, node: string, ends: ReadonlyMap<End, string>) {
+    this.lab = lab;
+    this.node = node;
+    this.#ends = ends;
+  }
+
+  static async lay(lab: Lab): Promise<GatewayNetwork> {
+    const node = await lab.addNamespace('node');
+    const ends = new Map<End, string>();
+    for (const end of ENDS) ends.set(end, await lab.addNamespace(end));
+    const network = new GatewayNetwork(lab, node, ends);
+    for (const end of ENDS) await network.#connect(end);
+    await mustRun(node, ['sysctl', '-qw', 'net.ipv4.ip_forward=1']);
+    return network;
+  }
+
+  at(end: End): string {
+    return this.#ends.get(end) ?? '';
+  }
+
+  /** A command line at an end, on the ends' processor. */
+  within(end: End, command: readonly string[]): readonly string[] {
+    return within(this.at(end), ['taskset', '-c', String(END_CPU), ...command]);
+  }
+
+  async #connect(end: End): Promise<void> {
+    const [number, namespace] = [numberOf(end), this.at(end)];
+    const cable = `cable${number}`;
+    const nodeAddress = `10.212.${number}.2`;
+    await this.lab.cable(
+      { namespace, address: cableAddress(end) },
+      { namespace: this.node, address: nodeAddress },
+      cable,
+    );
+    for (const [where, cpu] of [
+      [namespace, END_CPU],
+      [this.node, NODE_CPU],
+    ] as const) {
+      // Packets as a cable carries them, each by itself and with its checksums, and taken up by the processor of whose end it is.
+      await mustRun(where, ['ethtool', '-K', cable, 'tx', 'off', 'tso', 'off', 'gso', 'off', 'gro', 'off']);
+      const mask = (1 << cpu).toString(16);
+      await mustRun(where, [
+        'ip',
+        'netns',
+        'exec',
+        where,
+        'sh',
+        '-c',
+        `echo ${mask} > /sys/class/net/${cable}/queues/rx-0/rps_cpus`,
+      ]);
+    }
+    const kernelMac = `02:00:00:00:02:0${number}`;
+    const vni = 40 + number;
+    const sides = `local ${cableAddress(end)} remote ${nodeAddress}`;
+    await ip(namespace, [
+      `link add kernel address ${kernelMac} type vxlan id ${vni} ${sides} dstport ${KERNEL_PORT}`,
+      // Our node knows a neighbour by its port, too.
+      `link add ours address ${macOf(end)} type vxlan id ${VI.vni} ${sides} dstport ${OUR_PORT} srcport ${OUR_PORT} ${OUR_PORT + 1}`,
+      `link set kernel mtu ${MTU} up`,
+      `link set ours mtu ${MTU} up`,
+      `addr add ${addressOf(end, 'nfqueue')}/24 dev kernel`,
+      `addr add ${addressOf(end, 'embedded')}/32 dev ours`,
+      `route add 10.78.0.0/16 via 10.78.${number}.254 dev kernel`,
+      `route add ${VI.transitIpv4}/32 dev ours`,
+      `route add ${VI.ipv4Prefix} via ${VI.transitIpv4} dev ours`,
+      `neigh replace ${VI.transitIpv4} lladdr ${NODE_MAC} dev ours nud permanent`,
+    ]);
+    await ip(this.node, [
+      `link add vx${number} type vxlan id ${vni} local ${nodeAddress} remote ${cableAddress(end)} dstport ${KERNEL_PORT}`,
+      `link set vx${number} mtu ${MTU} up`,
+      `addr add 10.78.${number}.254/24 dev vx${number}`,
+      `neigh replace ${addressOf(end, 'nfqueue')} lladdr ${kernelMac} dev vx${number} nud permanent`,
+    ]);
+  }
+
+  /** Whether a packet from the one end reaches the other. */
+  async reaches(from: End, to: End, design: Design): Promise<boolean> {
+    const { code } = await run(within(this.at(from), ['ping', '-c', '1', '-W', '1', addressOf(to, design)]));
+    return code === 0;
+  }
+}

@@ -1,0 +1,183 @@
+/** Ratios, tables and charts of the gateway's benchmark. */
+import type { Report } from '../benchmark.ts';
+import { drawChart } from '../chart.ts';
+import type { GatewaySamples } from '../gateway.ts';
+import { describeSetting, type Setting } from '../report/machine.ts';
+import { markdownTable } from '../report/markdown.ts';
+import { medianOf, medianRatio, rounded } from '../statistics.ts';
+import { CONFIGURATIONS, type Configuration, WHAT } from './configurations.ts';
+import type { FastPassSample } from './fast-pass.ts';
+import type { Design } from './network.ts';
+import { DESIGNS, type ThroughputSample } from './throughput.ts';
+
+export type Ratios = Readonly<Record<RatioKey, number | null>>;
+type RatioKey =
+  | 'embeddedVsNfqueue'
+  | 'filterVsForwarding'
+  | 'auditVsForwarding'
+  | 'connectionCacheGain'
+  | 'holSmallP99Ratio'
+  | 'fastPassGain5';
+
+const DESIGN_TEXTS: Readonly<Record<Design, string>> = { nfqueue: 'NFQUEUE', embedded: 'in the data path' };
+
+type Of = (sample: ThroughputSample) => number;
+const gbits: Of = ({ gbitsPerSecond }) => gbitsPerSecond;
+
+function seriesOf({ throughput }: GatewaySamples, design: Design, configuration: Configuration, of: Of): number[] {
+  return throughput.filter((sample) => sample.design === design && sample.configuration === configuration).map(of);
+}
+
+/** Null where the measurement was not made. */
+export function ratiosOf(samples: GatewaySamples): Ratios {
+  const series = (design: Design, configuration: Configuration) => seriesOf(samples, design, configuration, gbits);
+  const forwarding = series('embedded', 'forwarding');
+  const { denied, scanWait, fastPass } = samples;
+  const allowed = (cache: boolean) => denied.filter((one) => one.cache === cache).map((one) => one.gbitsPerSecond);
+  const waits = (scans: boolean) => scanWait.filter((one) => one.scans === scans).map(({ small }) => small.p99);
+  const times = (on: boolean) => fastPass.filter((one) => one.fastPass === on).map(({ seconds }) => seconds);
+  return {
+    embeddedVsNfqueue: medianRatio(series('embedded', 'audit'), series('nfqueue', 'audit')),
+    filterVsForwarding: medianRatio(series('embedded', 'filter'), forwarding),
+    auditVsForwarding: medianRatio(series('embedded', 'audit'), forwarding),
+    connectionCacheGain: medianRatio(allowed(true), allowed(false)),
+    holSmallP99Ratio: medianRatio(waits(true), waits(false)),
+    fastPassGain5: medianRatio(times(false), times(true)),
+  };
+}
+
+const WANTED: Readonly<Record<RatioKey, string>> = {
+  embeddedVsNfqueue: 'at least 2.5',
+  filterVsForwarding: 'at least 0.85',
+  auditVsForwarding: 'at least 0.6',
+  connectionCacheGain: 'at least 1.15',
+  holSmallP99Ratio: 'at most 1.5',
+  fastPassGain5: 'at least 1.1',
+};
+const MEANING: Readonly<Record<RatioKey, string>> = {
+  embeddedVsNfqueue: 'everything but the scan, throughput: in the data path / NFQUEUE',
+  filterVsForwarding: 'in the data path: classification and filter / forwarding only',
+  auditVsForwarding: 'in the data path: with recorded files / forwarding only',
+  connectionCacheGain: 'throughput of a client beside one that is denied and retries: with the cache / without',
+  holSmallP99Ratio: '99th percentile of a small request: while other files are scanned / while none is',
+  fastPassGain5: 'time for 300 MB at 5 % loss and 50 ms: without fast pass / with it',
+};
+
+function throughputTable(samples: GatewaySamples): string {
+  const rows = DESIGNS.flatMap((design) =>
+    CONFIGURATIONS.map((configuration) => {
+      const series = (of: Of, which = configuration) => seriesOf(samples, design, which, of);
+      return [
+        DESIGN_TEXTS[design],
+        WHAT[configuration],
+        rounded(medianOf(series(gbits))),
+        rounded(medianRatio(series(gbits), series(gbits, 'forwarding'))),
+        rounded(medianOf(series(({ machinePerGbit }) => machinePerGbit * 1000))),
+        rounded(medianOf(series(({ gatewayPerGbit }) => gatewayPerGbit * 1000))),
+        rounded(medianOf(series(({ small }) => small.median))),
+        rounded(medianOf(series(({ small }) => small.p99))),
+        String(series(({ errors }) => errors).reduce((sum, errors) => sum + errors, 0)),
+      ];
+    }),
+  );
+  return markdownTable(
+    [
+      'design',
+      'configuration',
+      'Gbit/s',
+      'of forwarding only',
+      'CPU ms/Gbit, machine',
+      'gateway process',
+      'small request, ms',
+      'p99',
+      'failed requests',
+    ],
+    rows,
+  );
+}
+
+/** Nanoseconds of a packet, or of a piece of a stream, in each stage. */
+function stageTable(samples: GatewaySamples): string {
+  const withStages = samples.throughput.filter(({ report }) => report.statistics !== undefined);
+  const names = [
+    ...new Set(withStages.flatMap(({ report }) => report.statistics?.stages.map(({ name }) => name) ?? [])),
+  ];
+  const row = (design: Design, configuration: Configuration): string[] => {
+    const those = withStages.filter((sample) => sample.design === design && sample.configuration === configuration);
+    const cells = names.map((name) => {
+      const times = those.flatMap(
+        ({ report }) => report.statistics?.stages.filter((stage) => stage.name === name && stage.packets > 0) ?? [],
+      );
+      return rounded(medianOf(times.map(({ nanoseconds }) => nanoseconds)));
+    });
+    return [DESIGN_TEXTS[design], WHAT[configuration], ...cells];
+  };
+  const shown = CONFIGURATIONS.filter((name) => name !== 'forwarding');
+  return markdownTable(
+    ['design', 'configuration', ...names],
+    DESIGNS.flatMap((design) => shown.map((configuration) => row(design, configuration))),
+  );
+}
+
+function curveOf(curves: readonly FastPassSample[], delayMs: number, fastPass: boolean) {
+  const those = curves.filter((sample) => sample.delayMs === delayMs && sample.fastPass === fastPass);
+  return {
+    name: `${delayMs} ms, ${fastPass ? 'fast pass' : 'in order'}`,
+    values: those.map(({ seconds }) => Number(seconds.toFixed(1))),
+  };
+}
+
+export function reportOf(samples: GatewaySamples, ratios: Ratios, setting: Setting): Report {
+  const { curves } = samples;
+  const losses = [...new Set(curves.map(({ loss }) => loss))];
+  const delays = [...new Set(curves.map(({ delayMs }) => delayMs))];
+  const lines = delays.flatMap((delayMs) => [false, true].map((fastPass) => curveOf(curves, delayMs, fastPass)));
+  const bars = CONFIGURATIONS.flatMap((configuration) =>
+    DESIGNS.map((design) => ({
+      name: `${configuration}, ${DESIGN_TEXTS[design]}`,
+      value: medianOf(seriesOf(samples, design, configuration, gbits)) ?? null,
+    })),
+  );
+  const svg = drawChart('The management gateway', [
+    { kind: 'bars', title: 'Gbit/s', bars },
+    {
+      kind: 'lines',
+      title: 'Transfer of 50 MB in 50 connections, s',
+      xTitle: 'packets lost before the gateway, %',
+      x: losses.map((loss) => String(100 * loss)),
+      lines,
+    },
+  ]);
+  const curveRows = lines.map(({ name, values }) => [name, ...values.map(String)]);
+  const markdown = [
+    '# The management gateway',
+    'Figures 7 to 10 and table 3 of the paper. Written by `npm run bench -- gateway --results`.',
+    describeSetting(setting),
+    `Two clients fetch files of 2 MB from three nginx with 100 connections each, a new connection for every file, through a node
+that has one of the two processors for itself; clients, servers and clamd share the other one. Packets come to the node and
+leave it in VXLAN, on cables that carry at most 1500 bytes and do nothing for it (no offloads). NFQUEUE: the kernel's VXLAN and IP
+forwarding, whose packets pass \`p2pxbone gateway run\` (the paper's P2PADM). In the data path: our node between its tunnels
+(the answer to its kP2PADM). The same pipeline and policy in both, one after the other in each round; medians, and ratios as
+medians of the ratios round by round. Small requests go on beside the transfers, one after the other. Recorded files are
+written, hashed, and kept once by their hash; there are 16 different ones.`,
+    markdownTable(
+      ['ratio', 'meaning', 'measured', 'wanted'],
+      Object.entries(ratios).map(([key, value]) => [
+        `\`${key}\``,
+        MEANING[key as RatioKey],
+        rounded(value),
+        WANTED[key as RatioKey],
+      ]),
+    ),
+    '## Throughput',
+    throughputTable(samples),
+    '![Throughput and fast pass](gateway.svg)',
+    '## Time in each stage, ns',
+    'Of a packet; of the stream and the application, of a piece that they were given.',
+    stageTable(samples),
+    '## Out-of-order packets at once, or in order',
+    `A transfer of 50 MB in 50 connections; the way from the server to the node delays and loses packets. Seconds, once each.`,
+    markdownTable(['way', ...losses.map((loss) => `${100 * loss} %`)], curveRows),
+  ].join('\n\n');
+  return { markdown: `${markdown}\n`, svg };
+}
