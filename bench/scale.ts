@@ -8,14 +8,13 @@ import { fileURLToPath } from 'node:url';
 import { OverlayError } from '../overlay/errors.ts';
 import { systemClock } from '../overlay/lib/clock.ts';
 import { seededRng } from '../overlay/lib/rng.ts';
-import { HEARTBEAT_MS } from '../overlay/om-api.ts';
 import type { Benchmark, Figure } from './benchmark.ts';
-import { drawChart } from './chart.ts';
+import { measureManager } from './lab/manager-load.ts';
 import type { ScaleRun } from './models/scale-run.ts';
 import { StaticRing } from './models/static-ring.ts';
-import { describeSetting, settingOf } from './report/machine.ts';
-import { markdownTable } from './report/markdown.ts';
-import { quantile, rounded } from './statistics.ts';
+import { reportOf, type StaticRun } from './report/large-rings.ts';
+import { settingOf } from './report/machine.ts';
+import { quantile } from './statistics.ts';
 
 const PROGRAM = fileURLToPath(new URL('./models/scale-run.ts', import.meta.url));
 const SIZES = [1000, 10_000, 100_000] as const;
@@ -25,6 +24,7 @@ const STATIC_NODES = [10_000, 100_000, 1_000_000] as const;
 const STATIC_LOOKUPS = 20_000;
 const FAILED_PARTS = [0, 0.1, 0.3] as const;
 const SUCCESSORS = 4;
+const MANAGER_SECONDS = 5;
 
 async function simulate(nodes: number, say: (line: string) => void): Promise<ScaleRun> {
   const args = [`--max-old-space-size=${HEAP_MB}`, PROGRAM, String(nodes), String(PERIOD_S)];
@@ -57,16 +57,6 @@ async function simulateAll(sizes: readonly number[], say: (line: string) => void
   return runs.sort((a, b) => a.nodes - b.nodes);
 }
 
-type StaticRun = {
-  readonly nodes: number;
-  readonly failed: number;
-  readonly lookups: number;
-  readonly lost: number;
-  readonly median: number;
-  readonly p99: number;
-  readonly wallS: number;
-};
-
 function walkStatic(nodes: number, failed: number): StaticRun {
   const rng = seededRng(nodes);
   const started = systemClock.now();
@@ -86,31 +76,6 @@ function walkStatic(nodes: number, failed: number): StaticRun {
   };
 }
 
-function simulatedTable(runs: readonly ScaleRun[]): string {
-  const row = (name: string, of: (run: ScaleRun) => string): string[] => [name, ...runs.map(of)];
-  return markdownTable(
-    ['nodes', ...runs.map(({ nodes }) => nodes.toLocaleString('en'))],
-    [
-      row('all had begun to join after, s', ({ joinedS }) => joinedS.toFixed(0)),
-      row('ideal after, s', ({ idealS }) => idealS.toFixed(0)),
-      row('½·log2 N', ({ nodes }) => (Math.log2(nodes) / 2).toFixed(1)),
-      row('hops of a lookup: median, 99th percentile, most', ({ hops }) => `${hops.median}, ${hops.p99}, ${hops.most}`),
-      row('lookups under churn', ({ lookups }) => String(lookups)),
-      row('of these not answered, or with a wrong owner', ({ unanswered, wrong }) => `${unanswered}, ${wrong}`),
-      row('datagrams of a node, per second', ({ datagrams }) => rounded(datagrams)),
-      row('bytes of a node, per second', ({ bytes }) => rounded(bytes)),
-      row('tunnels of a node: mean, 99th percentile, most', ({ tunnels }) =>
-        [tunnels.mean.toFixed(1), tunnels.p99, tunnels.most].join(', '),
-      ),
-      row('bootstrap requests to the overlay manager, per second', ({ bootstraps }) => rounded(bootstraps)),
-      row('heartbeats to it, per second', ({ nodes }) => rounded((nodes * 1000) / HEARTBEAT_MS)),
-      row('ideal after the churn, s', ({ idealAgainS }) => idealAgainS.toFixed(0)),
-      row('processor time of the simulation, s', ({ processorS }) => processorS.toFixed(0)),
-      row('memory of the simulator, GB', ({ residentGb }) => residentGb.toFixed(1)),
-    ],
-  );
-}
-
 export const scale: Benchmark = {
   name: 'scale',
   about: `rings of up to ${SIZES.at(-1)?.toLocaleString('en')} nodes under churn, simulated; lookups in a million`,
@@ -126,52 +91,15 @@ export const scale: Benchmark = {
         await setImmediate();
       }
     }
-    const staticTable = markdownTable(
-      ['nodes', 'failed at once', 'lookups', 'lost', 'hops: median', '99th percentile'],
-      statics.map(({ nodes, failed, lookups, lost, median, p99 }) => [
-        nodes.toLocaleString('en'),
-        `${100 * failed} %`,
-        String(lookups),
-        String(lost),
-        String(median),
-        String(p99),
-      ]),
-    );
-    const markdown = `# Large rings
-
-\`npm run bench -- scale --results\`. ${describeSetting(await settingOf([]))}
-
-## Under churn, simulated
-
-The code that ships, in the simulator (\`docs/simulation.md\`): unnumbered links, period of stabilisation ${PERIOD_S} s, every finger
-looked up once in ${5 * PERIOD_S} s. 500 nodes a second begin to join. Then 10 minutes in which 1 % of the nodes lose power in each
-minute and as many join, and 100 lookups a second, of random keys from random members. An owner counts as right if it was that when the
-question was put or when it was answered. The sizes run at the same time, each on a processor.
-
-${simulatedTable(runs)}
-
-## By arithmetic
-
-Each node's routes by the same code from an ideal ring's view of that node, successor lists of ${SUCCESSORS}. Failed nodes are missing from the
-routes of their neighbours, and nothing has been repaired: the moment at which all have noticed. Lost: a lookup that did not end at the
-first living node after the key.
-
-${staticTable}
-
-![Hops of a lookup](scale.svg)
-`;
-    const bars = [
-      ...runs.map(({ nodes, hops }) => ({ name: `${nodes} simulated`, value: hops.median })),
-      ...statics
-        .filter(({ failed }) => failed === 0)
-        .map((run) => ({ name: `${run.nodes} static`, value: run.median })),
-    ];
+    say('a real overlay manager');
+    const manager = await measureManager(MANAGER_SECONDS);
     const figures = runs.flatMap((run): Figure[] => [
       { name: `${run.nodes} nodes: hops`, value: run.hops.median, unit: '' },
       { name: `${run.nodes} nodes: lookups unanswered or wrong`, value: run.unanswered + run.wrong, unit: '' },
       { name: `${run.nodes} nodes: processor time`, value: run.processorS, unit: 's' },
     ]);
-    const svg = drawChart('Hops of a lookup, median', [{ kind: 'bars', title: 'hops', bars }]);
-    return { name: 'scale', figures, samples: { runs, statics }, report: { markdown, svg } };
+    const measured = { periodS: PERIOD_S, successors: SUCCESSORS, runs, statics, manager };
+    const report = reportOf(measured, await settingOf([]));
+    return { name: 'scale', figures, samples: { runs, statics, manager }, report };
   },
 };

@@ -37,6 +37,12 @@ export class AddressServerLab {
     return `${HOST}:${this.#port}`;
   }
 
+  /** Where the overlay manager listens. */
+  get manager(): OmEndpoint {
+    const { host, port } = valueOf(readLocalAccess(this.#data));
+    return { host, port };
+  }
+
   get caFile(): string {
     return join(this.#data, 'ca.pem');
   }

@@ -10,7 +10,7 @@ import { p2pdCodec } from '../../overlay/messages/p2pd-p2pd.ts';
 import { members, ownerOf, randomId } from '../../test/sim/checks.ts';
 import type { SimNode } from '../../test/sim/sim-node.ts';
 import { quantile } from '../statistics.ts';
-import { SimulatedRing } from './simulated-ring.ts';
+import { CHURN_PER_MINUTE, SimulatedRing } from './simulated-ring.ts';
 
 export type ScaleRun = {
   readonly nodes: number;
@@ -38,8 +38,6 @@ export type ScaleRun = {
 const SEED = 100_000;
 const JOINS_PER_S = 500;
 const CHURN_S = 600;
-/** Of all nodes, within a minute; departures are power failures, and as many join. */
-const CHURN_PER_MINUTE = 0.01;
 const LOOKUPS_PER_S = 100;
 /** One datagram of so many is encoded, to know how long they are. */
 const MEASURED_OF = 64;

@@ -8,6 +8,8 @@ import { World } from '../../test/sim/world.ts';
 
 /** One way between nodes at opposite corners of the base network, milliseconds. */
 export const SPAN_MS = 40;
+/** Of all nodes; departures are power failures, and as many join. */
+export const CHURN_PER_MINUTE = 0.01;
 const JOINS_PER_S = 100;
 /** The first nodes come one by one: a ring of few cannot take a hundred in a second. */
 const FIRST_NODES = 20;
