@@ -1,7 +1,10 @@
 /** The management gateways of this base node's virtual nodes: which policy is whose. */
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { loadInForce } from '../../gateway/driver/loaded-policy.ts';
 import { ManagedGateway } from '../../gateway/driver/managed-gateway.ts';
-import type { DataPlane, Gateway, NodeHandle } from '../../native/index.ts';
+import type { DataPlane, Gateway, GatewayServices, NodeHandle } from '../../native/index.ts';
+import { fail } from '../../overlay/errors.ts';
 import type { GatewayFlows, GatewayStatistics } from '../../overlay/gateway-status.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
 import type { RdConfig } from '../../overlay/rd-config.ts';
@@ -27,9 +30,24 @@ export function openGateway(
   if (entry === undefined) return ok(undefined);
   const recording = { host: name, folder: `${vi.name}.${name}` };
   return ManagedGateway.open(entry.policy, recording, (services, rules) => {
+    const made = makeDirectories(services);
+    if (!made.ok) return made;
     const set = plane.setGateway(node, services, rules, p2pdPort);
     return set.ok ? ok(gatewayOf(plane, node)) : set;
   });
+}
+
+/** Those that the policy names, which hold one for each node. */
+function makeDirectories({ audit, files }: GatewayServices): Result<void> {
+  for (const service of [audit, files]) {
+    if (service === undefined) continue;
+    try {
+      mkdirSync(dirname(service.directory), { recursive: true, mode: 0o700 });
+    } catch (error) {
+      return fail('SYSTEM', `The gateway's directory cannot be made: ${(error as Error).message}.`);
+    }
+  }
+  return ok();
 }
 
 function gatewayOf(plane: DataPlane, node: NodeHandle): Gateway {
