@@ -275,18 +275,25 @@ function addGatewayCommands(program: Command): void {
     .option('--packets <n>', 'packets that may wait for a verdict', integerOf(64, 1_000_000), 16_384)
     .option('--name <text>', 'name under which it records (default: the host’s)')
     .action(async (options) => (await import('./commands/gateway-run.ts')).run(options));
-  gatewayQueue(
-    command(gateway, 'reload', 'read the policy again; no packet and no flow is lost', ['gateway reload --nfqueue 3']),
-  ).action(async (options) => (await import('./commands/gateway-run.ts')).reload(options));
-  gatewayQueue(
+  const gatewayRunning = (made: Command): Command =>
+    gatewayQueue(made)
+      .option('--vi <name>', 'of the virtual nodes of this VI here, by its name or id')
+      .option('--netns <ns>', "likewise, of those in this network namespace; '' is the host's own");
+  gatewayRunning(
+    command(gateway, 'reload', 'read the policy again; no packet and no flow is lost', [
+      'gateway reload --vi lab',
+      'gateway reload --nfqueue 3',
+    ]),
+  ).action(async (options) => (await import('./commands/gateway-watch.ts')).reload(options));
+  gatewayRunning(
     command(gateway, 'top', 'the flows with the most bytes, and what the gateway does', [
-      'gateway top',
+      'gateway top --vi lab',
       'gateway top --once --flows 50 --json',
     ]),
   )
     .option('--flows <n>', 'so many flows', integerOf(0, 10_000), 20)
     .option('--once', 'show it once and end')
-    .action(async (options) => (await import('./commands/gateway-run.ts')).top(options));
+    .action(async (options) => (await import('./commands/gateway-watch.ts')).top(options));
 }
 
 function addOtherCommands(program: Command): void {

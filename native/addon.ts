@@ -20,6 +20,7 @@ export type NativeError =
   | 'notBound'
   | 'nodeUnknown'
   | 'tunnelUnknown'
+  | 'gatewayUnknown'
   | 'associationUnusable'
   | 'credentialBad'
   | 'credentialMissing'
@@ -87,6 +88,18 @@ export interface NativePlane {
     rangeHops: Float64Array,
   ): undefined | NativeFailure;
   lookup(node: number, address: Uint8Array): number | NativeFailure;
+  /** Throws an Error whose message is the reason where settings or rules are wrong; so does the next. */
+  setGateway(
+    node: number,
+    daemonPort: number,
+    settings: GatewayServices,
+    rules: GatewayRules,
+  ): undefined | NativeFailure;
+  useGatewayRules(node: number, rules: GatewayRules): undefined | NativeFailure;
+  removeGateway(node: number): void;
+  /** Texts of JSON. */
+  gatewayStatistics(node: number): string | NativeFailure;
+  gatewayFlows(node: number, most: number): string | NativeFailure;
   associate(ip: Uint8Array, port: number, serverName: string): number | NativeFailure;
   send(association: number, message: Uint8Array): undefined | NativeFailure;
   /** Capacity: 1 to estimate it too. */
@@ -150,6 +163,7 @@ const SENTENCES: Readonly<Record<Exclude<NativeError, 'system'>, readonly [Error
   notBound: ['NOT_READY', 'The data plane has no port yet; bind it first.'],
   nodeUnknown: ['NOT_FOUND', 'There is no such node in the data plane; it has been closed.'],
   tunnelUnknown: ['NOT_FOUND', 'There is no such tunnel in the data plane; it has been removed.'],
+  gatewayUnknown: ['NOT_FOUND', 'The node has no gateway; name a policy for it in the configuration.'],
   associationUnusable: ['NOT_FOUND', 'The association is not up; wait for it, or associate again.'],
   credentialBad: ['CERTIFICATE_REFUSED', 'The certificate, its key and its issuer do not go together.'],
   credentialMissing: ['LIMIT_REACHED', 'Too many associations; close some.'],

@@ -4,7 +4,9 @@
  * JavaScript validates and words errors; the native side checks again and answers with codes. No call here happens per
  * packet. Handles are small integers owned by the data plane that issued them and die with it.
  */
+import type { GatewayFlows, GatewayStatistics } from '../overlay/gateway-status.ts';
 import type { Result } from '../overlay/lib/result.ts';
+import type { GatewayRules, GatewayServices } from './gateway.ts';
 import type { DropReason } from './reasons.ts';
 
 export const CIPHERS = ['aes-128-gcm', 'aes-256-gcm', 'chacha20-poly1305'] as const;
@@ -265,6 +267,20 @@ export interface DataPlane {
   publish(node: NodeHandle, image: ForwardingImage): Result<void>;
   /** What the published table would do with a packet to this address. For operators and tests. */
   lookup(node: NodeHandle, address: string): Result<NextHop>;
+
+  /**
+   * From now on the node's traffic passes a management gateway, but for what its P2P daemon says by that UDP port (0:
+   * unknown). CONFLICT where it has one, SYSTEM where a directory or the scanner's address is of no use, BAD_CONFIG for rules
+   * that are not.
+   */
+  setGateway(node: NodeHandle, services: GatewayServices, rules: GatewayRules, daemonPort: number): Result<void>;
+  /** Other rules; no packet and no flow is lost. Where something is wrong with them, nothing changes. */
+  useGatewayRules(node: NodeHandle, rules: GatewayRules): Result<void>;
+  /** What waits in it is dropped, its flows end. Returns when everything is recorded; closeNode does so, too. */
+  removeGateway(node: NodeHandle): void;
+  /** NOT_FOUND where the node has none. */
+  gatewayStatistics(node: NodeHandle): Result<GatewayStatistics>;
+  gatewayFlows(node: NodeHandle, most: number): Result<GatewayFlows>;
 
   /**
    * Starts, or returns, the association with the daemon at `peer`. Up or failed is told by an event. One association

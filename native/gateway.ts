@@ -1,5 +1,6 @@
-/** The management gateway of a router: packets that the firewall queues pass it (NFQUEUE). */
+/** Management gateways: what they are given, and that of a router, which is handed packets by the firewall (NFQUEUE). */
 import { fail } from '../overlay/errors.ts';
+import type { GatewayFlows, GatewayStatistics } from '../overlay/gateway-status.ts';
 import { ok, type Result } from '../overlay/lib/result.ts';
 import { explain, loadAddon, type NativeQueueGateway } from './addon.ts';
 import { parseAddress } from './addresses.ts';
@@ -37,80 +38,22 @@ export type QueueOptions = {
   readonly failOpen: boolean;
 };
 
-export interface QueueGateway {
+/** What runs by rules that can be exchanged, whoever hands it packets. */
+export interface Gateway<Statistics extends GatewayStatistics = GatewayStatistics> {
   /** Other rules from now on; no packet and no flow is lost. What is wrong with them is said, and nothing changes. */
   use(rules: GatewayRules): Result<void>;
   /** Counters since the start. */
-  statistics(): GatewayStatistics;
-  /** Those with the most bytes. */
-  flows(most: number): { readonly total: number; readonly flows: readonly GatewayFlow[] };
+  statistics(): Statistics;
+  /** Those with the most bytes; at most GATEWAY_FLOWS_MAX. */
+  flows(most: number): GatewayFlows;
   /** Returns when everything is recorded. */
   close(): void;
 }
 
-export type GatewayStatistics = {
+export type QueueStatistics = GatewayStatistics & {
   readonly queue: Readonly<Record<'packets' | 'overruns' | 'unknown' | 'cut' | 'unsent', number>>;
-  readonly packets: number;
-  readonly bytes: number;
-  readonly accepted: number;
-  readonly held: number;
-  readonly released: number;
-  readonly flows: number;
-  readonly applications: Readonly<Record<string, number>>;
-  /** Nanoseconds: of one packet or chunk, on average. */
-  readonly stages: readonly {
-    readonly name: string;
-    readonly packets: number;
-    readonly stopped: number;
-    readonly nanoseconds: number;
-  }[];
-  /** Packets by reason. */
-  readonly drops: Readonly<Record<string, number>>;
-  readonly conditions: Readonly<Record<string, number>>;
-  readonly limits: readonly {
-    readonly name: string;
-    readonly packets: number;
-    readonly bytes: number;
-    readonly waited: number;
-    readonly dropped: number;
-    readonly marked: number;
-    readonly waiting: number;
-  }[];
-  /** Bytes. */
-  readonly memory: Readonly<Record<string, number>>;
-  readonly scanner?: {
-    readonly up: boolean;
-    readonly version: string;
-    readonly why: string;
-    readonly files: number;
-    readonly clean: number;
-    readonly infected: number;
-    readonly unavailable: number;
-    readonly tooBig: number;
-    readonly bytes: number;
-  };
-  readonly audit?: Readonly<Record<string, number>>;
-  readonly files?: Readonly<Record<string, number>>;
 };
-
-export type GatewayFlow = {
-  readonly id: number;
-  readonly from: string;
-  readonly fromPort: number;
-  readonly to: string;
-  readonly toPort: number;
-  readonly protocol: number;
-  /** Empty: not known, or not yet. */
-  readonly application: string;
-  readonly state: 'inspected' | 'settled' | 'denied';
-  readonly rule: string;
-  readonly packetsUp: number;
-  readonly bytesUp: number;
-  readonly packetsDown: number;
-  readonly bytesDown: number;
-  readonly mark: number;
-  readonly waiting: number;
-};
+export type QueueGateway = Gateway<QueueStatistics>;
 
 /** About a flow, and a file or a message in it. What is absent is not known yet. */
 export type PolicyQuestion = {
@@ -188,13 +131,13 @@ export function openQueueGateway(
   const addon = loadAddon();
   if (!addon.ok) return addon;
   try {
-    return ok(new Gateway(new addon.value.QueueGateway({ ...options, ...services }, rules)));
+    return ok(new RouterGateway(new addon.value.QueueGateway({ ...options, ...services }, rules)));
   } catch (error) {
     return failureOf(error, `serve queue ${queue}`);
   }
 }
 
-class Gateway implements QueueGateway {
+class RouterGateway implements QueueGateway {
   readonly #native: NativeQueueGateway;
 
   constructor(native: NativeQueueGateway) {
@@ -210,13 +153,13 @@ class Gateway implements QueueGateway {
     }
   }
 
-  statistics(): GatewayStatistics {
-    const all = JSON.parse(this.#native.statistics()) as Omit<GatewayStatistics, 'queue'>;
-    return { queue: JSON.parse(this.#native.queueStatistics()) as GatewayStatistics['queue'], ...all };
+  statistics(): QueueStatistics {
+    const all = JSON.parse(this.#native.statistics()) as GatewayStatistics;
+    return { queue: JSON.parse(this.#native.queueStatistics()) as QueueStatistics['queue'], ...all };
   }
 
-  flows(most: number): ReturnType<QueueGateway['flows']> {
-    return JSON.parse(this.#native.flows(most)) as ReturnType<QueueGateway['flows']>;
+  flows(most: number): GatewayFlows {
+    return JSON.parse(this.#native.flows(most)) as GatewayFlows;
   }
 
   close(): void {
@@ -224,7 +167,8 @@ class Gateway implements QueueGateway {
   }
 }
 
-function failureOf(error: unknown, action: string): Result<never> {
+/** Words what the addon threw. `action` completes "Could not …". */
+export function failureOf(error: unknown, action: string): Result<never> {
   const { message, errno } = error as Error & { errno?: number };
   if (errno !== undefined) return explain({ error: 'system', errno, text: message }, action);
   return fail('BAD_CONFIG', `Could not ${action}: ${message}.`);

@@ -6,6 +6,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { fail } from '../overlay/errors.ts';
+import { GATEWAY_FLOWS_MAX, type GatewayFlows, type GatewayStatistics } from '../overlay/gateway-status.ts';
 import { type Failure, ok, type Result } from '../overlay/lib/result.ts';
 import {
   explain,
@@ -34,6 +35,7 @@ import {
   type TunnelHandle,
   type TunnelOptions,
 } from './api.ts';
+import { failureOf, type GatewayRules, type GatewayServices } from './gateway.ts';
 import { decodeHop, flatten, flattenPrefixes } from './image.ts';
 import { DROP_REASONS, type DropReason } from './reasons.ts';
 import { flattenShape, shapeProblem } from './shape.ts';
@@ -232,6 +234,41 @@ class Plane implements DataPlane {
     if (!parsed.ok) return parsed;
     const hop = this.#native.lookup(node, parsed.value.bytes);
     return isNativeFailure(hop) ? explain(hop, 'look the address up') : ok(decodeHop(hop));
+  }
+
+  setGateway(node: NodeHandle, services: GatewayServices, rules: GatewayRules, daemonPort: number): Result<void> {
+    if (!isIntegerIn(daemonPort, 0, 65_535)) return fail('BAD_ARGUMENT', 'A UDP port is a whole number up to 65535.');
+    const action = 'start the gateway';
+    try {
+      const answer = this.#native.setGateway(node, daemonPort, services, rules);
+      if (answer?.error === 'system') return fail('SYSTEM', `Could not ${action}: ${answer.text}.`);
+      return settled(answer, action);
+    } catch (error) {
+      return failureOf(error, action);
+    }
+  }
+
+  useGatewayRules(node: NodeHandle, rules: GatewayRules): Result<void> {
+    const action = 'put the policy into force';
+    try {
+      return settled(this.#native.useGatewayRules(node, rules), action);
+    } catch (error) {
+      return failureOf(error, action);
+    }
+  }
+
+  removeGateway(node: NodeHandle): void {
+    this.#native.removeGateway(node);
+  }
+
+  gatewayStatistics(node: NodeHandle): Result<GatewayStatistics> {
+    const text = this.#native.gatewayStatistics(node);
+    return isNativeFailure(text) ? explain(text, 'ask the gateway') : ok(JSON.parse(text) as GatewayStatistics);
+  }
+
+  gatewayFlows(node: NodeHandle, most: number): Result<GatewayFlows> {
+    const text = this.#native.gatewayFlows(node, Math.min(most, GATEWAY_FLOWS_MAX));
+    return isNativeFailure(text) ? explain(text, 'ask the gateway') : ok(JSON.parse(text) as GatewayFlows);
   }
 
   associate(peer: Endpoint, serverName: string): Result<AssociationHandle> {

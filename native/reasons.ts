@@ -278,6 +278,10 @@ export const DROP_REASONS = {
     number: 69,
     text: 'The virus scanner has found something in a file.',
   },
+  gatewayLineFull: {
+    number: 70,
+    text: "The thread by which the packet came does not keep up with what the node's gateway lets go.",
+  },
 } as const;
 
 export type DropReason = keyof typeof DROP_REASONS;

@@ -3,11 +3,12 @@ import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { parseAddress, parseCidr } from './addresses.ts';
 import { fail } from './errors.ts';
-import { closed, complaintOf, Groups } from './fields.ts';
+import { closed, complaintOf, Groups, Name } from './fields.ts';
 import { ok, type Result } from './lib/result.ts';
 
 /** Each is compared with every peer; a longer list is what groups are for. */
 const SECURE_PEERS_MAX = 256;
+const GATEWAYS_MAX = 256;
 
 export const RdConfig = closed({
   listen: Type.String({
@@ -53,6 +54,23 @@ export const RdConfig = closed({
     description:
       'Peers with which tunnels are secure under the policy groups, whatever their groups: stable virtual addresses, base-network addresses, or networks (CIDR) of either.',
   }),
+  gateway: Type.Array(
+    closed({
+      policy: Type.String({
+        minLength: 1,
+        description: 'File with the policy; see docs/gateway-policy.md. Relative to the configuration file.',
+      }),
+      vi: Type.Optional(
+        Type.Unsafe<Static<typeof Name>>({ ...Name, description: 'For nodes of this VI. Absent: of all.' }),
+      ),
+    }),
+    {
+      default: [],
+      maxItems: GATEWAYS_MAX,
+      description:
+        'Management gateways: the traffic of each virtual node here passes one that goes by the first policy of the list that is for its VI. Nodes for which there is none have no gateway.',
+    },
+  ),
   receive: Type.Optional(
     Type.Union([Type.Literal('direct'), Type.Literal('queue'), Type.Literal('aio'), Type.Literal('uring')], {
       description:

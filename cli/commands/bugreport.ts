@@ -49,6 +49,7 @@ export async function run(options: BugreportOptions): Promise<void> {
     routes: await said(where, { t: 'routes' }, 'routes'),
     ring: await said(where, { t: 'nodes' }, 'nodes'),
     history: await said(where, { t: 'history' }, 'history'),
+    gateways: await said(where, { t: 'gateway', flows: 0 }, 'gateway'),
     interfaces: outputOf('ip', ['-d', '-s', 'address']),
     rules: { ipv4: outputOf('ip', ['rule']), ipv6: outputOf('ip', ['-6', 'rule']) },
     kernelRoutes: { ipv4: outputOf('ip', ['route']), ipv6: outputOf('ip', ['-6', 'route']) },
@@ -74,7 +75,7 @@ async function writeScenario(where: string, file: string, vi: string | undefined
 async function said(
   where: string,
   question: ToControl,
-  answer: 'status' | 'tunnels' | 'routes' | 'nodes' | 'history',
+  answer: 'status' | 'tunnels' | 'routes' | 'nodes' | 'history' | 'gateway',
 ): Promise<unknown> {
   const result = await askRd(where, question, answer, { timeoutMs: 5000 });
   return result.ok ? result.value : { failed: { code: result.code, message: result.message } };

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { rulesFrom } from '../../gateway/driver/router.ts';
+import { rulesFrom } from '../../gateway/driver/loaded-policy.ts';
 import { explainPolicy, type PolicyAnswer, type PolicyQuestion } from '../../native/index.ts';
 import { OverlayError } from '../../overlay/errors.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';

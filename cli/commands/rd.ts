@@ -1,4 +1,5 @@
 import { flushCompileCache } from 'node:module';
+import { dirname, resolve } from 'node:path';
 import { EXIT } from '../../overlay/errors.ts';
 import { createLog, type LogLevel } from '../../overlay/lib/log.ts';
 import { parseRdConfig, type RdConfig } from '../../overlay/rd-config.ts';
@@ -17,7 +18,7 @@ export type DaemonOptions = {
 /** The configuration file with the options of the command line over it. */
 export function daemonConfig(options: DaemonOptions): RdConfig {
   const { config, run, data, listen } = options;
-  return valueOf(
+  const parsed = valueOf(
     parseRdConfig({
       ...(config === undefined ? {} : readYaml(config)),
       ...(run === undefined ? {} : { run }),
@@ -25,6 +26,8 @@ export function daemonConfig(options: DaemonOptions): RdConfig {
       ...(listen === undefined ? {} : { listen }),
     }),
   );
+  const place = config === undefined ? '.' : dirname(config);
+  return { ...parsed, gateway: parsed.gateway.map((each) => ({ ...each, policy: resolve(place, each.policy) })) };
 }
 
 export async function start(options: DaemonOptions): Promise<void> {

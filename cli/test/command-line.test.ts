@@ -11,6 +11,7 @@ import { idAddress, parseCidr } from '../../overlay/addresses.ts';
 import { formatId, type Id, idOfKey, toId } from '../../overlay/id.ts';
 import { formatInvitation } from '../../overlay/invitation.ts';
 import type { FromControl, HistoryEvent, NodeStatus, ToControl, TunnelStatus } from '../../overlay/messages/control.ts';
+import { gatewayFlow, gatewayStatistics } from '../../overlay/test/samples.ts';
 import { parseViDefinition } from '../../overlay/vi.ts';
 import { parsePlan } from '../../test/sim/plan.ts';
 import { runPlan } from '../../test/sim/run.ts';
@@ -184,6 +185,16 @@ function answer(question: ToControl): FromControl[] {
       };
       return [{ t: 'qos', nodes: [{ vi: 'lab', id: self, netns: null, peers: [peer] }] }];
     }
+    case 'gateway': {
+      const { flows } = question;
+      const shown = { total: 1, flows: [gatewayFlow].slice(0, flows) };
+      return [{ t: 'gateway', nodes: [{ vi: 'lab', id: self, netns: null, statistics: gatewayStatistics, ...shown }] }];
+    }
+    case 'gateway.reload': {
+      if (question.vi !== 'lab') return [{ t: 'failed', code: 'BAD_CONFIG', message: 'policy.yaml:2:1: error: x' }];
+      const inForce = { rules: 3, dryRun: true, warnings: ['policy.yaml:3:1: warning: y'] };
+      return [{ t: 'gateway.reload', nodes: [{ vi: 'lab', id: self, netns: null, ...inForce }] }];
+    }
     case 'leave':
       return [{ t: 'failed', code: 'NOT_FOUND', message: `No node of ${question.vi} is here.` }];
     case 'join':
@@ -206,6 +217,23 @@ after(() => {
 });
 
 const at = (...args: string[]): Promise<Ran> => p2pxbone(...args, '--run', server.run);
+
+test('a virtual node’s gateway is watched, and takes another policy', async () => {
+  const shown = await at('gateway', 'top', '--vi', 'lab');
+  assert.match(shown.stdout, /^12 packets, 3400 bytes, 1 flows\n/);
+  assert.match(shown.stdout, /drops: gatewayRejected 1\n/);
+  assert.match(shown.stdout, /tcp +10\.77\.0\.1:40000 +10\.77\.0\.2:80 +http +denied +no songs/);
+  const json = JSON.parse((await at('gateway', 'top', '--vi', 'lab', '--flows', '0', '--json')).stdout) as {
+    nodes: { statistics: unknown; flows: unknown[] }[];
+  };
+  assert.deepEqual(json.nodes[0]?.statistics, gatewayStatistics);
+  assert.deepEqual(json.nodes[0]?.flows, []);
+  const reloaded = await at('gateway', 'reload', '--vi', 'lab');
+  assert.equal(reloaded.stdout, 'policy.yaml:3:1: warning: y\nThe policy is in force: 3 rules, dry run.\n');
+  const refused = await at('gateway', 'reload', '--vi', 'other');
+  assert.equal(refused.code, 2);
+  assert.equal(refused.stderr, 'p2pxbone: policy.yaml:2:1: error: x\n');
+});
 
 test('help shows an example and ends with 0', async () => {
   for (const command of [

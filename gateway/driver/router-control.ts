@@ -3,25 +3,27 @@ import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { GatewayFlow, GatewayStatistics } from '../../native/index.ts';
+import type { QueueStatistics } from '../../native/index.ts';
 import { type ErrorCode, fail } from '../../overlay/errors.ts';
+import { GATEWAY_FLOWS_MAX, type GatewayFlows, type PolicyInForce } from '../../overlay/gateway-status.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
-import type { InForce, Router } from './router.ts';
+import type { ManagedGateway } from './managed-gateway.ts';
+
+type Router = ManagedGateway<QueueStatistics>;
 
 export type RouterQuestion =
   | { readonly t: 'reload' }
   | { readonly t: 'statistics' }
   | { readonly t: 'flows'; readonly most: number };
 export type RouterAnswers = {
-  readonly reload: InForce;
-  readonly statistics: GatewayStatistics;
-  readonly flows: { readonly total: number; readonly flows: readonly GatewayFlow[] };
+  readonly reload: PolicyInForce;
+  readonly statistics: QueueStatistics;
+  readonly flows: GatewayFlows;
 };
 
 const LINE_BYTES_MAX = 4096;
 const CONNECTIONS_MAX = 16;
 const ANSWER_MS = 10_000;
-const FLOWS_MAX = 10_000;
 
 /** `run`: the directory for sockets. */
 export function controlPath(run: string, queue: number): string {
@@ -67,7 +69,9 @@ function answer(line: string, router: Router): Result<unknown> {
     return fail('BAD_MESSAGE', 'The gateway does not know that question; use the same version of p2pxbone.');
   }
   if (question.t === 'reload') return router.reload();
-  return ok(question.t === 'statistics' ? router.statistics() : router.flows(Math.min(question.most, FLOWS_MAX)));
+  return ok(
+    question.t === 'statistics' ? router.statistics() : router.flows(Math.min(question.most, GATEWAY_FLOWS_MAX)),
+  );
 }
 
 function questionOf(line: string): RouterQuestion | undefined {

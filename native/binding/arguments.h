@@ -63,6 +63,11 @@ class Arguments {
     return wrong_ || !value.IsString() ? fail(std::string{}) : value.As<Napi::String>().Utf8Value();
   }
 
+  [[nodiscard]] Napi::Object object() {
+    const Napi::Value value = take();
+    return wrong_ || !value.IsObject() ? fail(Napi::Object::New(info_.Env())) : value.As<Napi::Object>();
+  }
+
   // Valid until control returns to JavaScript.
   template <typename Element, napi_typedarray_type type>
   [[nodiscard]] std::span<const Element> array() {

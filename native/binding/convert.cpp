@@ -13,6 +13,7 @@ const char* nameOf(PlaneError error) {
     case PlaneError::notBound: return "notBound";
     case PlaneError::nodeUnknown: return "nodeUnknown";
     case PlaneError::tunnelUnknown: return "tunnelUnknown";
+    case PlaneError::gatewayUnknown: return "gatewayUnknown";
     case PlaneError::associationUnusable: return "associationUnusable";
     case PlaneError::credentialBad: return "credentialBad";
     case PlaneError::credentialMissing: return "credentialMissing";

@@ -9,6 +9,9 @@
 
 namespace p2pxbone {
 
+// Of one answer.
+inline constexpr uint32_t kGatewayFlowsMax = 10'000;
+
 [[nodiscard]] GatewayRules gatewayRulesFrom(const Napi::Object& object);
 [[nodiscard]] GatewaySettings gatewaySettingsFrom(const Napi::Object& object);
 [[nodiscard]] NetfilterQueue::Settings queueSettingsFrom(const Napi::Object& object);

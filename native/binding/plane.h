@@ -32,6 +32,11 @@ class Plane final : public Napi::ObjectWrap<Plane> {
   Napi::Value removeTunnel(const Napi::CallbackInfo& info);
   Napi::Value publish(const Napi::CallbackInfo& info);
   Napi::Value lookup(const Napi::CallbackInfo& info);
+  Napi::Value setGateway(const Napi::CallbackInfo& info);
+  Napi::Value useGatewayRules(const Napi::CallbackInfo& info);
+  Napi::Value removeGateway(const Napi::CallbackInfo& info);
+  Napi::Value gatewayStatistics(const Napi::CallbackInfo& info);
+  Napi::Value gatewayFlows(const Napi::CallbackInfo& info);
   Napi::Value associate(const Napi::CallbackInfo& info);
   Napi::Value send(const Napi::CallbackInfo& info);
   Napi::Value measure(const Napi::CallbackInfo& info);

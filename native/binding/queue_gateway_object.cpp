@@ -1,31 +1,12 @@
 #include "binding/queue_gateway_object.h"
 
 #include <stdexcept>
-#include <system_error>
 
 #include "binding/arguments.h"
 #include "binding/gateway_rules.h"
+#include "binding/translating.h"
 
 namespace p2pxbone {
-namespace {
-
-// What the constructors of the native side throw becomes an Error, with the errno where there is one.
-template <typename Body>
-void translating(Napi::Env env, Body&& body) {
-  try {
-    body();
-  } catch (const std::system_error& error) {
-    Napi::Error failure = Napi::Error::New(env, error.what());
-    failure.Set("errno", Napi::Number::New(env, error.code().value()));
-    failure.ThrowAsJavaScriptException();
-  } catch (const std::exception& error) {
-    Napi::Error::New(env, error.what()).ThrowAsJavaScriptException();
-  }
-}
-
-constexpr uint32_t kFlowsMax = 10'000;
-
-}  // namespace
 
 Napi::Function QueueGatewayObject::define(Napi::Env env) {
   return DefineClass(env, "QueueGateway",
@@ -67,7 +48,7 @@ Napi::Value QueueGatewayObject::statistics(const Napi::CallbackInfo& info) {
 
 Napi::Value QueueGatewayObject::flows(const Napi::CallbackInfo& info) {
   Arguments arguments{info};
-  const uint32_t most = arguments.integerUpTo(kFlowsMax);
+  const uint32_t most = arguments.integerUpTo(kGatewayFlowsMax);
   if (!arguments.good()) return {};
   return Napi::String::New(info.Env(), gateway_ ? gateway_->flows(most) : "");
 }

@@ -33,7 +33,9 @@ Forwarder::Forwarder(Lane lane, uint64_t seed, DropCounters& drops, Sink& sink)
       scratch_(std::make_unique_for_overwrite<uint8_t[]>(kScratchBytes)) {}
 
 void Forwarder::flush() {
+  if (!visits_.empty()) leaveGates();
   sink_.flush();
+  if (!visits_.empty()) settleGates();
   if (inlet_ != nullptr) inlet_->wake();
   scratchUsed_ = 0;
   decision_.tables = nullptr;
@@ -138,10 +140,16 @@ void Forwarder::forward(Node& node, const NodeTables& tables, const Tunnel* arri
   if (arrival == nullptr) laneOf(node).packetsFromTap.add(division.count);
   if (reason == DropReason::none) reason = decide(node, tables, arrival, ip);
   if (reason != DropReason::none) return drops_.add(reason, division.count);
+  if (tables.gate != nullptr) {
+    std::span<uint8_t> inner = packet.subspan(kEncapsulationBytes, ip.totalBytes);
+    if (!passGate(node, tables, arrival, inner, offload, ip, division, now)) return;
+  }
+  carry({node, tables, arrival, now, packet.first(kEncapsulationBytes + ip.totalBytes), offload, ip, division});
+}
 
-  const Passage passage{node, tables, arrival, now, packet.first(kEncapsulationBytes + ip.totalBytes), offload, ip, division};
+void Forwarder::carry(const Passage& passage) {
   Resolved resolved = decision_.resolved;
-  if (resolved.ring && ip.v6) resolved.hop = pinFlow(passage, resolved.hop);
+  if (resolved.ring && passage.ip.v6) resolved.hop = pinFlow(passage, resolved.hop);
   switch (resolved.hop.kind) {
     case HopKind::local: return deliver(passage, resolved.ring);
     case HopKind::tunnel: return sendThrough(passage, resolved.hop);
@@ -163,6 +171,14 @@ DropReason Forwarder::decide(const Node& node, const NodeTables& tables, const T
   const Tunnel* const departure =
       resolved.hop.kind == HopKind::tunnel ? tables.tunnels.find(resolved.hop.tunnel) : nullptr;
   decision_ = {&tables, arrival, ip.v6, ip.source, ip.destination, resolved, departure};
+  if (tables.gate != nullptr) {
+    const auto isDaemonsAddress = [&](const Address& address) {
+      return address == (ip.v6 ? node.config.ipv6 : node.config.ipv4) ||
+             node.config.plan.kindOf(address, ip.v6) == SourceKind::link;
+    };
+    decision_.fromDaemon = isDaemonsAddress(ip.source);
+    decision_.toDaemon = isDaemonsAddress(ip.destination);
+  }
   return DropReason::none;
 }
 
@@ -302,7 +318,7 @@ void Forwarder::send(const Tunnel& tunnel, DatagramRun run) {
 
 void Forwarder::refuse(const Passage& passage, DropReason reason, IcmpError error, uint32_t mtu) {
   drops_.add(reason, passage.division.count);
-  if (!mayAnswerWithError(passage.ip, passage.inner())) return;
+  if (passage.made || !mayAnswerWithError(passage.ip, passage.inner())) return;
   NodeLane& lane = laneOf(passage.node);
   if (!lane.icmpBucket.take(passage.now)) return drops_.add(DropReason::icmpLimited);
 

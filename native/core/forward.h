@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "core/datagram_run.h"
 #include "core/icmp.h"
@@ -54,6 +55,8 @@ class Forwarder {
   void fromShaper(const Directory& directory, const ShapedLink& link, std::span<uint8_t> packet, Millis now);
   // Packets of shaped tunnels go there from now on; without it they do not wait. Borrowed.
   void useShaper(ShaperInlet& inlet) { inlet_ = &inlet; }
+  // The node's gate may have let packets go that came by this thread: they leave with the next flush.
+  void attend(Node& node, Millis now);
   // The end of a batch: after it the caller may use the packets' memory again.
   void flush();
 
@@ -67,6 +70,7 @@ class Forwarder {
     const Offload& offload;     // of a packet from the TAP
     const InnerPacket& ip;
     Division division{};
+    bool made = false;  // by the gate
 
     [[nodiscard]] std::span<uint8_t> inner() const { return packet.subspan(kEncapsulationBytes); }
   };
@@ -83,6 +87,9 @@ class Forwarder {
     Address destination{};
     Resolved resolved;
     const Tunnel* departure = nullptr;  // if the hop is a tunnel that still is there
+    // With a gate: whether the source or the destination may be a P2P daemon's.
+    bool fromDaemon = false;
+    bool toDaemon = false;
 
     [[nodiscard]] bool holdsFor(const NodeTables& now, const Tunnel* from, const InnerPacket& ip) const {
       return tables == &now && arrival == from && v6 == ip.v6 && source == ip.source && destination == ip.destination;
@@ -98,10 +105,31 @@ class Forwarder {
     std::array<uint8_t, kVxlanBytes + 12> head{};
   };
 
+  // A gate that has been asked in this batch.
+  struct Visit {
+    Node* node;
+    TrafficGate* gate;
+    Millis now;
+  };
+
   [[nodiscard]] DropReason findArrival(const Directory& directory, const Endpoint& from, const SecureChannel* channel,
                                        std::span<const uint8_t> packet);
   void forward(Node& node, const NodeTables& tables, const Tunnel* arrival, std::span<uint8_t> packet,
                const Offload& offload, Millis now);
+  // What follows once the packet may go on. It has been decided on.
+  void carry(const Passage& passage);
+  // Asks the node's gate; false if the packet has been taken. `inner`: the packet without its encapsulation, which the gate
+  // may shorten. Afterwards decision_ may be about another packet.
+  [[nodiscard]] bool passGate(Node& node, const NodeTables& tables, const Tunnel* arrival, std::span<uint8_t>& inner,
+                              const Offload& offload, InnerPacket& ip, Division& division, Millis now);
+  // Whether it is what a P2P daemon says to a neighbour's. It has been decided on.
+  [[nodiscard]] bool isDaemons(const NodeTables& tables, const InnerPacket& ip) const;
+  void visit(Node& node, TrafficGate& gate, Millis now);
+  void leaveGates();
+  void settleGates();
+  void carryReady(const Visit& visit);
+  // A packet that the gate lets go: routed by what holds now.
+  void carryParting(Node& node, const TrafficGate::Parting& parting, Millis now);
   // Parses, and tells how a super-packet is divided.
   [[nodiscard]] static DropReason readPacket(std::span<const uint8_t> packet, const Offload& offload, InnerPacket& ip,
                                              Division& division);
@@ -146,6 +174,7 @@ class Forwarder {
   size_t scratchUsed_ = 0;
   Decision decision_;
   Arrival arrival_;
+  std::vector<Visit> visits_;
 };
 
 }  // namespace p2pxbone

@@ -10,6 +10,7 @@
 #include "core/address_plan.h"
 #include "core/image.h"
 #include "core/token_bucket.h"
+#include "core/traffic_gate.h"
 #include "core/tunnel_table.h"
 
 namespace p2pxbone {
@@ -33,6 +34,10 @@ struct NodeConfig {
 struct NodeTables {
   std::shared_ptr<const ForwardingImage> image;  // null until the first is published
   TunnelTable tunnels;
+  // Null: none. Does not see what P2P daemons say to each other: without that there is no ring.
+  std::shared_ptr<TrafficGate> gate = nullptr;
+  // Of the node's P2P daemon; 0: unknown. Only with a gate.
+  uint16_t daemonPort = 0;
 };
 
 struct alignas(64) NodeLane {
@@ -65,6 +70,7 @@ class Directory {
   // By its serial number.
   [[nodiscard]] Node* find(uint32_t serial) const;
   [[nodiscard]] bool knows(uint32_t vni) const;
+  [[nodiscard]] const std::vector<Node*>& nodes() const { return bySerial_; }
 
  private:
   struct Entry {

@@ -147,10 +147,12 @@ enum class DropReason : uint8_t {
   gatewayLimited = 68,
   // The virus scanner has found something in a file.
   gatewayInfected = 69,
+  // The thread by which the packet came does not keep up with what the node's gateway lets go.
+  gatewayLineFull = 70,
 };
 
 // One past the largest number; the size of an array indexed by reason.
-inline constexpr size_t kDropReasonCount = 70;
+inline constexpr size_t kDropReasonCount = 71;
 
 inline constexpr std::array<const char*, kDropReasonCount> kDropReasonNames{
     "none",
@@ -223,6 +225,7 @@ inline constexpr std::array<const char*, kDropReasonCount> kDropReasonNames{
     "gatewayFlowGone",
     "gatewayLimited",
     "gatewayInfected",
+    "gatewayLineFull",
 };
 
 }  // namespace p2pxbone

@@ -206,8 +206,10 @@ TcpTrack trackOf(const TcpHandshake& handshake) {
   if (handshake.asked) {
     beginWithSyn(track.ends[0], handshake.initiatorSequence, handshake.initiatorWindow, handshake.initiatorScale);
   } else if (handshake.answered) {
-    // The answer tells the number; window and scale it does not.
+    // The answer tells the number; window and scale it does not. What that end says may go another way altogether, as it
+    // does where each direction is routed for itself.
     beginWithSyn(track.ends[0], handshake.initiatorSequence, 0xffff, kWindowScaleMax);
+    track.liberal = true;
   }
   if (handshake.answered) {
     beginWithSyn(track.ends[1], handshake.responderSequence, handshake.responderWindow, handshake.responderScale);

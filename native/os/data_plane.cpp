@@ -20,6 +20,7 @@ std::string textOf(const Address& address) {
 
 DataPlane::DataPlane(Platform& platform, const PlaneSettings& settings)
     : platform_(platform), seed_(settings.seed), receive_(settings.receive) {
+  if (!underlayBell_->valid()) throw std::system_error{EMFILE, std::generic_category()};
   publishDirectory();
   shaper_ = std::make_unique<ShaperLoop>(ShaperLoop::Surroundings{underlaySlot_, directorySlot_, epochs_, seed_});
   control_ = std::make_unique<ControlLoop>(
@@ -31,6 +32,10 @@ DataPlane::~DataPlane() {
   underlayLoop_.reset();
   shaper_->stop();
   control_->stop();
+  for (auto& [handle, entry] : nodes_) {
+    entry.runtime->stop();
+    if (entry.gateway != nullptr) endGateway(*entry.gateway);
+  }
 }
 
 Outcome<Endpoint> DataPlane::bind(const Endpoint& local) {
@@ -39,7 +44,7 @@ Outcome<Endpoint> DataPlane::bind(const Endpoint& local) {
   if (const int* error = std::get_if<int>(&outcome)) return Failure{PlaneError::system, *error, {}};
   auto socket = std::move(std::get<std::unique_ptr<UnderlaySocket>>(outcome));
   auto loop = std::make_unique<UnderlayLoop>(
-      UnderlayLoop::Surroundings{*socket, underlaySlot_, directorySlot_, epochs_, *control_, *shaper_, seed_});
+      UnderlayLoop::Surroundings{*socket, underlaySlot_, directorySlot_, epochs_, *control_, *shaper_, *underlayBell_, seed_});
   if (const int error = loop->start(); error != 0) return Failure{PlaneError::system, error, {}};
   // Only what works is seen by other threads.
   underlay_ = std::move(socket);
@@ -93,12 +98,13 @@ void DataPlane::closeNode(NodeHandle node) {
   epochs_.synchronize();
   removed.mapped().runtime->stop();
   removed.mapped().runtime->addDropsTo(closedDrops_);
+  if (removed.mapped().gateway != nullptr) endGateway(*removed.mapped().gateway);
   std::erase_if(tunnelNodes_, [&](const auto& entry) { return entry.second == node; });
 }
 
 void DataPlane::publishTables(NodeEntry& entry) {
   const auto previous = entry.published;
-  entry.published = std::make_shared<const NodeTables>(NodeTables{entry.image, entry.tunnels});
+  entry.published = std::make_shared<const NodeTables>(NodeTables{entry.image, entry.tunnels, entry.gateway, entry.daemonPort});
   entry.runtime->tables.store(entry.published.get());
   if (previous != nullptr) epochs_.retire(previous);
 }
@@ -257,6 +263,7 @@ PlaneCounters DataPlane::counters() {
   shaper_->addDropsTo(counters.drops);
   for (const auto& [handle, entry] : nodes_) {
     entry.runtime->addDropsTo(counters.drops);
+    if (entry.gateway != nullptr) entry.gateway->addDropsTo(counters.drops);
     NodeCount& node = counters.nodes.emplace_back();
     node.node = handle;
     node.generation = entry.image == nullptr ? 0 : entry.image->generation();

@@ -13,6 +13,7 @@
 #include "core/link_shape.h"
 #include "os/control_loop.h"
 #include "os/event_queue.h"
+#include "os/node_gateway.h"
 #include "os/node_runtime.h"
 #include "os/platform.h"
 #include "os/shaper_loop.h"
@@ -27,6 +28,7 @@ enum class PlaneError : uint8_t {
   notBound,
   nodeUnknown,
   tunnelUnknown,
+  gatewayUnknown,       // the node has none
   associationUnusable,  // no such association, it is not up, or it is being measured already
   credentialBad,        // with a text
   credentialMissing,    // or too many associations
@@ -113,6 +115,18 @@ class DataPlane {
   [[nodiscard]] Failure publish(NodeHandle node, const ImageRoutes& routes);
   [[nodiscard]] Outcome<Hop> lookup(NodeHandle node, const Address& destination, bool v6) const;
 
+  // Of a node that has none: from now on its traffic passes one. `daemonPort`: the UDP port of its P2P daemon, whose
+  // messages do not; 0: unknown. The text of a failure says what the system refused.
+  [[nodiscard]] Failure setGateway(NodeHandle node, const GatewaySettings& settings, const GatewayRules& rules,
+                                   uint16_t daemonPort);
+  // Other rules; no packet and no flow is lost.
+  [[nodiscard]] Failure useGatewayRules(NodeHandle node, const GatewayRules& rules);
+  // Its flows end, what waits is dropped, and everything is recorded when this returns.
+  void removeGateway(NodeHandle node);
+  // JSON; see Gateway.
+  [[nodiscard]] Outcome<std::string> gatewayStatistics(NodeHandle node) const;
+  [[nodiscard]] Outcome<std::string> gatewayFlows(NodeHandle node, size_t most) const;
+
   [[nodiscard]] Outcome<AssociationId> associate(const Endpoint& peer, const std::string& serverName);
   [[nodiscard]] Failure send(AssociationId association, std::span<const uint8_t> message);
   [[nodiscard]] Failure measure(AssociationId association, bool capacity);
@@ -125,12 +139,17 @@ class DataPlane {
   struct NodeEntry {
     std::shared_ptr<const ForwardingImage> image;
     TunnelTable tunnels;
+    std::shared_ptr<NodeGateway> gateway;  // null: none
+    uint16_t daemonPort = 0;
     std::shared_ptr<const NodeTables> published;
     // Last, so that its threads end before what they read.
     std::unique_ptr<NodeRuntime> runtime;
   };
 
   void publishTables(NodeEntry& entry);
+  // When no worker can ask it any more.
+  void endGateway(NodeGateway& gateway);
+  [[nodiscard]] NodeGateway* gatewayOf(NodeHandle node) const;
   void publishDirectory();
   [[nodiscard]] NodeEntry* entryOf(TunnelHandle tunnel);
   // Null if there is no such association.
@@ -143,6 +162,7 @@ class DataPlane {
   EventQueue events_;
   UnderlaySlot underlaySlot_{nullptr};
   DirectorySlot directorySlot_{nullptr};
+  const std::shared_ptr<Bell> underlayBell_ = std::make_shared<Bell>();
   std::shared_ptr<const Directory> directory_;
   std::array<uint64_t, kDropReasonCount> closedDrops_{};  // of nodes that are gone
   NodeHandle lastNode_ = 0;

@@ -58,7 +58,7 @@ class Wakeup {
   mutable std::atomic<bool> signalled_{false};
 };
 
-// Blocks until `fd` is readable or broken (true), or `stop` has been signalled (false).
-[[nodiscard]] bool waitReadable(int fd, const Wakeup& stop);
+// Blocks until `fd` is readable or broken or `call` has been signalled, which it drains (true), or `stop` has been (false).
+[[nodiscard]] bool waitReadable(int fd, const Wakeup& stop, const Wakeup* call = nullptr);
 
 }  // namespace p2pxbone

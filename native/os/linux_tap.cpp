@@ -34,7 +34,8 @@ class LinuxTap final : public TapDevice {
  public:
   LinuxTap(UniqueFd fd, OffloadFeatures features) : fd_(std::move(fd)), features_(features) {}
 
-  bool wait() override { return waitReadable(fd_.get(), stop_); }
+  using TapDevice::wait;
+  bool wait(const Wakeup* call) override { return waitReadable(fd_.get(), stop_, call); }
   OffloadFeatures features() const override { return features_; }
   int descriptor() const override { return fd_.get(); }
   void stop() override { stop_.signal(); }

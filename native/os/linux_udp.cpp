@@ -47,7 +47,8 @@ class LinuxUdp final : public UnderlaySocket {
         sources_(isWildcard(local) ? std::make_unique<ReplySources>(seed) : nullptr) {}
 
   Endpoint local() const override { return local_; }
-  bool wait() override { return waitReadable(fd_.get(), stop_); }
+  using UnderlaySocket::wait;
+  bool wait(const Wakeup* call) override { return waitReadable(fd_.get(), stop_, call); }
   void stop() override { stop_.signal(); }
   bool stopped() const override { return stop_.signalled(); }
   uint64_t overflows() const override { return overflows_; }

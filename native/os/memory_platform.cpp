@@ -36,7 +36,8 @@ class MemoryTap final : public TapDevice {
  public:
   MemoryTap(std::shared_ptr<MemoryHost> host, OffloadFeatures features) : host_(std::move(host)), features_(features) {}
 
-  bool wait() override { return waitReadable(host_->planeReadable_.fd(), stop_); }
+  using TapDevice::wait;
+  bool wait(const Wakeup* call) override { return waitReadable(host_->planeReadable_.fd(), stop_, call); }
   OffloadFeatures features() const override { return features_; }
   int descriptor() const override { return -1; }
   void stop() override { stop_.signal(); }
@@ -132,7 +133,8 @@ class MemoryUnderlay final : public UnderlaySocket {
   ~MemoryUnderlay() override { network_.close(local_); }
 
   Endpoint local() const override { return local_; }
-  bool wait() override { return waitReadable(mailbox_->readable.fd(), stop_); }
+  using UnderlaySocket::wait;
+  bool wait(const Wakeup* call) override { return waitReadable(mailbox_->readable.fd(), stop_, call); }
   void stop() override { stop_.signal(); }
   bool stopped() const override { return stop_.signalled(); }
   // A full mailbox loses silently; tests look for it where the packets are missing.

@@ -39,6 +39,7 @@ NodeRuntime::NodeRuntime(NodeHandle handle, NodeConfig settings, std::unique_ptr
       worker_(around.epochs.addWorker()) {}
 
 int NodeRuntime::start() {
+  if (!bell_->valid()) return EMFILE;
   try {
     writer_ = makeTapWriter(receive_, *tap_, *this);
     reader_ = startThread("p2px-tap-read", [this] { readLoop(); });
@@ -101,7 +102,13 @@ void NodeRuntime::readLoop() {
     const int count = tap_->read(slots);
     if (count < 0) return fail(-count, readerDrops_);
     if (count == 0) {
-      if (!yieldOnce.lookAgain() && !tap_->wait()) return;
+      if (bell_->answer()) {
+        const EpochBatch batch{worker_};
+        forwarder.attend(*this, monotonicNow());
+        forwarder.flush();
+      } else if (!yieldOnce.lookAgain() && !tap_->wait(&bell_->wakeup())) {
+        return;
+      }
       continue;
     }
     yieldOnce.found();
@@ -115,6 +122,7 @@ void NodeRuntime::readLoop() {
       }
       forwarder.fromTap(*this, {slot.room.data() - kVxlanBytes, kVxlanBytes + slot.length}, slot.offload, now);
     }
+    if (bell_->answer()) forwarder.attend(*this, now);
     forwarder.flush();
   }
 }

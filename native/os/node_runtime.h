@@ -8,6 +8,7 @@
 
 #include "core/epoch.h"
 #include "core/node.h"
+#include "os/bell.h"
 #include "os/emitter.h"
 #include "os/event_queue.h"
 #include "os/shaper_loop.h"
@@ -39,6 +40,9 @@ class NodeRuntime final : public Node, private TapWriteReport {
   // Control side, once no worker can find the node any more. Stops and joins the threads.
   void stop();
 
+  // Wakes the thread that reads the TAP.
+  [[nodiscard]] const std::shared_ptr<Bell>& bell() const { return bell_; }
+
   // Underlay's reader.
   [[nodiscard]] TapWriter& writer() { return *writer_; }
   [[nodiscard]] OffloadFeatures tapFeatures() const { return features_; }
@@ -63,6 +67,7 @@ class NodeRuntime final : public Node, private TapWriteReport {
   EventQueue& events_;
   ShaperLoop& shaper_;
   const std::shared_ptr<ShaperInlet> inlet_;  // the reader's
+  const std::shared_ptr<Bell> bell_ = std::make_shared<Bell>();
   const uint64_t seed_;
   const ReceivePath receive_;
   std::unique_ptr<TapDevice> tap_;

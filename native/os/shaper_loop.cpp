@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -85,7 +86,7 @@ class ShaperLoop::ShaperSink final : public Emitter {
 };
 
 ShaperLoop::ShaperLoop(const Surroundings& around) : around_(around), worker_(around.epochs.addWorker()) {
-  if (!wakeup_.valid()) throw std::system_error{EMFILE, std::generic_category()};
+  if (!wakeup_.valid() || !bell_->valid()) throw std::system_error{EMFILE, std::generic_category()};
   own_ = openInlet();
 }
 
@@ -213,6 +214,9 @@ bool ShaperLoop::emitBatch(Shaper& shaper, Forwarder& forwarder) {
     forwarder.fromShaper(directory, departure->link, departure->packet, now / 1'000'000);
     ++emitted;
   }
+  if (bell_->answer()) {
+    for (Node* const node : directory.nodes()) forwarder.attend(*node, now / 1'000'000);
+  }
   forwarder.flush();
   shaper.recycle();
   return emitted == 0;
@@ -229,8 +233,11 @@ void ShaperLoop::sleep(const Shaper& shaper) {
   const timespec timeout = timespecOf(wait);
   sleeping_.store(true);
   // Said before looking: a producer either is seen here or sees that this thread sleeps.
-  pollfd waited{wakeup_.fd(), POLLIN, 0};
-  if (isIdle() && ::ppoll(&waited, 1, due ? &timeout : nullptr, nullptr) > 0) wakeup_.drain();
+  std::array<pollfd, 2> waited{{{wakeup_.fd(), POLLIN, 0}, {bell_->wakeup().fd(), POLLIN, 0}}};
+  if (isIdle() && ::ppoll(waited.data(), waited.size(), due ? &timeout : nullptr, nullptr) > 0) {
+    if (waited[0].revents != 0) wakeup_.drain();
+    if (waited[1].revents != 0) bell_->wakeup().drain();
+  }
   sleeping_.store(false);
 }
 

@@ -12,6 +12,7 @@
 #include "core/forward.h"
 #include "core/packet_ring.h"
 #include "core/shaper.h"
+#include "os/bell.h"
 #include "os/emitter.h"
 #include "os/fd.h"
 
@@ -42,6 +43,8 @@ class ShaperLoop {
   [[nodiscard]] int start();
   // Tunnels have lost their shape or are gone: what waits for them leaves.
   void reconsider();
+  // Calls its thread to the nodes' gates.
+  [[nodiscard]] const std::shared_ptr<Bell>& bell() const { return bell_; }
   // Before the nodes and the underlay end.
   void stop();
 
@@ -66,6 +69,7 @@ class ShaperLoop {
   EpochDomain::Worker& worker_;
   DropCounters drops_;
   Wakeup wakeup_;
+  const std::shared_ptr<Bell> bell_ = std::make_shared<Bell>();
   std::shared_ptr<const Inlets> published_;
   std::atomic<const Inlets*> inlets_{nullptr};
   std::shared_ptr<ShaperInlet> own_;  // for packets that come from one shaped tunnel and leave by another

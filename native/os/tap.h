@@ -9,6 +9,7 @@
 
 #include "core/coalesce.h"
 #include "core/vxlan.h"
+#include "os/fd.h"
 
 namespace p2pxbone {
 
@@ -37,8 +38,10 @@ class TapDevice {
  public:
   virtual ~TapDevice() = default;
 
-  // One reader thread. Blocks until a frame can be read or the device is broken (true), or stop() has been called (false).
-  [[nodiscard]] virtual bool wait() = 0;
+  // One reader thread. Blocks until a frame can be read, the device is broken or `call` has been signalled, which it drains
+  // (true), or stop() has been called (false).
+  [[nodiscard]] virtual bool wait(const Wakeup* call) = 0;
+  [[nodiscard]] bool wait() { return wait(nullptr); }
   // One reader thread. Fills slots from the first one on; returns how many, 0 if there is nothing to read, or a negative
   // errno when the device is gone. Never blocks.
   [[nodiscard]] virtual int read(std::span<TapSlot> slots) = 0;

@@ -10,6 +10,7 @@
 #include "core/association.h"
 #include "core/datagram_run.h"
 #include "core/endpoint.h"
+#include "os/fd.h"
 
 namespace p2pxbone {
 
@@ -60,8 +61,10 @@ class UnderlaySocket {
   virtual ~UnderlaySocket() = default;
 
   [[nodiscard]] virtual Endpoint local() const = 0;
-  // One reader thread. Blocks until something can be received (true) or stop() has been called (false).
-  [[nodiscard]] virtual bool wait() = 0;
+  // One reader thread. Blocks until something can be received or `call` has been signalled, which it drains (true), or
+  // stop() has been called (false).
+  [[nodiscard]] virtual bool wait(const Wakeup* call) = 0;
+  [[nodiscard]] bool wait() { return wait(nullptr); }
   // One reader thread. Fills slots from the first one on; returns how many, 0 if there is nothing. Never blocks.
   [[nodiscard]] virtual size_t receive(std::span<DatagramSlot> slots) = 0;
   // One reader thread. Datagrams that found no room in the socket since it was opened, as far as receive() has heard.

@@ -99,7 +99,13 @@ void UnderlayLoop::loop() {
   while (!underlay.stopped()) {
     const size_t count = underlay.receive(std::span{slots}.first(wanted));
     if (count == 0) {
-      if (!yieldOnce.lookAgain() && !underlay.wait()) return;
+      if (around_.bell.answer()) {
+        const EpochBatch batch{worker_};
+        attendAll(*around_.directory.load(), forwarder);
+        forwarder.flush();
+      } else if (!yieldOnce.lookAgain() && !underlay.wait(&around_.bell.wakeup())) {
+        return;
+      }
       continue;
     }
     yieldOnce.found();
@@ -113,9 +119,15 @@ void UnderlayLoop::loop() {
       const bool ofPeer = dispatchRun(slot, directory, forwarder, secure, now);
       if (ofPeer && slot.to) underlay.heard(slot.from, *slot.to, now);
     }
+    if (around_.bell.answer()) attendAll(directory, forwarder);
     forwarder.flush();
     secure.wakeControl();
   }
+}
+
+void UnderlayLoop::attendAll(const Directory& directory, Forwarder& forwarder) {
+  const Millis now = monotonicNow();
+  for (Node* const node : directory.nodes()) forwarder.attend(*node, now);
 }
 
 void UnderlayLoop::countOverflows(const UnderlaySocket& underlay) {

@@ -3,6 +3,7 @@
 
 #include <thread>
 
+#include "os/bell.h"
 #include "os/control_loop.h"
 #include "os/secure_reader.h"
 
@@ -19,6 +20,7 @@ class UnderlayLoop {
     EpochDomain& epochs;
     ControlLoop& control;
     ShaperLoop& shaper;
+    Bell& bell;
     uint64_t seed;
   };
 
@@ -43,6 +45,8 @@ class UnderlayLoop {
                    Millis now);
   bool dispatch(const DatagramSlot& slot, std::span<uint8_t> bytes, const Directory& directory, Forwarder& forwarder,
                 SecureReader& secure, Millis now);
+  // To send what gates have let go that had come by this thread.
+  static void attendAll(const Directory& directory, Forwarder& forwarder);
   void countOverflows(const UnderlaySocket& underlay);
 
   const Surroundings around_;

@@ -15,7 +15,7 @@ namespace {
 class SendLog final : public UnderlaySocket {
  public:
   Endpoint local() const override { return {}; }
-  bool wait() override { return false; }
+  bool wait(const Wakeup*) override { return false; }
   size_t receive(std::span<DatagramSlot>) override { return 0; }
   uint64_t overflows() const override { return 0; }
   void stop() override {}

@@ -45,7 +45,7 @@ class ManyHomed final : public UnderlaySocket {
  public:
   ManyHomed(std::unique_ptr<UnderlaySocket> inner, Journal& journal) : inner_(std::move(inner)), journal_(journal) {}
   Endpoint local() const override { return inner_->local(); }
-  bool wait() override { return inner_->wait(); }
+  bool wait(const Wakeup* call) override { return inner_->wait(call); }
   uint64_t overflows() const override { return 0; }
   void stop() override { inner_->stop(); }
   bool stopped() const override { return inner_->stopped(); }

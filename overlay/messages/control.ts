@@ -5,6 +5,7 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { type Codec, createCodec, type MessageOf } from '../codec.ts';
 import { AddressText, closed, ErrorCodeField, Groups, IdField, Incarnation, Name, Port } from '../fields.ts';
+import { GATEWAY_FLOWS_MAX, GatewayFlows, GatewayStatistics, PolicyInForce } from '../gateway-status.ts';
 import { LinkShape, TunnelShape } from '../link-shape.ts';
 import { Cipher, ViConfig } from '../vi.ts';
 import { RingPhase, Route } from './p2pd-rd.ts';
@@ -144,6 +145,10 @@ export const TO_CONTROL = {
   }),
   /** Back to the VI's definition; without a peer, of all. */
   'qos.clear': closed({ vi: MaybeVi, netns: MaybeNetns, peer: Type.Optional(Peer) }),
+  /** What the nodes' management gateways do, with so many of their flows. */
+  gateway: closed({ vi: MaybeVi, netns: MaybeNetns, flows: Type.Integer({ minimum: 0, maximum: GATEWAY_FLOWS_MAX }) }),
+  /** They read their policies again; one that cannot be used changes nothing, and is the answer. */
+  'gateway.reload': closed({ vi: MaybeVi, netns: MaybeNetns }),
 } as const;
 
 const ShapeInEffect = closed({
@@ -203,6 +208,10 @@ export const FROM_CONTROL = {
   history: closed({ nodes: Type.Array(NodeHistory) }),
   found: closed({ owner: KnownNode, hops: Count }),
   qos: closed({ nodes: Type.Array(closed({ ...AboutNode, peers: Type.Array(PeerQos) })) }),
+  gateway: closed({
+    nodes: Type.Array(closed({ ...AboutNode, statistics: GatewayStatistics, ...GatewayFlows.properties })),
+  }),
+  'gateway.reload': closed({ nodes: Type.Array(closed({ ...AboutNode, ...PolicyInForce.properties })) }),
   nodes: closed({ vi: ViConfig, complete: Type.Boolean(), nodes: Type.Array(KnownNode) }),
   /** A piece of an answer that is too long for a frame; the last one has no more after it. */
   part: closed({ bytes: Type.Uint8Array({ minByteLength: 1, maxByteLength: PART_BYTES_MAX }), more: Type.Boolean() }),

@@ -1,5 +1,6 @@
 /** One valid message, at least, of every kind: for golden files and as seeds of the fuzz targets. */
 import type { NodeRecord } from '../fields.ts';
+import type { GatewayFlow, GatewayStatistics } from '../gateway-status.ts';
 import { toId } from '../id.ts';
 import { ADDRESS_PAIRS_MAX, type FromAddressServer, PAIRS_END, type ToAddressServer } from '../messages/address.ts';
 import type { FromControl, NodeStatus, ToControl } from '../messages/control.ts';
@@ -187,7 +188,54 @@ export const toControl: readonly ToControl[] = [
   { t: 'qos.set', peer: '10.77.0.2', out: { rateBitsPerSecond: 10_000_000, burstBytes: 15_000, queueBytes: 100_000 } },
   { t: 'qos.set', vi: 'lab', peer: 'b', in: { delayMs: 20, jitterMs: 0.5, loss: 0.01, reorder: 0.05 } },
   { t: 'qos.clear', peer: 'b' },
+  { t: 'gateway', vi: 'lab', flows: 20 },
+  { t: 'gateway.reload', vi: 'lab', netns: '' },
 ];
+
+export const gatewayStatistics: GatewayStatistics = {
+  packets: 12,
+  bytes: 3400,
+  accepted: 9,
+  held: 2,
+  released: 1,
+  flows: 1,
+  applications: { classified: 1, denied: 1 },
+  stages: [{ name: 'stream', packets: 12, stopped: 2, nanoseconds: 90 }],
+  drops: { gatewayRejected: 1 },
+  conditions: { scanUnavailable: 1 },
+  limits: [{ name: 'slow', packets: 1, bytes: 100, waited: 1, dropped: 0, marked: 0, waiting: 1 }],
+  memory: { flows: 4096, heldMax: 8192 },
+  scanner: {
+    up: false,
+    version: '',
+    why: 'no such file',
+    files: 1,
+    clean: 0,
+    infected: 0,
+    unavailable: 1,
+    tooBig: 0,
+    bytes: 0,
+  },
+  audit: { recorded: 3, lost: 0 },
+};
+
+export const gatewayFlow: GatewayFlow = {
+  id: 1,
+  from: '10.77.0.1',
+  fromPort: 40_000,
+  to: '10.77.0.2',
+  toPort: 80,
+  protocol: 6,
+  application: 'http',
+  state: 'denied',
+  rule: 'no songs',
+  packetsUp: 5,
+  bytesUp: 400,
+  packetsDown: 4,
+  bytesDown: 3000,
+  mark: 0,
+  waiting: 0,
+};
 
 export const fromControl: readonly FromControl[] = [
   { t: 'failed', code: 'NOT_FOUND', message: 'There is no VI lab here.' },
@@ -270,6 +318,14 @@ export const fromControl: readonly FromControl[] = [
         ],
       },
     ],
+  },
+  {
+    t: 'gateway',
+    nodes: [{ vi: 'lab', id: low, netns: null, statistics: gatewayStatistics, total: 1, flows: [gatewayFlow] }],
+  },
+  {
+    t: 'gateway.reload',
+    nodes: [{ vi: 'lab', id: low, netns: 'blue', rules: 3, dryRun: false, warnings: ['policy.yaml:3:1: warning: …'] }],
   },
   { t: 'part', bytes: Uint8Array.of(1, 2, 3), more: true },
   { t: 'nodes', vi, complete: true, nodes: [{ id: high, name: 'b', ipv4: '10.77.0.2', ipv6: 'fd12::2' }] },

@@ -22,6 +22,7 @@ import type { Host } from './host.ts';
 import { loadIdentity, type RdIdentity } from './identity.ts';
 import { checkPrivileges, Kernel } from './kernel.ts';
 import { Members } from './members.ts';
+import { checkPolicies } from './node-gateways.ts';
 import { P2pdServer } from './p2pd-server.ts';
 import { Readings } from './readings.ts';
 import { Revocations } from './revocations.ts';
@@ -52,6 +53,8 @@ export async function startRd(config: RdConfig, log: Log): Promise<Result<Runnin
   if (!permitted.ok) return permitted;
   const addresses = parseAddresses(config);
   if (!addresses.ok) return addresses;
+  const policies = checkPolicies(config);
+  if (!policies.ok) return policies;
   const data = new DataDirectory(config.data);
   const prepared = data.prepare();
   if (!prepared.ok) return prepared;

@@ -1,6 +1,7 @@
 /** A virtual node on this base node, from its interface to its P2P daemon: brought up, kept, taken down. */
 import { X509Certificate } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ManagedGateway } from '../../gateway/driver/managed-gateway.ts';
 import { fail } from '../../overlay/errors.ts';
 import { type Id, parseId } from '../../overlay/id.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
@@ -144,6 +145,11 @@ export class HostedNode implements NodeActions {
     const { plane } = this.#interface;
     if (plane === undefined) throw new Error('the node is not open');
     return plane;
+  }
+
+  /** undefined where it is to have none, or has no interface. */
+  get gateway(): ManagedGateway | undefined {
+    return this.#interface.gateway;
   }
 
   get attachment(): Attachment | undefined {

@@ -3,6 +3,7 @@
  * configures. Made anew for as long as it takes where it was removed or broken.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ManagedGateway } from '../../gateway/driver/managed-gateway.ts';
 import { macOfNode } from '../../overlay/addresses.ts';
 import type { Id } from '../../overlay/id.ts';
 import type { Log } from '../../overlay/lib/log.ts';
@@ -13,6 +14,7 @@ import type { Membership } from './files.ts';
 import type { Host } from './host.ts';
 import type { Attachment } from './kernel.ts';
 import { birthName } from './names.ts';
+import { openGateway } from './node-gateways.ts';
 import { NodePlane } from './node-plane.ts';
 import type { TunnelShapes } from './tunnel-shapes.ts';
 
@@ -21,7 +23,7 @@ const REPAIR_MS = 1000;
 const REPAIR_MS_MAX = 60_000;
 
 export type NodeInterfaceOptions = {
-  readonly host: Pick<Host, 'kernel' | 'engine' | 'plane'>;
+  readonly host: Pick<Host, 'config' | 'kernel' | 'engine' | 'plane'>;
   readonly ref: NodeRef;
   readonly id: Id;
   readonly membership: () => Membership;
@@ -36,6 +38,7 @@ export class NodeInterface {
   readonly #options: NodeInterfaceOptions;
   #attachment: Attachment | undefined;
   #plane: NodePlane | undefined;
+  #gateway: ManagedGateway | undefined;
   /** From `make` to `end`: then it is made anew where it is lost. */
   #isWanted = false;
   readonly #ended = Promise.withResolvers<void>();
@@ -51,6 +54,11 @@ export class NodeInterface {
   /** undefined while there is none. */
   get plane(): NodePlane | undefined {
     return this.#plane;
+  }
+
+  /** undefined where the node is to have none, or has no interface. */
+  get gateway(): ManagedGateway | undefined {
+    return this.#gateway;
   }
 
   get attachment(): Attachment | undefined {
@@ -80,6 +88,7 @@ export class NodeInterface {
     const [plane, attachment] = [this.#plane, this.#attachment];
     const { host } = this.#options;
     this.#plane = undefined;
+    this.#gateway = undefined;
     this.#attachment = undefined;
     if (plane !== undefined) {
       plane.close();
@@ -97,7 +106,8 @@ export class NodeInterface {
   /** The data plane's interface: made here, in its namespace, named and configured by the kernel part. */
   async #place(): Promise<Result<void>> {
     const { host, ref, id, shapes, log } = this.#options;
-    const { vi, ipv4, ipv6, netns } = this.#options.membership();
+    const membership = this.#options.membership();
+    const { vi, ipv4, ipv6, netns } = membership;
     const prepared = await host.kernel.prepareNamespace(netns);
     if (!prepared.ok) return prepared;
     const { mtu, ipv4Pool } = vi.definition;
@@ -106,6 +116,12 @@ export class NodeInterface {
     const node = { tapName, mtu, id, viId: vi.id, vni: vi.vni, mac: macOfNode(id), ipv4, ipv6, sources };
     const opened = host.plane().openNode(node);
     if (!opened.ok) return opened;
+    // Before there is an interface that carries anything.
+    const gateway = openGateway(host.config, host.plane(), opened.value, membership);
+    if (!gateway.ok) {
+      host.plane().closeNode(opened.value);
+      return gateway;
+    }
     const network = { name: vi.name, vni: vi.vni, prefix: vi.prefix, ipv4Pool };
     const attached = await host.kernel.attach({ birthName: tapName, netns, vi: network, mtu, ipv4, ipv6 });
     if (!attached.ok) {
@@ -113,6 +129,7 @@ export class NodeInterface {
       return attached;
     }
     this.#attachment = attached.value;
+    this.#gateway = gateway.value;
     this.#plane = new NodePlane({
       plane: host.plane(),
       handle: opened.value,

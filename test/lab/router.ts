@@ -1,6 +1,6 @@
 /** A router between a client and a server with nginx, and the gateway on it: three network namespaces. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -16,7 +16,9 @@ import {
   run,
   within,
 } from '../../cli/demo/namespaces.ts';
-import type { GatewayFlow, GatewayStatistics } from '../../native/index.ts';
+import type { QueueStatistics } from '../../native/index.ts';
+import type { GatewayFlow } from '../../overlay/gateway-status.ts';
+import { nginxCommand } from './nginx.ts';
 
 const CLI = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 export const CLIENT = '10.91.1.2';
@@ -89,20 +91,7 @@ export class RouterLab {
   }
 
   async #serve(): Promise<void> {
-    const { directory } = this;
-    mkdirSync(join(directory, 'www'));
-    const places = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
-      (name) => `${name}_temp_path ${directory}/t;`,
-    );
-    writeFileSync(
-      join(directory, 'nginx.conf'),
-      `daemon off; worker_processes 1; user root; pid ${directory}/nginx.pid; error_log ${directory}/nginx.err;
-events { worker_connections 512; }
-http { access_log off; ${places.join(' ')} sendfile on;
-  server { listen ${SERVER}:80; listen ${SERVER}:81; root ${directory}/www; } }
-`,
-    );
-    this.start(this.server, ['nginx', '-e', `${directory}/nginx.err`, '-c', join(directory, 'nginx.conf')]);
+    this.start(this.server, nginxCommand(this.directory, [`${SERVER}:80`, `${SERVER}:81`]));
     const answers = async (): Promise<boolean> => (await this.get('')).status !== 0;
     await untilTrue('nginx answers', START_MS, POLL_MS, answers);
   }
@@ -171,9 +160,9 @@ http { access_log off; ${places.join(' ')} sendfile on;
     return run([process.execPath, CLI, 'gateway', ...words, '--run', this.directory]);
   }
 
-  async top(): Promise<{ readonly statistics: GatewayStatistics; readonly flows: readonly GatewayFlow[] }> {
+  async top(): Promise<{ readonly statistics: QueueStatistics; readonly flows: readonly GatewayFlow[] }> {
     const { stdout } = await this.command('top', '--json');
-    return JSON.parse(stdout) as { statistics: GatewayStatistics; flows: GatewayFlow[] };
+    return JSON.parse(stdout) as { statistics: QueueStatistics; flows: GatewayFlow[] };
   }
 
   async get(name: string, { port = 80, seconds = 5, header = '' } = {}): Promise<Download> {

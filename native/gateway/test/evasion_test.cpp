@@ -257,6 +257,17 @@ TEST_CASE("where only one direction passes here, inspection goes on without ackn
   CHECK(!world.say(sequence, "EVIL").goesOn());
 }
 
+TEST_CASE("where only the answers pass here, they are inspected, too") {
+  World world;
+  CHECK(world.server({.sequence = 500, .acknowledgement = 101, .flags = kSynAck}).goesOn());
+  uint32_t sequence = 501;
+  for (uint32_t i = 0; i < 100; ++i, sequence += 1000) {
+    // What it acknowledges went another way.
+    REQUIRE(world.server({.sequence = sequence, .acknowledgement = 301 + i * 500, .data = Bytes(1000, '.')}).goesOn());
+  }
+  CHECK(!world.server({.sequence = sequence, .acknowledgement = 60'000, .data = bytesOf("EVIL")}).goesOn());
+}
+
 TEST_CASE("more unacknowledged data than can be remembered are not let go, unless the policy says so") {
   for (const auto action : {ConditionAction::drop, ConditionAction::pass}) {
     Pipeline::Settings settings;

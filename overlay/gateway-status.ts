@@ -1,0 +1,87 @@
+/** What a management gateway tells of itself: the same of a virtual node's and of a router's. */
+import { type Static, Type } from '@sinclair/typebox';
+import { closed } from './fields.ts';
+
+const Count = Type.Number({ minimum: 0 });
+const Text = Type.String({ maxLength: 1024 });
+const Counts = Type.Record(Type.String({ maxLength: 64 }), Count);
+
+/** Counters since the start. */
+export const GatewayStatistics = closed({
+  packets: Count,
+  bytes: Count,
+  accepted: Count,
+  held: Count,
+  released: Count,
+  flows: Count,
+  applications: Counts,
+  /** Nanoseconds: of one packet or chunk, on average. */
+  stages: Type.Array(closed({ name: Text, packets: Count, stopped: Count, nanoseconds: Count })),
+  /** Packets by reason. */
+  drops: Counts,
+  conditions: Counts,
+  limits: Type.Array(
+    closed({
+      name: Text,
+      packets: Count,
+      bytes: Count,
+      waited: Count,
+      dropped: Count,
+      marked: Count,
+      waiting: Count,
+    }),
+  ),
+  /** Bytes. */
+  memory: Counts,
+  scanner: Type.Optional(
+    closed({
+      up: Type.Boolean(),
+      version: Text,
+      why: Text,
+      files: Count,
+      clean: Count,
+      infected: Count,
+      unavailable: Count,
+      tooBig: Count,
+      bytes: Count,
+    }),
+  ),
+  audit: Type.Optional(Counts),
+  files: Type.Optional(Counts),
+});
+export type GatewayStatistics = Static<typeof GatewayStatistics>;
+
+export const GatewayFlow = closed({
+  id: Count,
+  from: Text,
+  fromPort: Count,
+  to: Text,
+  toPort: Count,
+  protocol: Count,
+  /** Empty: not known, or not yet. */
+  application: Text,
+  state: Type.Union([Type.Literal('inspected'), Type.Literal('settled'), Type.Literal('denied')]),
+  rule: Text,
+  packetsUp: Count,
+  bytesUp: Count,
+  packetsDown: Count,
+  bytesDown: Count,
+  mark: Count,
+  waiting: Count,
+});
+export type GatewayFlow = Static<typeof GatewayFlow>;
+
+/** Of one answer. */
+export const GATEWAY_FLOWS_MAX = 10_000;
+
+/** Those with the most bytes, of so many. */
+export const GatewayFlows = closed({ total: Count, flows: Type.Array(GatewayFlow, { maxItems: GATEWAY_FLOWS_MAX }) });
+export type GatewayFlows = Static<typeof GatewayFlows>;
+
+/** The policy that a gateway goes by. */
+export const PolicyInForce = closed({
+  rules: Count,
+  dryRun: Type.Boolean(),
+  warnings: Type.Array(Type.String({ maxLength: 4096 })),
+});
+export type PolicyInForce = Static<typeof PolicyInForce>;

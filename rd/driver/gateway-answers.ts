@@ -1,0 +1,38 @@
+/** What commands ask of the nodes' management gateways. */
+import type { ManagedGateway } from '../../gateway/driver/managed-gateway.ts';
+import { fail } from '../../overlay/errors.ts';
+import { ok, type Result } from '../../overlay/lib/result.ts';
+import type { FromControl } from '../../overlay/messages/control.ts';
+import type { HostedNode } from './hosted-node.ts';
+import { aboutNode } from './status.ts';
+
+export function showGateways(nodes: readonly HostedNode[], flows: number): Result<FromControl> {
+  const managed = managedOf(nodes);
+  if (!managed.ok) return managed;
+  const answers = managed.value.map(({ node, gateway }) => {
+    return { ...aboutNode(node), statistics: gateway.statistics(), ...gateway.flows(flows) };
+  });
+  return ok({ t: 'gateway', nodes: answers });
+}
+
+/** The first that cannot be used is the answer; those before it are in force. */
+export function reloadGateways(nodes: readonly HostedNode[]): Result<FromControl> {
+  const managed = managedOf(nodes);
+  if (!managed.ok) return managed;
+  const answers: (FromControl & { t: 'gateway.reload' })['nodes'] = [];
+  for (const { node, gateway } of managed.value) {
+    const reloaded = gateway.reload();
+    if (!reloaded.ok) return reloaded;
+    answers.push({ ...aboutNode(node), ...reloaded.value });
+  }
+  return ok({ t: 'gateway.reload', nodes: answers });
+}
+
+function managedOf(
+  nodes: readonly HostedNode[],
+): Result<{ readonly node: HostedNode; readonly gateway: ManagedGateway }[]> {
+  const managed = nodes.flatMap((node) => (node.gateway === undefined ? [] : [{ node, gateway: node.gateway }]));
+  if (managed.length > 0) return ok(managed);
+  const who = nodes.length === 0 ? 'No such virtual node is here' : 'No virtual node that is meant has a gateway';
+  return fail('NOT_FOUND', `${who}; name a policy for it in the daemon's configuration (gateway).`);
+}

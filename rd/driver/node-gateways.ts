@@ -1,0 +1,66 @@
+/** The management gateways of this base node's virtual nodes: which policy is whose. */
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { loadInForce } from '../../gateway/driver/loaded-policy.ts';
+import { ManagedGateway } from '../../gateway/driver/managed-gateway.ts';
+import type { DataPlane, Gateway, GatewayServices, NodeHandle } from '../../native/index.ts';
+import { fail } from '../../overlay/errors.ts';
+import type { GatewayFlows, GatewayStatistics } from '../../overlay/gateway-status.ts';
+import { ok, type Result } from '../../overlay/lib/result.ts';
+import type { RdConfig } from '../../overlay/rd-config.ts';
+import type { Membership } from './files.ts';
+
+/** Says what is wrong with the policies, before there is a node that needs them. */
+export function checkPolicies({ gateway }: RdConfig): Result<void> {
+  for (const { policy } of gateway) {
+    const loaded = loadInForce(policy);
+    if (!loaded.ok) return loaded;
+  }
+  return ok();
+}
+
+/** Undefined where the configuration has none for the node. A node that is to have one does without no traffic. */
+export function openGateway(
+  config: RdConfig,
+  plane: DataPlane,
+  node: NodeHandle,
+  { vi, name, p2pdPort }: Membership,
+): Result<ManagedGateway | undefined> {
+  const entry = config.gateway.find((each) => each.vi === undefined || each.vi === vi.name);
+  if (entry === undefined) return ok(undefined);
+  const recording = { host: name, folder: `${vi.name}.${name}` };
+  return ManagedGateway.open(entry.policy, recording, (services, rules) => {
+    const made = makeDirectories(services);
+    if (!made.ok) return made;
+    const set = plane.setGateway(node, services, rules, p2pdPort);
+    return set.ok ? ok(gatewayOf(plane, node)) : set;
+  });
+}
+
+/** Those that the policy names, which hold one for each node. */
+function makeDirectories({ audit, files }: GatewayServices): Result<void> {
+  for (const service of [audit, files]) {
+    if (service === undefined) continue;
+    try {
+      mkdirSync(dirname(service.directory), { recursive: true, mode: 0o700 });
+    } catch (error) {
+      return fail('SYSTEM', `The gateway's directory cannot be made: ${(error as Error).message}.`);
+    }
+  }
+  return ok();
+}
+
+function gatewayOf(plane: DataPlane, node: NodeHandle): Gateway {
+  return {
+    use: (rules) => plane.useGatewayRules(node, rules),
+    statistics: (): GatewayStatistics => valueOf(plane.gatewayStatistics(node)),
+    flows: (most): GatewayFlows => valueOf(plane.gatewayFlows(node, most)),
+    close: () => plane.removeGateway(node),
+  };
+}
+
+/** It is there for as long as the node is. */
+function valueOf<Value>(result: Result<Value>): Value {
+  if (!result.ok) throw new Error(result.message);
+  return result.value;
+}
