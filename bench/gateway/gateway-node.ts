@@ -5,7 +5,10 @@
  * Argument: JSON of GatewayNodeOptions. Prints "ready"; when its standard input ends, a NodeReport as JSON.
  */
 import { valueOf } from '../../cli/command.ts';
+import { ManagedGateway } from '../../gateway/driver/managed-gateway.ts';
 import { createDataPlane } from '../../native/index.ts';
+import { ok } from '../../overlay/lib/result.ts';
+import { gatewayOf } from '../../rd/driver/node-gateways.ts';
 import { parseMac, VI } from '../lab/transit.ts';
 import type { GatewayNodeOptions } from './nodes.ts';
 
@@ -33,11 +36,21 @@ const exact = options.neighbours.map(({ peer, mac, ipv4, shape }) => {
   return { address: ipv4, nextHop: { kind: 'tunnel', tunnel } } as const;
 });
 valueOf(plane.publish(node, { generation: 1, exact, prefixes: [], ranges: [] }));
+const gateway =
+  options.policy === undefined
+    ? undefined
+    : valueOf(
+        ManagedGateway.open(options.policy, { host: 'bench' }, (services, rules) => {
+          const set = plane.setGateway(node, services, rules, 0);
+          return set.ok ? ok(gatewayOf(plane, node)) : set;
+        }),
+      );
 process.stdout.write('ready\n');
 process.stdin.resume().on('end', () => {
+  const statistics = gateway?.statistics();
   const counters = plane.counters();
   plane.close();
   const drops = Object.fromEntries(Object.entries(counters.drops).filter(([, count]) => count > 0n));
-  const text = JSON.stringify({ drops }, (_, value) => (typeof value === 'bigint' ? Number(value) : value));
+  const text = JSON.stringify({ drops, statistics }, (_, value) => (typeof value === 'bigint' ? Number(value) : value));
   process.stdout.write(`${text}\n`, () => process.exit(0));
 });

@@ -21,6 +21,8 @@ export const NODE_CPU = 1;
 export const NODE_MAC = '02:00:00:00:00:0c';
 export const OUR_PORT = 4780;
 const KERNEL_PORT = 4789;
+const GRO = process.env['GRO'] ?? 'off';
+const VGRO = process.env['VGRO'] ?? 'on';
 const MTU = 1450;
 
 /** 1 to 5. */
@@ -77,8 +79,8 @@ export class GatewayNetwork {
       [namespace, END_CPU],
       [this.node, NODE_CPU],
     ] as const) {
-      // Packets as a cable carries them, each by itself and with its checksums, and taken up by the processor of whose end it is.
-      await mustRun(where, ['ethtool', '-K', cable, 'tx', 'off', 'tso', 'off', 'gso', 'off', 'gro', 'off']);
+      // Packets as a cable carries them, each by itself, and taken up by the processor of whose end it is.
+      await mustRun(where, ['ethtool', '-K', cable, 'tso', 'off', 'gso', 'off', 'gro', GRO]);
       const mask = (1 << cpu).toString(16);
       await mustRun(where, [
         'ip',
@@ -90,13 +92,15 @@ export class GatewayNetwork {
         `echo ${mask} > /sys/class/net/${cable}/queues/rx-0/rps_cpus`,
       ]);
     }
+    // What comes to a process must have its checksums.
+    await mustRun(namespace, ['ethtool', '-K', cable, 'tx', 'off']);
     const kernelMac = `02:00:00:00:02:0${number}`;
     const vni = 40 + number;
     const sides = `local ${cableAddress(end)} remote ${nodeAddress}`;
     await ip(namespace, [
-      `link add kernel address ${kernelMac} type vxlan id ${vni} ${sides} dstport ${KERNEL_PORT}`,
+      `link add kernel address ${kernelMac} type vxlan id ${vni} ${sides} dstport ${KERNEL_PORT} noudpcsum`,
       // Our node knows a neighbour by its port, too.
-      `link add ours address ${macOf(end)} type vxlan id ${VI.vni} ${sides} dstport ${OUR_PORT} srcport ${OUR_PORT} ${OUR_PORT + 1}`,
+      `link add ours address ${macOf(end)} type vxlan id ${VI.vni} ${sides} dstport ${OUR_PORT} srcport ${OUR_PORT} ${OUR_PORT + 1} noudpcsum`,
       `link set kernel mtu ${MTU} up`,
       `link set ours mtu ${MTU} up`,
       `addr add ${addressOf(end, 'nfqueue')}/24 dev kernel`,
@@ -107,11 +111,12 @@ export class GatewayNetwork {
       `neigh replace ${VI.transitIpv4} lladdr ${NODE_MAC} dev ours nud permanent`,
     ]);
     await ip(this.node, [
-      `link add vx${number} type vxlan id ${vni} local ${nodeAddress} remote ${cableAddress(end)} dstport ${KERNEL_PORT}`,
+      `link add vx${number} type vxlan id ${vni} local ${nodeAddress} remote ${cableAddress(end)} dstport ${KERNEL_PORT} noudpcsum`,
       `link set vx${number} mtu ${MTU} up`,
       `addr add 10.78.${number}.254/24 dev vx${number}`,
       `neigh replace ${addressOf(end, 'nfqueue')} lladdr ${kernelMac} dev vx${number} nud permanent`,
     ]);
+    await mustRun(this.node, ['ethtool', '-K', `vx${number}`, 'gro', VGRO]);
   }
 
   /** Whether a packet from the one end reaches the other. */

@@ -7,8 +7,9 @@ import { fileURLToPath } from 'node:url';
 import { valueOf } from '../../cli/command.ts';
 import { untilTrue } from '../../cli/demo/machine.ts';
 import { askRouter, controlPath } from '../../gateway/driver/router-control.ts';
-import type { GatewayStatistics, TunnelShape } from '../../native/index.ts';
+import type { TunnelShape } from '../../native/index.ts';
 import { OverlayError } from '../../overlay/errors.ts';
+import type { GatewayStatistics } from '../../overlay/gateway-status.ts';
 import { Listener } from '../lab/tool.ts';
 import {
   addressOf,

@@ -50,7 +50,8 @@ function makeDirectories({ audit, files }: GatewayServices): Result<void> {
   return ok();
 }
 
-function gatewayOf(plane: DataPlane, node: NodeHandle): Gateway {
+/** The one that the node's data plane has. */
+export function gatewayOf(plane: DataPlane, node: NodeHandle): Gateway {
   return {
     use: (rules) => plane.useGatewayRules(node, rules),
     statistics: (): GatewayStatistics => valueOf(plane.gatewayStatistics(node)),
