@@ -57,6 +57,8 @@ export type GatewayStatistics = {
   readonly released: number;
   readonly flows: number;
   readonly applications: Readonly<Record<string, number>>;
+  /** Now, since the start, dropped instead, and given up for want of room. */
+  readonly redirects: Readonly<Record<'connections' | 'begun' | 'refused' | 'evicted', number>>;
   /** Nanoseconds: of one packet or chunk, on average. */
   readonly stages: readonly {
     readonly name: string;
@@ -146,6 +148,8 @@ export type PolicyAnswer = {
   readonly line: number;
   readonly mark?: number;
   readonly limit?: string;
+  /** With `redirect`. Port 0: that which was called. */
+  readonly redirect?: { readonly address: string; readonly port: number };
   readonly log: boolean;
   readonly scan: boolean;
   readonly store: boolean;

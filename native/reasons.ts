@@ -278,6 +278,10 @@ export const DROP_REASONS = {
     number: 69,
     text: 'The virus scanner has found something in a file.',
   },
+  gatewayRedirect: {
+    number: 70,
+    text: "A rule redirects the packet's connection, and it cannot be: no room, another address family than the target's, a datagram in fragments; or the client itself speaks to the target in a way that could not be told from a redirected connection.",
+  },
 } as const;
 
 export type DropReason = keyof typeof DROP_REASONS;

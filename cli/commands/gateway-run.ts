@@ -27,7 +27,7 @@ export async function run(options: GatewayRunOptions): Promise<void> {
   const { nfqueue: queue, packets: packetsMax, policy, failOpen = false } = options;
   const settings = { queue, packetsMax, failOpen, policy, host: options.name ?? hostname() };
   const router = valueOf(Router.open(settings));
-  const firewall = new FirewallRules(queue, failOpen);
+  const firewall = new FirewallRules(queue, failOpen, router.redirects);
   const path = controlPath(runDirectory(options.run), queue);
   const server = valueOf(await serveControl(path, router));
   const onHangUp = (): void => {
@@ -118,6 +118,9 @@ function describe(now: GatewayStatistics, before: GatewayStatistics | undefined,
             `${scanner.files} files, ${scanner.infected} infected, ` +
             `not scanned: ${scanner.unavailable} unavailable, ${scanner.tooBig} too big`,
         ]),
+    ...(now.redirects.begun === 0
+      ? []
+      : [`redirected: ${now.redirects.connections} connections now, ${now.redirects.begun} so far`]),
     ...now.limits.map(
       (line) => `limit ${line.name}: ${line.bytes} bytes, ${line.waiting} waiting, ${line.dropped} dropped`,
     ),

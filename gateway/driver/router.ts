@@ -30,12 +30,15 @@ export class Router {
   readonly #native: QueueGateway;
   readonly #path: string;
   readonly #services: string;
+  /** Its first policy redirects, so that packets are to be queued before they are routed. */
+  readonly redirects: boolean;
   #inForce: InForce;
 
-  private constructor(native: QueueGateway, path: string, services: string, inForce: InForce) {
+  private constructor(native: QueueGateway, path: string, services: string, { redirects, inForce }: Loaded) {
     this.#native = native;
     this.#path = path;
     this.#services = services;
+    this.redirects = redirects;
     this.#inForce = inForce;
   }
 
@@ -43,11 +46,11 @@ export class Router {
     const { policy: path, host } = options;
     const loaded = load(path);
     if (!loaded.ok) return loaded;
-    const { policy, rules, inForce } = loaded.value;
+    const { policy, rules } = loaded.value;
     const services = servicesOf(policy, dirname(path), host);
     const native = openQueueGateway(options, services, rules);
     if (!native.ok) return native;
-    return ok(new Router(native.value, path, JSON.stringify(services), inForce));
+    return ok(new Router(native.value, path, JSON.stringify(services), loaded.value));
   }
 
   get inForce(): InForce {
@@ -58,7 +61,13 @@ export class Router {
   reload(): Result<InForce> {
     const loaded = load(this.#path);
     if (!loaded.ok) return loaded;
-    const { policy, rules, inForce } = loaded.value;
+    const { policy, rules, redirects, inForce } = loaded.value;
+    if (redirects && !this.redirects) {
+      return fail(
+        'BAD_CONFIG',
+        `${this.#path} redirects, and packets are not queued before they are routed; start the gateway again with it.`,
+      );
+    }
     const used = this.#native.use(rules);
     if (!used.ok) return used;
     const { host } = JSON.parse(this.#services) as GatewayServices;
@@ -90,24 +99,23 @@ export function rulesFrom(path: string): Result<GatewayRules> {
   return loaded.ok ? ok(loaded.value.rules) : loaded;
 }
 
-type Loaded = { readonly policy: CompiledPolicy; readonly rules: GatewayRules; readonly inForce: InForce };
+type Loaded = {
+  readonly policy: CompiledPolicy;
+  readonly rules: GatewayRules;
+  readonly redirects: boolean;
+  readonly inForce: InForce;
+};
 
 function load(path: string): Result<Loaded> {
   const { policy, problems, unreadable } = loadPolicy(path);
   if (unreadable !== undefined) return fail('BAD_CONFIG', `${path} ${unreadable}`);
   if (policy === undefined) return fail('BAD_CONFIG', wordsOf(problems));
-  const redirecting = policy.rules.find(({ verdict }) => verdict === 'redirect');
-  if (redirecting !== undefined) {
-    return fail(
-      'BAD_CONFIG',
-      `${path}:${redirecting.line}: a router's gateway does not redirect; use the firewall for it.`,
-    );
-  }
+  const redirects = policy.rules.some(({ verdict }) => verdict === 'redirect');
   const { objectMax, archiveMax } = policy.services.scan;
   const signatures = [...signatureTexts(path, policy), ...ownSignatures()];
   const rules = { policy: writePolicyImage(policy), signatures, objectMax, archiveMax };
   const warnings = problems.map((problem) => formatProblem(problem));
-  return ok({ policy, rules, inForce: { rules: policy.rules.length, dryRun: policy.dryRun, warnings } });
+  return ok({ policy, rules, redirects, inForce: { rules: policy.rules.length, dryRun: policy.dryRun, warnings } });
 }
 
 /** The first mistakes; `p2pxbone gateway check` shows all. */

@@ -147,10 +147,12 @@ enum class DropReason : uint8_t {
   gatewayLimited = 68,
   // The virus scanner has found something in a file.
   gatewayInfected = 69,
+  // A rule redirects the packet's connection, and it cannot be: no room, another address family than the target's, a datagram in fragments; or the client itself speaks to the target in a way that could not be told from a redirected connection.
+  gatewayRedirect = 70,
 };
 
 // One past the largest number; the size of an array indexed by reason.
-inline constexpr size_t kDropReasonCount = 70;
+inline constexpr size_t kDropReasonCount = 71;
 
 inline constexpr std::array<const char*, kDropReasonCount> kDropReasonNames{
     "none",
@@ -223,6 +225,7 @@ inline constexpr std::array<const char*, kDropReasonCount> kDropReasonNames{
     "gatewayFlowGone",
     "gatewayLimited",
     "gatewayInfected",
+    "gatewayRedirect",
 };
 
 }  // namespace p2pxbone

@@ -64,7 +64,7 @@ StageAnswer ApplicationStage::deny(Flow& flow, const Decision& decision, AuditCa
 Verdict ApplicationStage::syn(const Packet& packet, Millis now) {
   now_ = now;
   const Decision decision = policy_->syn(packet, wall(now), utcOffset_);
-  if (!decision.denies() || !decision.decided) return Verdict::accept();
+  if (!decision.denies() || !decision.decided) return redirect(packet, decision, now);
   (decision.dryRun ? counters_.wouldDeny : counters_.denied).add();
   // There is no flow to be told about once: as many as the sender likes come here.
   if (wants(AuditEvent::alert) && refusalsTold_.take(now)) {
@@ -79,10 +79,22 @@ Verdict ApplicationStage::syn(const Packet& packet, Millis now) {
   return decision.action == Decision::Action::reject ? Verdict::reject(rule) : Verdict::drop(DropReason::gatewayRule, rule);
 }
 
+Verdict ApplicationStage::redirect(const Packet& packet, const Decision& decision, Millis now) {
+  Redirects* const redirects = parts_.redirects;
+  if (decision.action != Decision::Action::redirect || decision.dryRun) {
+    if (redirects != nullptr) redirects->forget(packet);
+    return Verdict::accept();
+  }
+  const bool refused = redirects == nullptr || redirects->begin(packet, policy_->redirectOf(decision.rule), now) ==
+                                                   Redirects::Outcome::refused;
+  return refused ? Verdict::drop(DropReason::gatewayRedirect, rules_.numberOf(decision.rule)) : Verdict::accept();
+}
+
 StageAnswer ApplicationStage::decide(const StageContext& context, Work& work, AuditCause cause) {
   Flow& flow = context.flow;
   const Decision decision = policy_->flow(factsOf(flow, work, context.now), *scratch_);
   work.needs = decision.needs;
+  work.decision = decision;
   const bool first = decision.decided && !work.decided;
   work.decided = decision.decided;
   if (decision.decided || decision.rule != kNoRule) carryOut(flow, decision);

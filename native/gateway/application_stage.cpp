@@ -49,14 +49,19 @@ std::string_view ApplicationStage::nameOf(Application application) const {
   return application == Application::unknown ? std::string_view{} : applicationName(application);
 }
 
-StageAnswer ApplicationStage::begin(const StageContext& context, const Packet&) {
+StageAnswer ApplicationStage::begin(const StageContext& context, const Packet& packet) {
   now_ = context.now;
   slot_ = context.slot;
   const Flow& flow = context.flow;
   const FlowEnds ends{flow.address(Side::initiator), flow.address(Side::responder), flow.port(Side::initiator),
                       flow.port(Side::responder), flow.key.protocol};
   Work& work = context.remember(std::make_unique<Work>(ends, scanning_));
-  return finish(work, Side::initiator, decide(context, work, AuditCause::flow));
+  StageAnswer answer = decide(context, work, AuditCause::flow);
+  // Of TCP mostly a later packet makes the record.
+  const bool first = !packet.isTcp() || (packet.ip.tcpFlags & (kTcpSyn | kTcpAck)) == kTcpSyn;
+  if (first && !answer.denies()) merge(answer, {.verdict = redirect(packet, work.decision, context.now)});
+  context.flow.redirected = parts_.redirects != nullptr && parts_.redirects->concerns(flow);
+  return finish(work, Side::initiator, answer);
 }
 
 // Whether anything is left to find out.
@@ -192,6 +197,8 @@ StageAnswer ApplicationStage::end(const StageContext& context, Side side) {
 void ApplicationStage::ended(const StageContext& context, FlowEnd cause) {
   now_ = context.now;
   Flow& flow = context.flow;
+  // One that had to make room here may go on.
+  if (flow.redirected && (cause == FlowEnd::closed || cause == FlowEnd::idle)) parts_.redirects->over(flow);
   if (Work* const work = context.memory<Work>()) {
     while (!work->files.empty()) {
       const auto& [owner, file] = *work->files.begin();

@@ -12,6 +12,7 @@
 #include "gateway/file_watch.h"
 #include "gateway/flow_hints.h"
 #include "gateway/pipeline.h"
+#include "gateway/redirects.h"
 #include "gateway/rule_book.h"
 
 namespace p2pxbone::gateway {
@@ -23,6 +24,8 @@ class ApplicationStage final : public ChunkStage {
     AuditSink* audit = nullptr;
     ScanDesk* scans = nullptr;
     FileStore* store = nullptr;
+    // Without it what a rule redirects is dropped.
+    Redirects* redirects = nullptr;
   };
   struct Counters {
     Counter classified;
@@ -83,6 +86,8 @@ class ApplicationStage final : public ChunkStage {
   [[nodiscard]] StageAnswer decide(const StageContext& context, Work& work, AuditCause cause);
   [[nodiscard]] FlowFacts factsOf(const Flow& flow, const Work& work, Millis now) const;
   void carryOut(Flow& flow, const Decision& decision) const;
+  // Of a connection's first packet: what the policy has decided about it by then.
+  [[nodiscard]] Verdict redirect(const Packet& packet, const Decision& decision, Millis now);
   // An alert, if the decision asks for one or denies.
   void tellDecision(const Flow& flow, const Decision& decision, uint32_t rule, AuditCause cause, std::string_view about,
                     Side sender);

@@ -46,6 +46,8 @@ struct ApplicationStage::Work final : StageMemory {
   bool hostKnown = false;
   uint32_t needs = 0;
   bool decided = false;
+  // What the policy said when it was asked last.
+  Decision decision;
   // Files that pass, and those whose end waits for their scan, by FileScan::Object::owner.
   std::map<uint64_t, FileInFlow> files;
   // One could not be scanned, and the policy wants no others scanned then.

@@ -74,6 +74,7 @@ class Gateway {
   std::unique_ptr<ClamdScanner> scanner_;
   std::unique_ptr<gateway::ScanDesk> scans_;
   std::string host_;
+  gateway::Redirects redirects_;
   gateway::ApplicationStage application_;
   gateway::BandwidthStage bandwidth_;
   gateway::Pipeline pipeline_;

@@ -54,17 +54,20 @@ class RecordedAudit final : public AuditSink {
   std::vector<JsonReader::Values> records;
 };
 
-inline Pipeline::Settings settingsWith(const Limits& limits) {
+inline Pipeline::Settings settingsWith(const Limits& limits, Redirects& redirects) {
   Pipeline::Settings settings;
   settings.limits = limits;
+  settings.redirects = &redirects;
   return settings;
 }
 
 struct ApplicationWorld {
   explicit ApplicationWorld(const std::string& policy, const Limits& limits = {}, bool scanner = true)
-      : stage({&audit, scanner ? &desk : nullptr, nullptr}, {}, "router"),
-        world(settingsWith(limits), false) {
+      : redirects(limits, {}),
+        stage({&audit, scanner ? &desk : nullptr, nullptr, &redirects}, {}, "router"),
+        world(settingsWith(limits, redirects), false) {
     use(policy);
+    redirects.avoid([this](const FlowKey& key) { return world.pipeline.flows().find(key) != nullptr; });
     world.pipeline.addStage(stage);
   }
 
@@ -96,6 +99,7 @@ struct ApplicationWorld {
   RecordedAudit audit;
   MemoryScanEngine engine{{kVirus}};
   ScanDesk desk{engine, {.bufferBytes = 100, .tailBytes = 11, .archiveMax = 400, .buffersAhead = 0}, {}};
+  Redirects redirects;
   ApplicationStage stage;
   World world;
 };
