@@ -89,6 +89,8 @@ export type PolicyAnswer = {
   readonly line: number;
   readonly mark?: number;
   readonly limit?: string;
+  /** With `redirect`. Port 0: that which was called. */
+  readonly redirect?: { readonly address: string; readonly port: number };
   readonly log: boolean;
   readonly scan: boolean;
   readonly store: boolean;

@@ -282,6 +282,10 @@ export const DROP_REASONS = {
     number: 70,
     text: "The thread by which the packet came does not keep up with what the node's gateway lets go.",
   },
+  gatewayRedirect: {
+    number: 71,
+    text: "A rule redirects the packet's connection, and it cannot be: no room, another address family than the target's, a datagram in fragments; or the client itself speaks to the target in a way that could not be told from a redirected connection.",
+  },
 } as const;
 
 export type DropReason = keyof typeof DROP_REASONS;

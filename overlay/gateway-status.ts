@@ -15,6 +15,8 @@ export const GatewayStatistics = closed({
   released: Count,
   flows: Count,
   applications: Counts,
+  /** Now, since the start, dropped instead, and given up for want of room. */
+  redirects: closed({ connections: Count, begun: Count, refused: Count, evicted: Count }),
   /** Nanoseconds: of one packet or chunk, on average. */
   stages: Type.Array(closed({ name: Text, packets: Count, stopped: Count, nanoseconds: Count })),
   /** Packets by reason. */

@@ -78,6 +78,7 @@ function wordsOf(policy: string, answer: PolicyAnswer): string[] {
   const { action, rule, line, number, needs } = answer;
   const by = number === 0 ? 'by default: no rule matches' : `by rule ${number}, "${rule}" (${policy}:${line})`;
   const also = [
+    answer.redirect === undefined ? [] : [`sent to ${targetOf(answer.redirect)}`],
     answer.limit === undefined ? [] : [`limited by ${answer.limit}`],
     answer.mark === undefined ? [] : [`marked ${answer.mark}`],
     answer.log ? ['recorded as an alert'] : [],
@@ -87,8 +88,14 @@ function wordsOf(policy: string, answer: PolicyAnswer): string[] {
   ].flat();
   const dry = answer.dryRun ? ' The policy only watches: everything goes on.' : '';
   if (!answer.decided) {
-    return [`Not decided yet: the flow goes on, and ${needs.join(', ')} will be looked at.${dry}`];
+    const where = answer.redirect === undefined ? '' : ` to ${targetOf(answer.redirect)}`;
+    return [`Not decided yet: the flow goes on${where}, and ${needs.join(', ')} will be looked at.${dry}`];
   }
   const more = needs.length > 0 ? [`Its ${needs.join(', ')} will be looked at.`] : [];
   return [`${action} ${by}${also.length > 0 ? `; ${also.join(', ')}` : ''}.${dry}`, ...more];
+}
+
+function targetOf({ address, port }: NonNullable<PolicyAnswer['redirect']>): string {
+  if (port === 0) return address;
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }

@@ -25,9 +25,9 @@ export async function run(options: GatewayRunOptions): Promise<void> {
   const recording = { host: options.name ?? hostname() };
   const queueOptions = { queue, packetsMax, failOpen };
   const router = valueOf(
-    ManagedGateway.open(policy, recording, (services, rules) => openQueueGateway(queueOptions, services, rules)),
+    ManagedGateway.open(policy, recording, (services, rules) => openQueueGateway(queueOptions, services, rules), false),
   );
-  const firewall = new FirewallRules(queue, failOpen);
+  const firewall = new FirewallRules(queue, failOpen, router.redirects);
   const path = controlPath(runDirectory(options.run), queue);
   const server = valueOf(await serveControl(path, router));
   const onHangUp = (): void => {

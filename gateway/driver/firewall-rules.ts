@@ -5,15 +5,18 @@ import { ok, type Result } from '../../overlay/lib/result.ts';
 
 /** For both families. The mangle table sees packets before they are filtered. */
 const PROGRAMS = ['iptables', 'ip6tables'] as const;
+const FORWARDED = ['FORWARD'] as const;
+/** Where a changed destination still decides about the way: what is for others is queued before it is routed. */
+const UNROUTED = ['PREROUTING', '-m', 'addrtype', '--dst-type', 'UNICAST'] as const;
 
 export class FirewallRules {
   readonly #rule: readonly string[];
   readonly #set: string[] = [];
 
-  /** `bypass`: what is forwarded while nobody serves the queue goes on. */
-  constructor(queue: number, bypass: boolean) {
+  /** `bypass`: what is forwarded while nobody serves the queue goes on. `redirects`: the gateway changes destinations. */
+  constructor(queue: number, bypass: boolean, redirects: boolean) {
     const target = ['-j', 'NFQUEUE', '--queue-num', String(queue), ...(bypass ? ['--queue-bypass'] : [])];
-    this.#rule = ['FORWARD', '-m', 'comment', '--comment', 'p2pxbone-gateway', ...target];
+    this.#rule = [...(redirects ? UNROUTED : FORWARDED), '-m', 'comment', '--comment', 'p2pxbone-gateway', ...target];
   }
 
   commands(): readonly (readonly string[])[] {

@@ -15,21 +15,23 @@ export function rulesFrom(path: string): Result<GatewayRules> {
   return loaded.ok ? ok(loaded.value.rules) : loaded;
 }
 
-export type Loaded = { readonly policy: CompiledPolicy; readonly rules: GatewayRules; readonly inForce: PolicyInForce };
+export type Loaded = {
+  readonly policy: CompiledPolicy;
+  readonly rules: GatewayRules;
+  readonly redirects: boolean;
+  readonly inForce: PolicyInForce;
+};
 
 export function loadInForce(path: string): Result<Loaded> {
   const { policy, problems, unreadable } = loadPolicy(path);
   if (unreadable !== undefined) return fail('BAD_CONFIG', `${path} ${unreadable}`);
   if (policy === undefined) return fail('BAD_CONFIG', wordsOf(problems));
-  const redirecting = policy.rules.find(({ verdict }) => verdict === 'redirect');
-  if (redirecting !== undefined) {
-    return fail('BAD_CONFIG', `${path}:${redirecting.line}: the gateway does not redirect; use the firewall for it.`);
-  }
+  const redirects = policy.rules.some(({ verdict }) => verdict === 'redirect');
   const { objectMax, archiveMax } = policy.services.scan;
   const signatures = [...signatureTexts(path, policy), ...ownSignatures()];
   const rules = { policy: writePolicyImage(policy), signatures, objectMax, archiveMax };
   const warnings = problems.map((problem) => formatProblem(problem));
-  return ok({ policy, rules, inForce: { rules: policy.rules.length, dryRun: policy.dryRun, warnings } });
+  return ok({ policy, rules, redirects, inForce: { rules: policy.rules.length, dryRun: policy.dryRun, warnings } });
 }
 
 /** The first mistakes; `p2pxbone gateway check` shows all. */

@@ -1,5 +1,7 @@
 #include "binding/explain.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <stdexcept>
 
@@ -74,6 +76,16 @@ Napi::Object decisionToJs(Napi::Env env, const gateway::Policy& policy, const De
   object.Set("line", policy.ruleLine(decision.rule));
   if (decision.mark) object.Set("mark", *decision.mark);
   if (decision.limit != 0) object.Set("limit", policy.limits()[decision.limit - 1U].name);
+  if (decision.action == Decision::Action::redirect) {
+    const gateway::RedirectTarget target = policy.redirectOf(decision.rule);
+    const Napi::Object redirect = Napi::Object::New(env);
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    const bool v4 = isMappedIpv4(target.address);
+    ::inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? &target.address[12] : target.address.data(), text.data(), text.size());
+    redirect.Set("address", text.data());
+    redirect.Set("port", target.port);
+    object.Set("redirect", redirect);
+  }
   object.Set("log", decision.log);
   object.Set("scan", decision.scan);
   object.Set("store", decision.store);

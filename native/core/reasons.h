@@ -149,10 +149,12 @@ enum class DropReason : uint8_t {
   gatewayInfected = 69,
   // The thread by which the packet came does not keep up with what the node's gateway lets go.
   gatewayLineFull = 70,
+  // A rule redirects the packet's connection, and it cannot be: no room, another address family than the target's, a datagram in fragments; or the client itself speaks to the target in a way that could not be told from a redirected connection.
+  gatewayRedirect = 71,
 };
 
 // One past the largest number; the size of an array indexed by reason.
-inline constexpr size_t kDropReasonCount = 71;
+inline constexpr size_t kDropReasonCount = 72;
 
 inline constexpr std::array<const char*, kDropReasonCount> kDropReasonNames{
     "none",
@@ -226,6 +228,7 @@ inline constexpr std::array<const char*, kDropReasonCount> kDropReasonNames{
     "gatewayLimited",
     "gatewayInfected",
     "gatewayLineFull",
+    "gatewayRedirect",
 };
 
 }  // namespace p2pxbone

@@ -72,6 +72,8 @@ struct Flow {
   uint8_t stagesDone = 0;  // one bit each
   // Out-of-order TCP goes on at once.
   bool fastPass = false;
+  // Its packets go to another end than its responder.
+  bool redirected = false;
   // Packet stages see every packet of it, even when it is settled.
   bool watched = false;
   // TCP: one past the highest sequence number of each side that has gone on.

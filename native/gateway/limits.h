@@ -51,6 +51,9 @@ struct Limits {
   uint32_t waitingPerDirection = 1'024;
   Millis gapTimeout = 30'000;
 
+  // Connections that are redirected; about 300 bytes each.
+  uint32_t redirects = 16'384;
+
   // RSTs and ICMP errors that the gateway makes, and as many at once.
   uint32_t answersPerSecond = 1'000;
 };

@@ -36,6 +36,8 @@ struct Packet {
   uint32_t parts = kNoParts;
   // Something was changed, so that the checksum is still to be made right: finishRewrite().
   bool rewritten = false;
+  // Its addresses or ports are others than it came with; the checksums are right.
+  bool moved = false;
 
   // Found by checkTransport(); before it zero.
   TcpHeader tcp;

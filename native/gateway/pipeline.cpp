@@ -19,7 +19,19 @@ std::string_view stageName(StageId stage) { return kStageNames[static_cast<size_
 
 void Pipeline::CountingOutlet::release(std::span<uint8_t> bytes, const Offload& offload, uint64_t tag) {
   released.add();
+  redirect(bytes, offload);
   outlet_.release(bytes, offload, tag);
+}
+
+void Pipeline::CountingOutlet::emit(std::span<uint8_t> bytes) {
+  redirect(bytes, {});
+  outlet_.emit(bytes);
+}
+
+void Pipeline::CountingOutlet::redirect(std::span<uint8_t> bytes, const Offload& offload) {
+  Packet packet;
+  if (redirects_ == nullptr || redirects_->size() == 0 || parsePacket(bytes, offload, 0, packet) != DropReason::none) return;
+  (void)redirects_->leave(packet);
 }
 
 void Pipeline::CountingOutlet::discard(uint64_t tag, DropReason reason) {
@@ -31,7 +43,7 @@ Pipeline::Pipeline(const Settings& settings, Outlet& outlet)
     : settings_(settings),
       conditions_(settings.conditions),
       fastPass_(settings.fastPass),
-      outlet_(outlet, drops_),
+      outlet_(outlet, drops_, settings.redirects),
       clock_(settings.clock),
       cache_(settings.limits.deniedConnections, settings.seed),
       held_(settings_.limits),
@@ -56,10 +68,19 @@ Pipeline::Processed Pipeline::process(std::span<uint8_t> bytes, const Offload& o
   clock_.begin();
   Packet packet;
   Flow* flow = nullptr;
-  const DropReason reason = parsePacket(bytes, offload, tag, packet);
+  DropReason reason = parsePacket(bytes, offload, tag, packet);
+  Redirects* const redirects = settings_.redirects;
+  if (reason == DropReason::none && redirects != nullptr && redirects->arrive(packet, now) == Redirects::Arrival::refused) {
+    reason = DropReason::gatewayRedirect;
+  }
   Verdict verdict = reason == DropReason::none ? pass(packet, now, flow) : Verdict::drop(reason);
   if (packet.parts != kNoParts && verdict.action != Verdict::Action::hold) verdict = leaveInParts(packet, verdict);
-  const bool changed = packet.rewritten || packet.bytes.size() != bytes.size();
+  if (verdict.goesOn() && redirects != nullptr && !redirects->leave(packet) && flow != nullptr && flow->redirected &&
+      packet.ip.destination == flow->address(Side::responder)) {
+    // What was known of it had to make room.
+    verdict = Verdict::drop(DropReason::gatewayRedirect, flow->verdict.rule);
+  }
+  const bool changed = packet.rewritten || packet.moved || packet.bytes.size() != bytes.size();
   switch (verdict.action) {
     case Verdict::Action::accept:
       finishRewrite(packet);
@@ -91,6 +112,9 @@ Verdict Pipeline::pass(Packet& packet, Millis now, Flow*& flow) {
     const std::optional<Verdict> collected = collect(packet, now);
     lap(StageId::fragments, collected.has_value());
     if (collected) return *collected;
+    // They would leave as the fragments they came in, most of which have no ports.
+    const bool redirected = settings_.redirects != nullptr && settings_.redirects->concerns(packet);
+    if (packet.parts != kNoParts && redirected) return Verdict::drop(DropReason::gatewayRedirect);
   }
   const DropReason reason = checkTransport(packet);
   lap(StageId::checks, reason != DropReason::none);
@@ -238,6 +262,7 @@ void Pipeline::timer(Millis now) {
   fragments_.timer(now, outlet_);
   table_.timer(now);
   packetStages_.depart(now * kNanosPerMilli);
+  if (settings_.redirects != nullptr) settings_.redirects->timer(now);
 }
 
 void Pipeline::shutdown(Millis now) {

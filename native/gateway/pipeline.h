@@ -6,6 +6,7 @@
 
 #include "gateway/defragment.h"
 #include "gateway/inspection.h"
+#include "gateway/redirects.h"
 
 namespace p2pxbone::gateway {
 
@@ -24,6 +25,8 @@ class Pipeline {
     bool fastPass = false;
     // Without one no times are taken.
     StageClock::Source clock = nullptr;
+    // Connections that are redirected; borrowed, may be absent.
+    Redirects* redirects = nullptr;
   };
   struct Processed {
     // With `hold` the packet was copied, and will leave by the outlet, or has left by it already.
@@ -110,15 +113,19 @@ class Pipeline {
   // Counts what leaves later.
   class CountingOutlet final : public Outlet {
    public:
-    CountingOutlet(Outlet& outlet, DropCounters& drops) : outlet_(outlet), drops_(drops) {}
+    CountingOutlet(Outlet& outlet, DropCounters& drops, Redirects* redirects)
+        : outlet_(outlet), drops_(drops), redirects_(redirects) {}
     void release(std::span<uint8_t> bytes, const Offload& offload, uint64_t tag) override;
     void discard(uint64_t tag, DropReason reason) override;
-    void emit(std::span<uint8_t> bytes) override { outlet_.emit(bytes); }
+    void emit(std::span<uint8_t> bytes) override;
     Counter released;
 
    private:
+    void redirect(std::span<uint8_t> bytes, const Offload& offload);
+
     Outlet& outlet_;
     DropCounters& drops_;
+    Redirects* redirects_;
   };
 
   [[nodiscard]] Verdict pass(Packet& packet, Millis now, Flow*& flow);

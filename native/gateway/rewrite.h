@@ -14,6 +14,10 @@ void trimPayload(Packet& packet, size_t keep);
 // Urgent data become ordinary ones.
 void clearUrgent(Packet& packet);
 
+// Another end in the place of the packet's own. Checksums that were right stay right (RFC 1624). Not for later fragments.
+void moveSource(Packet& packet, const Address& address, uint16_t port);
+void moveDestination(Packet& packet, const Address& address, uint16_t port);
+
 // The transport checksum, made right if anything was changed; of a packet whose checksum is left to others, the part that
 // is not.
 void finishRewrite(Packet& packet);

@@ -33,13 +33,15 @@ uint64_t steadyNanos() {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
 }
 
-gateway::Pipeline::Settings pipelineSettings(const GatewaySettings& settings, const gateway::Policy& policy) {
+gateway::Pipeline::Settings pipelineSettings(const GatewaySettings& settings, const gateway::Policy& policy,
+                                             gateway::Redirects& redirects) {
   gateway::Pipeline::Settings made;
   made.limits = settings.limits;
   made.conditions = policy.conditions();
   made.seed = settings.seed;
   made.fastPass = policy.fastPass();
   made.clock = steadyNanos;
+  made.redirects = &redirects;
   return made;
 }
 
@@ -61,6 +63,7 @@ Gateway::Gateway(const GatewaySettings& settings, const GatewayRules& rules, gat
       files_(settings.files ? std::make_unique<StoredFiles>(*settings.files) : nullptr),
       store_(files_ ? files_->open() : nullptr),
       host_(settings.host),
+      redirects_(settings.limits, settings.seed),
       application_(
           [&] {
             if (settings.scanner) {
@@ -73,15 +76,16 @@ Gateway::Gateway(const GatewaySettings& settings, const GatewayRules& rules, gat
               }
               scans_ = std::make_unique<gateway::ScanDesk>(*scanner_, rules.scan, rules.policy->conditions());
             }
-            return gateway::ApplicationStage::Parts{audit_.get(), scans_.get(), store_.get()};
+            return gateway::ApplicationStage::Parts{audit_.get(), scans_.get(), store_.get(), &redirects_};
           }(),
           settings.seed, settings.host),
       bandwidth_(shapingSettings(*rules.policy), settings.limits, settings.seed),
-      pipeline_(pipelineSettings(settings, *rules.policy), outlet),
+      pipeline_(pipelineSettings(settings, *rules.policy, redirects_), outlet),
       policy_(rules.policy) {
   if (!application_.use(rules.policy, rules.signatures)) {
     throw std::system_error{ENOMEM, std::generic_category(), "the policy"};
   }
+  redirects_.avoid([this](const gateway::FlowKey& key) { return pipeline_.flows().find(key) != nullptr; });
   pipeline_.addStage(application_);
   pipeline_.addStage(bandwidth_);
   tellTime(monotonicMicros() * 1'000);
@@ -115,7 +119,7 @@ gateway::Pipeline::Processed Gateway::process(std::span<uint8_t> bytes, const Of
 uint32_t Gateway::markOf(std::span<uint8_t> bytes) {
   gateway::Packet packet;
   if (gateway::parsePacket(bytes, {}, 0, packet) != DropReason::none) return 0;
-  const gateway::Flow* const flow = pipeline_.flows().find(gateway::keyOf(packet).key);
+  const gateway::Flow* const flow = pipeline_.flows().find(redirects_.flowOf(packet));
   return flow == nullptr ? 0 : flow->mark;
 }
 
@@ -159,9 +163,15 @@ bool Gateway::use(const GatewayRules& rules, Nanos now) {
   return true;
 }
 
+gateway::Pipeline::Statistics Gateway::pipelineStatistics() {
+  gateway::Pipeline::Statistics all = pipeline_.statistics();
+  application_.addConditionsTo(all.conditions);
+  return all;
+}
+
 void Gateway::recordStatistics() {
   if (!audit_ || !audit_->wants(gateway::AuditEvent::stats)) return;
-  const gateway::Pipeline::Statistics all = pipeline_.statistics();
+  const gateway::Pipeline::Statistics all = pipelineStatistics();
   const std::vector<AuditCounter> counters = gateway::countersOf(all);
   const auto wall = std::chrono::system_clock::now().time_since_epoch();
   audit_->record({std::chrono::duration_cast<std::chrono::microseconds>(wall).count(), host_, std::nullopt,
@@ -171,7 +181,7 @@ void Gateway::recordStatistics() {
 std::string Gateway::statistics() {
   std::string text(kStatisticsBytesMax, '\0');
   JsonWriter json{text};
-  const gateway::Pipeline::Statistics all = pipeline_.statistics();
+  const gateway::Pipeline::Statistics all = pipelineStatistics();
   json.open();
   json.number("packets", all.packets);
   json.number("bytes", all.bytes);
@@ -188,6 +198,13 @@ std::string Gateway::statistics() {
   json.number("denied", application.denied.get());
   json.number("wouldDeny", application.wouldDeny.get());
   json.number("parserErrors", application.parserErrors.get());
+  json.number("untold", application.untold.get());
+  json.close();
+  json.open("redirects");
+  json.number("connections", redirects_.size());
+  json.number("begun", redirects_.counters().begun.get());
+  json.number("refused", redirects_.counters().refused.get());
+  json.number("evicted", redirects_.counters().evicted.get());
   json.close();
   json.openList("stages");
   for (const auto& stage : all.stages) {

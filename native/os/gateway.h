@@ -66,6 +66,7 @@ class Gateway {
  private:
   void tellTime(Nanos now);
   void recordStatistics();
+  [[nodiscard]] gateway::Pipeline::Statistics pipelineStatistics();
 
   std::unique_ptr<AuditLog> audit_;
   std::unique_ptr<StoredFiles> files_;
@@ -73,6 +74,7 @@ class Gateway {
   std::unique_ptr<ClamdScanner> scanner_;
   std::unique_ptr<gateway::ScanDesk> scans_;
   std::string host_;
+  gateway::Redirects redirects_;
   gateway::ApplicationStage application_;
   gateway::BandwidthStage bandwidth_;
   gateway::Pipeline pipeline_;

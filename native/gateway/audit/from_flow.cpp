@@ -82,6 +82,7 @@ FlowAudit flowAuditOf(const Flow& flow, FlowEnd reason, std::string_view ruleNam
   audit.pickedUp = flow.pickedUp;
   audit.mark = flow.mark;
   audit.decision = decisionOf(flow.verdict, ruleName);
+  if (flow.redirected && audit.decision.action == AuditAction::accept) audit.decision.action = AuditAction::redirect;
   return audit;
 }
 

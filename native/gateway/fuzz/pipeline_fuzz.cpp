@@ -19,6 +19,7 @@ namespace p2pxbone::gateway {
 namespace {
 
 constexpr size_t kRecordsMax = 400;
+constexpr uint8_t kTarget[4]{10, 0, 2, 1};
 
 void require(bool holds) {
   if (!holds) std::abort();
@@ -52,7 +53,11 @@ class Input {
 class ByteStage final : public ChunkStage {
  public:
   std::string_view name() const override { return "bytes"; }
-  StageAnswer begin(const StageContext& context, const Packet&) override {
+  Verdict syn(const Packet& packet, Millis now) override { return redirect(packet, now); }
+  StageAnswer begin(const StageContext& context, const Packet& packet) override {
+    const Verdict verdict = packet.isTcp() ? Verdict::accept() : redirect(packet, context.now);
+    if (!verdict.goesOn()) return {.verdict = verdict};
+    context.flow.redirected = redirects != nullptr && redirects->concerns(context.flow);
     context.flow.fastPass = fastPass;
     // Some flows have a limit; of the last kind each has one for itself.
     context.flow.limit = limits ? static_cast<uint16_t>(context.flow.ref.id % 4) : 0;
@@ -75,9 +80,16 @@ class ByteStage final : public ChunkStage {
   bool fastPass = false;
   bool holdEnds = false;
   bool limits = false;
+  // What goes to the server goes to kTarget.
+  Redirects* redirects = nullptr;
   std::vector<std::pair<FlowRef, Side>> holds;
 
  private:
+  Verdict redirect(const Packet& packet, Millis now) const {
+    if (redirects == nullptr || packet.ip.destinationPort != 80) return Verdict::accept();
+    const bool refused = redirects->begin(packet, {mappedIpv4(kTarget), 8080}, now) == Redirects::Outcome::refused;
+    return refused ? Verdict::drop(DropReason::gatewayRedirect) : Verdict::accept();
+  }
   StageAnswer answer(const StageContext& context, Side side, uint8_t what) {
     switch (what) {
       case 1:
@@ -133,6 +145,7 @@ Pipeline::Settings settingsOf(Input& input) {
   limits.pagesPerDirection = 24;
   limits.piecesPerDirection = 6;
   limits.waitingPerDirection = 8;
+  limits.redirects = 4;
   limits.gapTimeout = 2000;
   limits.fragmentTimeout = 2000;
   settings.seed = {1, 2};
@@ -198,13 +211,21 @@ class World {
 
  private:
   World(const Pipeline::Settings& settings, Input& input)
-      : shaping_(shapingSettings(), settings.limits, settings.seed), pipeline_(settings, outlet_) {
+      : shaping_(shapingSettings(), settings.limits, settings.seed),
+        redirects_(settings.limits, settings.seed),
+        pipeline_(with(settings, redirects_), outlet_) {
     const uint8_t flags = input.byte();
     stage_.fastPass = (flags & 1) != 0;
     stage_.holdEnds = (flags & 2) != 0;
     stage_.limits = (flags & 4) != 0;
+    if ((flags & 8) != 0) stage_.redirects = &redirects_;
     pipeline_.addStage(stage_);
     pipeline_.addStage(shaping_);
+  }
+
+  static Pipeline::Settings with(Pipeline::Settings settings, Redirects& redirects) {
+    settings.redirects = &redirects;
+    return settings;
   }
 
   void send(std::vector<uint8_t> bytes) {
@@ -227,9 +248,11 @@ class World {
     const auto memory = pipeline_.statistics().memory;
     require(memory.fragments + memory.outOfOrder + memory.waiting + memory.limited <= memory.heldMax);
     require(memory.streams <= memory.streamsMax);
+    require(redirects_.size() <= 4);
   }
 
-  static std::vector<uint8_t> ipv4(uint8_t client, bool reply, uint8_t protocol, std::span<const uint8_t> transport) {
+  static std::vector<uint8_t> ipv4(uint8_t client, bool reply, uint8_t protocol, std::span<const uint8_t> transport,
+                                   bool target = false) {
     std::vector<uint8_t> bytes(20 + transport.size());
     bytes[0] = 0x45;
     storeBe16(&bytes[2], static_cast<uint16_t>(bytes.size()));
@@ -238,6 +261,7 @@ class World {
     const uint8_t ends[2][4]{{10, 0, 0, static_cast<uint8_t>(client % 8 + 1)}, {10, 0, 1, 1}};
     std::copy_n(ends[reply ? 1 : 0], 4, &bytes[12]);
     std::copy_n(ends[reply ? 0 : 1], 4, &bytes[16]);
+    if (target) std::copy_n(kTarget, 4, &bytes[reply ? 12 : 16]);
     storeBe16(&bytes[10], checksumOf({bytes.data(), 20}));
     std::copy(transport.begin(), transport.end(), bytes.begin() + 20);
     return bytes;
@@ -248,6 +272,9 @@ class World {
     const uint8_t who = input.byte();
     const bool reply = (who & 0x80) != 0;
     const bool back = (who & 0x40) != 0;
+    // From or to where redirected connections go.
+    const bool target = (who & 0x10) != 0;
+    const uint16_t service = target ? 8080 : 80;
     const uint8_t flags = input.byte();
     const uint32_t begin = reply ? 0x80000000 : 0xffffff00;
     const uint32_t sequence = begin + (back ? 0U - input.byte() : input.word());
@@ -255,8 +282,8 @@ class World {
     const size_t length = input.byte() * ((who & 0x20) != 0 ? 64U : 1U);
     const uint8_t fill = input.byte();
     std::vector<uint8_t> transport(20 + length, fill);
-    storeBe16(&transport[0], reply ? 80 : 1000);
-    storeBe16(&transport[2], reply ? 1000 : 80);
+    storeBe16(&transport[0], reply ? service : 1000);
+    storeBe16(&transport[2], reply ? 1000 : service);
     storeBe32(&transport[4], sequence);
     storeBe32(&transport[8], acknowledgement);
     transport[12] = 0x50;
@@ -264,7 +291,7 @@ class World {
     storeBe16(&transport[14], 0xffff);
     storeBe16(&transport[16], 0);
     storeBe16(&transport[18], fill);
-    std::vector<uint8_t> bytes = ipv4(who & 7, reply, kProtocolTcp, transport);
+    std::vector<uint8_t> bytes = ipv4(who & 7, reply, kProtocolTcp, transport, target);
     const uint64_t pseudo = pseudoHeaderSum(bytes, false, kProtocolTcp, transport.size());
     storeBe16(&bytes[36], checksumFinish(checksumAdd(transport, pseudo)));
     return bytes;
@@ -285,6 +312,7 @@ class World {
   CheckingOutlet outlet_;
   ByteStage stage_;
   BandwidthStage shaping_;
+  Redirects redirects_;
   Pipeline pipeline_;
   Millis now_ = 0;
   uint64_t tags_ = 0;

@@ -26,6 +26,7 @@
 
 #include "gateway/condition.h"
 #include "gateway/policy/decision.h"
+#include "gateway/redirects.h"
 #include "gateway/shaping/limit_class.h"
 
 namespace p2pxbone::gateway {
@@ -97,11 +98,6 @@ struct AnyChat {};
 
 using PolicyCondition = std::variant<ApplicationIs, AddressIn, PortIn, ProtocolIs, TimeIn, PatternIn, FileSizeIn,
                                      FileTypeIs, FileHashIn, AnyFile, AnyChat>;
-
-struct RedirectTarget {
-  Address address{};
-  uint16_t port = 0;  // 0: that of the packet
-};
 
 struct PolicyRule {
   std::string name;
