@@ -42,7 +42,7 @@ function compile(compilation: Compilation): CompiledPolicy {
   const conditions = Object.entries(policy.conditions ?? {}) as [string, (typeof CONDITION_ACTIONS)[number]][];
   return {
     dryRun: policy.mode === 'dry-run',
-    fastPass: policy.fastPass ?? false,
+    fastPass: policy.fastPass ?? true,
     defaultVerdict: policy.default ?? 'accept',
     denyForMs,
     conditions: conditions.map(([name, action]) => ({

@@ -274,7 +274,7 @@ export const PolicyFile = closed({
   conditions: optional(
     closed(Object.fromEntries(CONDITIONS.map((name) => [name, optional(words(CONDITION_ACTIONS))]))),
   ),
-  fastPass: optional(Flag('Out-of-order packets go on at once; a copy is inspected. Default false.')),
+  fastPass: optional(Flag('Out-of-order packets go on at once; a copy is inspected. Default true.')),
   connectionCache: optional(
     closed({
       denyFor: Duration(

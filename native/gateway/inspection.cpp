@@ -178,7 +178,8 @@ Verdict Inspection::takeSegment(Flow& flow, Side side, Stream& stream, Current& 
   if (!flow.fastPass || stream.waitingCount() != 0) letGo(flow, side, current, now);
   const StageAnswer later = drain(flow, side, now);
   watchGap(flow, side, stream);
-  if (!later.denies()) return verdict;
+  // With fast pass what came before its turn is at the receiver, but of no use to it without the packet at hand.
+  if (!later.denies()) return current.gone || !later.holds() ? verdict : conclude(flow, side, current, later, now);
   deny(flow, later, now);
   return later.verdict;
 }

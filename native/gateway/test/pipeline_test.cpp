@@ -274,6 +274,24 @@ TEST_CASE("a long line goes on bit by bit, and what comes meanwhile stands behin
   CHECK(world.say(sequence + 1, "?").goesOn());
 }
 
+TEST_CASE("with fast pass what completes a stream waits for the verdict about what went ahead of it") {
+  for (const std::string_view word : {"HOLD", "KEEP"}) {
+    for (const bool accepts : {true, false}) {
+      Pipeline::Settings settings;
+      settings.fastPass = true;
+      World world(settings);
+      world.open();
+      CHECK(world.say(105, std::string{word} + "cc").goesOn());
+      CHECK(world.say(101, "bbbb").action == Verdict::Action::hold);
+      CHECK(world.say(111, "dd").action == Verdict::Action::hold);
+      CHECK(world.texts() == std::vector<std::string>{std::string{word} + "cc"});
+      world.decide(accepts ? Verdict::accept() : Verdict::drop(DropReason::gatewayRule));
+      world.pass(200);
+      CHECK(world.text() == std::string{word} + (accepts ? "ccbbbbdd" : "cc"));
+    }
+  }
+}
+
 TEST_CASE("the line of a flow is bounded, and beyond it packets are dropped, or the flow goes on unseen") {
   for (const auto action : {ConditionAction::drop, ConditionAction::dropFlow, ConditionAction::bypass}) {
     Pipeline::Settings settings;
