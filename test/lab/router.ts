@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { valueOf } from '../../cli/command.ts';
 import { untilTrue } from '../../cli/demo/machine.ts';
 import {
   createNamespaces,
@@ -16,11 +17,13 @@ import {
   run,
   within,
 } from '../../cli/demo/namespaces.ts';
+import { askRouter, controlPath } from '../../gateway/driver/router-control.ts';
 import type { GatewayFlow, GatewayStatistics } from '../../native/index.ts';
 
 const CLI = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 export const CLIENT = '10.91.1.2';
 export const SERVER = '10.91.2.2';
+const QUEUE = 0;
 const START_MS = 20_000;
 const POLL_MS = 50;
 
@@ -60,6 +63,10 @@ export class RouterLab {
 
   get client(): string {
     return this.#names.client;
+  }
+
+  get router(): string {
+    return this.#names.router;
   }
 
   async #wire(): Promise<void> {
@@ -174,6 +181,27 @@ http { access_log off; ${places.join(' ')} sendfile on;
   async top(): Promise<{ readonly statistics: GatewayStatistics; readonly flows: readonly GatewayFlow[] }> {
     const { stdout } = await this.command('top', '--json');
     return JSON.parse(stdout) as { statistics: GatewayStatistics; flows: GatewayFlow[] };
+  }
+
+  /** What `top` shows, without a process of its own: for those who look often. */
+  async statistics(): Promise<GatewayStatistics> {
+    return valueOf(await askRouter(controlPath(this.directory, QUEUE), { t: 'statistics' }));
+  }
+
+  async flows(most = 1000): Promise<readonly GatewayFlow[]> {
+    return valueOf(await askRouter(controlPath(this.directory, QUEUE), { t: 'flows', most })).flows;
+  }
+
+  /** Another policy, in force when this resolves. */
+  async reload(policy: string): Promise<void> {
+    this.writePolicy(policy);
+    valueOf(await askRouter(controlPath(this.directory, QUEUE), { t: 'reload' }));
+  }
+
+  /** Memory of the gateway's process that is in use now, bytes. */
+  residentBytes(): number {
+    const status = readFileSync(`/proc/${this.#gateway?.pid}/status`, 'utf8');
+    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024;
   }
 
   async get(name: string, { port = 80, seconds = 5, header = '' } = {}): Promise<Download> {
