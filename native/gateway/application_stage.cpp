@@ -64,6 +64,8 @@ struct ApplicationStage::Work final : StageMemory {
   bool hostKnown = false;
   uint32_t needs = 0;
   bool decided = false;
+  // Of this flow nothing is asked any more; its parser tells of others that are to come.
+  bool forOthers = false;
   // Files that pass, and those whose end waits for their scan, by FileScan::Object::owner.
   std::map<uint64_t, File> files;
   // The one that passes in each direction; 0: none.
@@ -97,7 +99,7 @@ class ApplicationStage::Events final : public ParserEvents {
 
   void request(Side from, const FileOffer& offer) override {
     // Lists of what is shared name thousands of files that nobody has asked for.
-    if (offer.kind == FileOffer::Kind::listed || denies(answer)) return;
+    if (offer.kind == FileOffer::Kind::listed || work_.forOthers || denies(answer)) return;
     const bool wanted = offer.kind == FileOffer::Kind::request;
     FileFacts facts;
     facts.name = offer.name;
@@ -117,6 +119,7 @@ class ApplicationStage::Events final : public ParserEvents {
   }
 
   void chat(Side from, const ChatMessage& message) override {
+    if (work_.forOthers) return;
     stage_.counters_.messages.add();
     if (denies(answer)) return;
     const ChatFacts facts{message.from, message.to, message.text};
@@ -128,7 +131,7 @@ class ApplicationStage::Events final : public ParserEvents {
   }
 
   void transferBegins(Side sender, const Transfer& transfer) override {
-    if (!denies(answer)) stage_.fileBegins(context_, work_, sender, transfer, answer);
+    if (!work_.forOthers && !denies(answer)) stage_.fileBegins(context_, work_, sender, transfer, answer);
   }
 
   void transferData(Side sender, std::span<const uint8_t> bytes) override {
@@ -320,8 +323,11 @@ StageAnswer ApplicationStage::finish(Work& work, Side side, StageAnswer answer) 
     return answer;
   }
   const bool forRecords = wants(AuditEvent::flow) || wants(AuditEvent::fileinfo) || wants(AuditEvent::chat);
-  const bool classifying = work.classification != nullptr && (work.needs != 0 || forRecords);
-  const bool parsing = work.parser != nullptr && !work.parser->finished();
+  // A flow that itself may pass can name the ends of one that may not.
+  const bool classifying =
+      work.classification != nullptr && (work.needs != 0 || forRecords || policy_->asksForApplications());
+  const bool parsing =
+      work.parser != nullptr && !work.parser->finished() && (!work.forOthers || work.parser->announces());
   answer.done = !classifying && !parsing && work.files.empty();
   return answer;
 }
@@ -370,7 +376,8 @@ StageAnswer ApplicationStage::identified(const StageContext& context, Work& work
   StageAnswer answer = decide(context, work, AuditCause::application);
   if (denies(answer)) return answer;
   const bool wanted = work.needs != 0 || wants(AuditEvent::fileinfo) || wants(AuditEvent::chat) || wants(AuditEvent::flow);
-  if (!wanted || parser == nullptr) return answer;
+  if (parser == nullptr || !(wanted || (policy_->asksForApplications() && parser->announces()))) return answer;
+  work.forOthers = !wanted;
   work.parser = std::move(parser);
   classification->collected().forEachChunk([&](const Chunk& chunk) {
     if (!denies(answer) && work.parser) merge(answer, parse(context, work, chunk));
@@ -382,7 +389,7 @@ StageAnswer ApplicationStage::parse(const StageContext& context, Work& work, con
   if (work.parser == nullptr || work.parser->finished()) return {};
   Events events(*this, context, work);
   work.parser->data(chunk, events);
-  if (events.gaveUp && !denies(events.answer)) merge(events.answer, parserFailed(context.flow, chunk.side, context.now));
+  if (events.gaveUp && !work.forOthers && !denies(events.answer)) merge(events.answer, parserFailed(context.flow, chunk.side, context.now));
   if (events.hostFound && !denies(events.answer)) merge(events.answer, decide(context, work, AuditCause::host));
   if (events.handedOver && !denies(events.answer)) merge(events.answer, handOver(context, work, chunk, events));
   return events.answer;
@@ -417,6 +424,7 @@ StageAnswer ApplicationStage::handOver(const StageContext& context, Work& work, 
   rest.bytes = chunk.bytes.subspan(had);
   rest.offset = chunk.offset + had;
   work.parser.reset();
+  work.forOthers = false;
   work.hostKnown = false;
   if (order.application != Application::unknown) {
     context.flow.application = order.application;

@@ -12,6 +12,7 @@ class BitTorrentTracker final : public HttpParser {
   using HttpParser::HttpParser;
 
  private:
+  [[nodiscard]] bool mayAnnounce() const override { return true; }
   [[nodiscard]] Wanted wantedOf(const HttpHead& request) const override;
   void answerData(std::span<const uint8_t> bytes) override;
   void answerEnds(bool complete, ParserEvents& events) override;

@@ -120,6 +120,8 @@ class Parser {
   virtual void hint(const FlowHint&) {}
   // Gave up or handed over: it has nothing more to tell and need not be fed.
   [[nodiscard]] virtual bool finished() const = 0;
+  // It may still tell of other flows that are to come (learnPeer).
+  [[nodiscard]] virtual bool announces() const { return false; }
 
   [[nodiscard]] State state() const {
     if (processing_) return State::processing;
