@@ -75,6 +75,14 @@ export class End {
     return this.#take(this.#got.length);
   }
 
+  /** Until this holds, or nothing more has come for a while. */
+  async settle(holds: () => boolean, quietMs = 1000): Promise<void> {
+    for (let before = -1; !holds() && this.#got.length !== before && !this.#over; ) {
+      before = this.#got.length;
+      await this.#until(() => holds() || this.#got.length !== before, quietMs);
+    }
+  }
+
   #take(end: number): Buffer {
     const taken = this.#got.subarray(this.#read, end);
     this.#read = end;

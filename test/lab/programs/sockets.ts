@@ -14,7 +14,7 @@ function join(one: Socket, other: Socket): void {
     [other, one],
   ] as const) {
     from.pipe(to);
-    from.on('error', () => to.resetAndDestroy());
+    from.on('error', () => to.destroy());
     from.on('close', (broken) => (broken ? to.destroy() : undefined));
   }
 }
