@@ -96,9 +96,11 @@ export async function top(options: GatewayTopOptions): Promise<void> {
 function describe(now: GatewayStatistics, before: GatewayStatistics | undefined, seconds: number): string {
   const rate = (of: (all: GatewayStatistics) => number): string =>
     before === undefined ? '' : ` (${Math.round((of(now) - of(before)) / seconds).toLocaleString('en')}/s)`;
-  const drops = Object.entries(now.drops)
-    .sort(([, a], [, b]) => b - a)
-    .map(([reason, count]) => `${reason} ${count}`);
+  const counted = (counts: Readonly<Record<string, number>>): string =>
+    Object.entries(counts)
+      .sort(([, a], [, b]) => b - a)
+      .map(([name, count]) => `${name} ${count}`)
+      .join(', ') || 'none';
   const stages = now.stages
     .filter(({ packets }) => packets > 0)
     .map(({ name, nanoseconds }) => `${name} ${nanoseconds} ns`);
@@ -107,12 +109,14 @@ function describe(now: GatewayStatistics, before: GatewayStatistics | undefined,
     `${now.packets} packets${rate(({ packets }) => packets)}, ${now.bytes} bytes${rate(({ bytes }) => bytes)}, ${now.flows} flows`,
     `denied ${now.applications['denied'] ?? 0} flows, would deny ${now.applications['wouldDeny'] ?? 0}; waiting ${now.held - now.released} packets`,
     `stages: ${stages.join(', ') || '-'}`,
-    `drops: ${drops.join(', ') || 'none'}`,
+    `drops: ${counted(now.drops)}`,
+    `conditions: ${counted(now.conditions)}`,
     ...(scanner === undefined
       ? []
       : [
           `scanner: ${scanner.up ? scanner.version : paint('red', `not there: ${scanner.why}`)}; ` +
-            `${scanner.files} files, ${scanner.infected} infected, ${scanner.unavailable} not scanned`,
+            `${scanner.files} files, ${scanner.infected} infected, ` +
+            `not scanned: ${scanner.unavailable} unavailable, ${scanner.tooBig} too big`,
         ]),
     ...now.limits.map(
       (line) => `limit ${line.name}: ${line.bytes} bytes, ${line.waiting} waiting, ${line.dropped} dropped`,

@@ -116,6 +116,7 @@ const FileInfo = closed({
   sha256: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$', description: 'Of the bytes that have passed.' })),
   scan: Type.Optional(oneOf(['clean', 'infected', 'failed', 'skipped'], 'What the virus scanner said.')),
   malware: Type.Optional(text('What it found.')),
+  unscanned: Type.Optional(text('Why it was not scanned to the end, where it was to be.')),
   verdict,
 });
 

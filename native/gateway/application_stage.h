@@ -2,11 +2,11 @@
 #pragma once
 
 #include <deque>
-#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
 
+#include "core/token_bucket.h"
 #include "gateway/audit/record.h"
 #include "gateway/classifier.h"
 #include "gateway/file_watch.h"
@@ -32,6 +32,7 @@ class ApplicationStage final : public ChunkStage {
     Counter denied;      // flows
     Counter wouldDeny;   // likewise, while the policy only watches
     Counter parserErrors;
+    Counter untold;  // packets that a rule refused before there was a flow, beyond what is recorded of them
   };
 
   // `host`: whose gateway, for records.
@@ -50,6 +51,8 @@ class ApplicationStage final : public ChunkStage {
   [[nodiscard]] std::optional<Millis> nextDue() const;
   [[nodiscard]] const RuleBook& rules() const { return rules_; }
   [[nodiscard]] const Counters& counters() const { return counters_; }
+  // The conditions that only it, and the scans it asks for, can meet; for totals, by Condition.
+  void addConditionsTo(std::array<uint64_t, kConditionCount>& counts) const;
   [[nodiscard]] std::string_view nameOf(Application application) const;
 
   [[nodiscard]] std::string_view name() const override { return "application"; }
@@ -80,22 +83,36 @@ class ApplicationStage final : public ChunkStage {
   [[nodiscard]] StageAnswer decide(const StageContext& context, Work& work, AuditCause cause);
   [[nodiscard]] FlowFacts factsOf(const Flow& flow, const Work& work, Millis now) const;
   void carryOut(Flow& flow, const Decision& decision) const;
+  // An alert, if the decision asks for one or denies.
+  void tellDecision(const Flow& flow, const Decision& decision, uint32_t rule, AuditCause cause, std::string_view about,
+                    Side sender);
   [[nodiscard]] StageAnswer deny(Flow& flow, const Decision& decision, AuditCause cause, std::string_view about, Side sender,
                                  Millis now);
   [[nodiscard]] StageAnswer finish(Work& work, Side side, StageAnswer answer) const;
 
   void fileBegins(const StageContext& context, Work& work, Side sender, const Transfer& transfer, StageAnswer& answer);
   void fileAnswered(Flow& flow, Work& work, uint64_t owner, FileWatch::Answer given, Millis now, StageAnswer& answer);
-  [[nodiscard]] StageAnswer infected(Flow& flow, const FileWatch& file, Side sender, Millis now);
+  struct FileInFlow;
+  // Found infected, or not scanned where that denies.
+  [[nodiscard]] StageAnswer denyScanned(Flow& flow, const FileInFlow& file, Millis now);
+  // That it passes without a scan is told once.
+  void tellUnscanned(const Flow& flow, Work& work, FileInFlow& file);
   void fileOver(const Flow& flow, Work& work, uint64_t owner, AuditFileState state);
   void forget(Work& work, uint64_t owner);
   void scanned(Pipeline& pipeline, Flow& flow, Work& work, uint64_t owner, Millis now);
+  // What the store and the scanner have found out.
+  void storedFiles();
+  void scannedFiles(Pipeline& pipeline, Millis now);
   void recordFile(const FileWatch& file, const AuditEnds& ends, AuditFileState state, const AuditDecision& decision, bool stored);
 
   [[nodiscard]] bool wants(AuditEvent event) const { return parts_.audit != nullptr && parts_.audit->wants(event); }
   template <typename About>
-  void record(const AuditEnds& ends, About&& about);
-  [[nodiscard]] AuditDecision auditOf(const Decision& decision) const;
+  void record(const AuditEnds& ends, About&& about) {
+    parts_.audit->record({wall(now_), host_, ends, std::forward<About>(about)});
+  }
+  [[nodiscard]] AuditDecision auditOf(const Decision& decision) const { return auditOf(decision, rules_.numberOf(decision.rule)); }
+  // `rule`: of the rule book. For decisions that may be an earlier policy's.
+  [[nodiscard]] AuditDecision auditOf(const Decision& decision, uint32_t rule) const;
   [[nodiscard]] WallTime wall(Millis now) const { return wallBase_ + now * 1'000; }
 
   const Parts parts_;
@@ -122,6 +139,8 @@ class ApplicationStage final : public ChunkStage {
   std::deque<Hint> said_;
   size_t slot_ = 0;
   Counters counters_;
+  ConditionCounters conditionCounters_;
+  TokenBucket refusalsTold_;
 };
 
 }  // namespace p2pxbone::gateway

@@ -61,6 +61,10 @@ enum class ConditionAction : uint8_t {
 
 inline constexpr size_t kConditionActionCount = 5;
 
+[[nodiscard]] constexpr bool letsPass(ConditionAction action) {
+  return action == ConditionAction::pass || action == ConditionAction::bypass;
+}
+
 struct ConditionPolicy {
   std::array<ConditionAction, kConditionCount> actions = defaults();
 

@@ -5,18 +5,11 @@
 namespace p2pxbone::gateway {
 namespace {
 
+constexpr std::string_view kNoScanner = "there is no scanner";
+constexpr std::string_view kBypassed = "another file of this flow could not be scanned";
+
 // As much of a text as records show.
 std::string clipped(std::string_view text) { return std::string(text.substr(0, kAuditTextBytesMax)); }
-
-FileWatch::Answer answerOf(ScanAnswer answer) {
-  switch (answer) {
-    case ScanAnswer::goOn: return FileWatch::Answer::goOn;
-    case ScanAnswer::keepBack: return FileWatch::Answer::keepBack;
-    case ScanAnswer::hold: return FileWatch::Answer::hold;
-    case ScanAnswer::deny: break;
-  }
-  return FileWatch::Answer::denyScan;
-}
 
 AuditScan scanOf(ScanFinding::Kind kind) {
   switch (kind) {
@@ -65,29 +58,32 @@ FileWatch::Answer FileWatch::follow() {
     if (offset_ == 0 && (parts_.forRecord || (decision_.needs & kNeedsFileType) != 0)) probe_.emplace();
     if (offset_ == 0 && (parts_.forRecord || (decision_.needs & kNeedsFileHash) != 0)) hasher_.emplace();
     if (decision_.store && parts_.store != nullptr && !decision_.dryRun) stored_ = parts_.store->begin();
-    if (decision_.scan) {
-      if (parts_.scans == nullptr) return withoutScan();
+    withoutScan_ = decision_.scan && (parts_.scans == nullptr || parts_.bypassed);
+    if (decision_.scan && !withoutScan_) {
       const bool part = offset_ != 0 || (fileSize_ && size_ && *size_ < *fileSize_);
       scan_ = std::make_unique<FileScan>(*parts_.scans, FileScan::Object{parts_.owner, size_, part});
     }
   }
   // What was begun for an outcome that has not come about.
-  if (!decision_.scan) scan_.reset();
+  if (!decision_.scan) {
+    scan_.reset();
+    withoutScan_ = false;
+  }
   if (!decision_.store && stored_ != kNotStored) parts_.store->finish(std::exchange(stored_, kNotStored), false);
-  return Answer::goOn;
+  const auto missed = withoutScan_ ? unscanned() : std::nullopt;
+  return missed && !letsPass(missed->action) && !decision_.dryRun ? Answer::denyScan : Answer::goOn;
 }
 
-FileWatch::Answer FileWatch::withoutScan() {
-  unscanned_ = true;
-  if (decision_.dryRun) return Answer::goOn;
-  switch (parts_.withoutScanner) {
-    case ConditionAction::pass:
-    case ConditionAction::bypass: return Answer::goOn;
-    case ConditionAction::inspect:
-    case ConditionAction::drop:
-    case ConditionAction::dropFlow: break;
+// That there is no scan matters once it is certain that one was wanted.
+FileWatch::Answer FileWatch::answerOf(ScanAnswer answer) const {
+  switch (answer) {
+    case ScanAnswer::goOn: return Answer::goOn;
+    case ScanAnswer::keepBack: return Answer::keepBack;
+    case ScanAnswer::hold: return Answer::hold;
+    case ScanAnswer::deny: break;
   }
-  return Answer::denyScan;
+  const bool open = scan_->finding().kind == ScanFinding::Kind::unscanned && !decision_.decided;
+  return open ? Answer::goOn : Answer::denyScan;
 }
 
 FileWatch::Answer FileWatch::begin() { return decide(); }
@@ -124,6 +120,17 @@ FileWatch::Answer FileWatch::end(bool complete, Millis now) {
 
 FileWatch::Answer FileWatch::settle() { return scan_ ? answerOf(scan_->answer()) : Answer::goOn; }
 
+std::optional<FileWatch::Unscanned> FileWatch::unscanned() const {
+  if (!decision_.decided) return std::nullopt;
+  if (scan_) {
+    const ScanFinding& finding = scan_->finding();
+    if (finding.kind != ScanFinding::Kind::unscanned) return std::nullopt;
+    return Unscanned{finding.condition, finding.action, finding.text};
+  }
+  if (!withoutScan_ || parts_.bypassed) return std::nullopt;
+  return Unscanned{Condition::scanUnavailable, parts_.withoutScanner, kNoScanner};
+}
+
 FileAudit FileWatch::record() const {
   FileAudit file;
   file.name = name_;
@@ -137,9 +144,11 @@ FileAudit FileWatch::record() const {
   file.sha256 = sha256_ ? &*sha256_ : nullptr;
   if (scan_) {
     file.scan = scanOf(scan_->finding().kind);
-    file.malware = scan_->finding().kind == ScanFinding::Kind::infected ? std::string_view{scan_->finding().text} : "";
-  } else if (unscanned_) {
+    const ScanFinding& finding = scan_->finding();
+    (finding.kind == ScanFinding::Kind::unscanned ? file.unscanned : file.malware) = finding.text;
+  } else if (withoutScan_) {
     file.scan = AuditScan::skipped;
+    file.unscanned = parts_.bypassed ? kBypassed : kNoScanner;
   }
   return file;
 }

@@ -25,6 +25,8 @@ class FileWatch {
     std::function<Decision(const FileFacts&)> decide;
     // What happens to a file that was to be scanned and cannot be.
     ConditionAction withoutScanner = ConditionAction::dropFlow;
+    // The policy no longer wants this flow's files scanned, because one of them could not be.
+    bool bypassed = false;
     // Records want its type and hash.
     bool forRecord = false;
     // FileScan::Object::owner.
@@ -49,6 +51,13 @@ class FileWatch {
 
   [[nodiscard]] const Decision& decision() const { return decision_; }
   [[nodiscard]] const ScanFinding* finding() const { return scan_ ? &scan_->finding() : nullptr; }
+  // Why it was to be scanned and was not, and what the policy says of that. Not of a file that was bypassed.
+  struct Unscanned {
+    Condition condition;
+    ConditionAction action;
+    std::string_view why;  // borrowed
+  };
+  [[nodiscard]] std::optional<Unscanned> unscanned() const;
   [[nodiscard]] bool ended() const { return ended_; }
   // With its texts borrowed; the file's state is for the caller to say.
   [[nodiscard]] FileAudit record() const;
@@ -62,7 +71,7 @@ class FileWatch {
   [[nodiscard]] Answer decide();
   // Begins and ends what the decision asks for.
   [[nodiscard]] Answer follow();
-  [[nodiscard]] Answer withoutScan();
+  [[nodiscard]] Answer answerOf(ScanAnswer answer) const;
 
   Parts parts_;
   Side sender_;
@@ -77,7 +86,7 @@ class FileWatch {
   std::unique_ptr<FileScan> scan_;
   StoreId stored_ = kNotStored;
   bool begun_ = false;
-  bool unscanned_ = false;  // for want of a scanner
+  bool withoutScan_ = false;  // it was to be scanned, and was not even begun
   bool ended_ = false;
   bool complete_ = false;
   Decision decision_;

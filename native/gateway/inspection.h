@@ -102,6 +102,8 @@ class Inspection {
   [[nodiscard]] static bool repeatsKept(const Flow& flow, Side side, const Packet& packet);
   void releaseKept(Flow& flow, Side side, Millis now);
   void letGo(Flow& flow, Side side, Current& current, Millis now);
+  // What has gone on to the other end.
+  static void notePassed(Flow& flow, Side side, const Packet& packet);
   void release(Flow& flow, Side side, HeldId held, Packet& packet, Millis now);
   // Inspects and lets go what was waiting for the packet at hand.
   [[nodiscard]] StageAnswer drain(Flow& flow, Side side, Millis now);
@@ -112,6 +114,7 @@ class Inspection {
   template <typename Ask>
   [[nodiscard]] StageAnswer ask(Flow& flow, Side side, Millis now, Ask&& question);
   [[nodiscard]] StageAnswer askData(Flow& flow, const Chunk& chunk, Millis now);
+  [[nodiscard]] StageAnswer askGap(Flow& flow, Side side, uint64_t bytes, Millis now);
   [[nodiscard]] StageAnswer askEnd(Flow& flow, Side side, Stream& stream, Millis now);
   [[nodiscard]] bool allDone(const Flow& flow) const;
   void settleIfDone(Flow& flow, Millis now);

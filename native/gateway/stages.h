@@ -41,6 +41,11 @@ struct StageAnswer {
   bool done = false;
   // With `drop` and `reject`: so long the connection cache refuses the same connection, ms.
   Millis denyFor = 0;
+
+  [[nodiscard]] bool denies() const {
+    return verdict.action == Verdict::Action::drop || verdict.action == Verdict::Action::reject;
+  }
+  [[nodiscard]] bool holds() const { return verdict.action == Verdict::Action::hold; }
 };
 
 // Sees the ordered data of flows, in the order of the array of stages. Every stage sees every chunk, unless one before it

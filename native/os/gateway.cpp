@@ -159,9 +159,15 @@ bool Gateway::use(const GatewayRules& rules, Nanos now) {
   return true;
 }
 
+gateway::Pipeline::Statistics Gateway::pipelineStatistics() {
+  gateway::Pipeline::Statistics all = pipeline_.statistics();
+  application_.addConditionsTo(all.conditions);
+  return all;
+}
+
 void Gateway::recordStatistics() {
   if (!audit_ || !audit_->wants(gateway::AuditEvent::stats)) return;
-  const gateway::Pipeline::Statistics all = pipeline_.statistics();
+  const gateway::Pipeline::Statistics all = pipelineStatistics();
   const std::vector<AuditCounter> counters = gateway::countersOf(all);
   const auto wall = std::chrono::system_clock::now().time_since_epoch();
   audit_->record({std::chrono::duration_cast<std::chrono::microseconds>(wall).count(), host_, std::nullopt,
@@ -171,7 +177,7 @@ void Gateway::recordStatistics() {
 std::string Gateway::statistics() {
   std::string text(kStatisticsBytesMax, '\0');
   JsonWriter json{text};
-  const gateway::Pipeline::Statistics all = pipeline_.statistics();
+  const gateway::Pipeline::Statistics all = pipelineStatistics();
   json.open();
   json.number("packets", all.packets);
   json.number("bytes", all.bytes);
@@ -188,6 +194,7 @@ std::string Gateway::statistics() {
   json.number("denied", application.denied.get());
   json.number("wouldDeny", application.wouldDeny.get());
   json.number("parserErrors", application.parserErrors.get());
+  json.number("untold", application.untold.get());
   json.close();
   json.openList("stages");
   for (const auto& stage : all.stages) {

@@ -66,6 +66,7 @@ class Gateway {
  private:
   void tellTime(Nanos now);
   void recordStatistics();
+  [[nodiscard]] gateway::Pipeline::Statistics pipelineStatistics();
 
   std::unique_ptr<AuditLog> audit_;
   std::unique_ptr<StoredFiles> files_;

@@ -218,6 +218,7 @@ class Line {
     if (file.sha256 != nullptr) json_.word("sha256", hexOf(*file.sha256).view());
     if (file.scan) json_.word("scan", nameIn(kScanNames, *file.scan));
     textUnlessEmpty("malware", file.malware);
+    textUnlessEmpty("unscanned", file.unscanned);
     verdict(file.decision);
     json_.close();
   }

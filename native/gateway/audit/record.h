@@ -141,6 +141,8 @@ struct FileAudit {
   bool stored = false;
   std::optional<AuditScan> scan;
   std::string_view malware;
+  // With `failed` and `skipped`: why.
+  std::string_view unscanned;
   std::optional<AuditDecision> decision;
 };
 

@@ -30,7 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case 2: {
       FileAudit file;
       file.name = rest;
-      file.contentType = file.hash = first;
+      file.contentType = file.hash = file.unscanned = first;
       record.about = file;
       break;
     }

@@ -12,8 +12,6 @@ bool isPacked(const FileType& type) {
   return type.kind == FileKind::archive || std::ranges::find(kNames, type.name) != kNames.end();
 }
 
-bool letsPass(ConditionAction action) { return action == ConditionAction::pass || action == ConditionAction::bypass; }
-
 }  // namespace
 
 FileScan::FileScan(ScanDesk& desk, const Object& object) : desk_(desk), settings_(desk.settings()), object_(object) {

@@ -127,6 +127,7 @@ std::string samples() {
     file.stored = true;
     file.scan = static_cast<AuditScan>(i % 4);
     file.malware = "Eicar-Test-Signature";
+    file.unscanned = "the file is packed, and larger than is scanned whole";
     file.decision = rejected;
     AuditRecord record = recordOf(file);
     record.ends->toInitiator = true;
@@ -247,7 +248,7 @@ TEST_CASE("the largest record fits, and one that does not fit leaves the memory 
   flow.attributes = attributes;
   FileAudit file;
   const Sha256 digest{};
-  file.name = file.contentType = file.hash = file.malware = bad;
+  file.name = file.contentType = file.hash = file.malware = file.unscanned = bad;
   file.sha256 = &digest;
   file.decision = decision;
   const AlertAudit alert{decision, AuditCause::condition, bad, bad, Condition::streamHistory};

@@ -88,7 +88,10 @@ class WordStage final : public ChunkStage {
 };
 
 struct World final : Outlet {
-  explicit World(const Pipeline::Settings& settings = {}) : pipeline(settings, *this) { pipeline.addStage(stage); }
+  // Without the words the caller adds its own stages.
+  explicit World(const Pipeline::Settings& settings = {}, bool words = true) : pipeline(settings, *this) {
+    if (words) pipeline.addStage(stage);
+  }
   ~World() override { checkBooks(); }
 
   // What goes on because of this packet is added to `out`, in order.

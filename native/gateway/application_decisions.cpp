@@ -1,0 +1,113 @@
+// What the application stage asks the policy about flows, and how it carries out what the policy says of anything.
+#include "gateway/application_work.h"
+#include "gateway/audit/from_flow.h"
+
+namespace p2pxbone::gateway {
+
+AuditDecision ApplicationStage::auditOf(const Decision& decision, uint32_t rule) const {
+  AuditDecision audit;
+  switch (decision.action) {
+    case Decision::Action::accept: audit.action = AuditAction::accept; break;
+    case Decision::Action::drop: audit.action = AuditAction::drop; break;
+    case Decision::Action::reject: audit.action = AuditAction::reject; break;
+    case Decision::Action::redirect: audit.action = AuditAction::redirect; break;
+  }
+  audit.rule = rule;
+  audit.ruleName = rules_.nameOf(rule);
+  audit.dryRun = decision.dryRun;
+  return audit;
+}
+
+FlowFacts ApplicationStage::factsOf(const Flow& flow, const Work& work, Millis now) const {
+  FlowFacts facts{flow};
+  facts.application = flow.application;
+  facts.applicationKnown = work.classification == nullptr;
+  facts.host = work.host;
+  facts.hostKnown = work.hostKnown;
+  facts.now = wall(now);
+  facts.utcOffsetSeconds = utcOffset_;
+  return facts;
+}
+
+void ApplicationStage::carryOut(Flow& flow, const Decision& decision) const {
+  if (decision.dryRun) return;
+  if (decision.mark) flow.mark = *decision.mark;
+  if (decision.limit != 0) {
+    flow.limit = decision.limit;
+    flow.watched = true;
+  }
+}
+
+void ApplicationStage::tellDecision(const Flow& flow, const Decision& decision, uint32_t rule, AuditCause cause,
+                                    std::string_view about, Side sender) {
+  if ((!decision.log && !decision.denies()) || !wants(AuditEvent::alert)) return;
+  AlertAudit alert;
+  alert.decision = auditOf(decision, rule);
+  alert.cause = cause;
+  alert.about = about;
+  record(endsOf(flow, sender, nameOf(flow.application)), alert);
+}
+
+StageAnswer ApplicationStage::deny(Flow& flow, const Decision& decision, AuditCause cause, std::string_view about, Side sender,
+                                   Millis now) {
+  now_ = now;
+  const uint32_t rule = rules_.numberOf(decision.rule);
+  tellDecision(flow, decision, rule, cause, about, sender);
+  if (!decision.denies()) return {};
+  (decision.dryRun ? counters_.wouldDeny : counters_.denied).add();
+  if (decision.dryRun) return {};
+  return {.verdict = decision.action == Decision::Action::reject ? Verdict::reject(rule)
+                                                                 : Verdict::drop(DropReason::gatewayRule, rule),
+          .denyFor = decision.denyFor};
+}
+
+Verdict ApplicationStage::syn(const Packet& packet, Millis now) {
+  now_ = now;
+  const Decision decision = policy_->syn(packet, wall(now), utcOffset_);
+  if (!decision.denies() || !decision.decided) return Verdict::accept();
+  (decision.dryRun ? counters_.wouldDeny : counters_.denied).add();
+  // There is no flow to be told about once: as many as the sender likes come here.
+  if (wants(AuditEvent::alert) && refusalsTold_.take(now)) {
+    AlertAudit alert;
+    alert.decision = auditOf(decision);
+    record(endsOf(packet), alert);
+  } else if (wants(AuditEvent::alert)) {
+    counters_.untold.add();
+  }
+  if (decision.dryRun) return Verdict::accept();
+  const uint32_t rule = rules_.numberOf(decision.rule);
+  return decision.action == Decision::Action::reject ? Verdict::reject(rule) : Verdict::drop(DropReason::gatewayRule, rule);
+}
+
+StageAnswer ApplicationStage::decide(const StageContext& context, Work& work, AuditCause cause) {
+  Flow& flow = context.flow;
+  const Decision decision = policy_->flow(factsOf(flow, work, context.now), *scratch_);
+  work.needs = decision.needs;
+  const bool first = decision.decided && !work.decided;
+  work.decided = decision.decided;
+  if (decision.decided || decision.rule != kNoRule) carryOut(flow, decision);
+  if (decision.decided) flow.verdict = Verdict::accept(rules_.numberOf(decision.rule));
+  return first ? deny(flow, decision, cause, work.host, Side::initiator, context.now) : StageAnswer{};
+}
+
+// A protocol that cannot be followed hides what its flow carries from here on.
+StageAnswer ApplicationStage::parserFailed(Flow& flow, Side side, Millis now) {
+  now_ = now;
+  conditionCounters_.add(Condition::parserError);
+  if (letsPass(policy_->conditions()[Condition::parserError])) return {};
+  const DropReason reason = reasonOf(Condition::parserError);
+  if (wants(AuditEvent::alert)) {
+    AlertAudit alert;
+    alert.decision.action = AuditAction::drop;
+    alert.decision.reason = reason;
+    alert.decision.dryRun = policy_->dryRun();
+    alert.cause = AuditCause::condition;
+    alert.condition = Condition::parserError;
+    record(endsOf(flow, side, nameOf(flow.application)), alert);
+  }
+  (policy_->dryRun() ? counters_.wouldDeny : counters_.denied).add();
+  if (policy_->dryRun()) return {};
+  return {.verdict = Verdict::drop(reason)};
+}
+
+}  // namespace p2pxbone::gateway

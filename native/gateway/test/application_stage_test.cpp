@@ -1,0 +1,192 @@
+// The application stage: what flows carry is found out, the policy is asked in its order, and what it says is done.
+#include "gateway/test/application_world.h"
+
+namespace p2pxbone::gateway::testing {
+namespace {
+
+using Texts = std::vector<std::string>;
+
+TEST_CASE("a flow is classified, and the first rule that matches decides") {
+  ApplicationWorld on{"rules"};
+  // The rule that accepts stands before the one that rejects; it asks for the host.
+  Connection friendly{on};
+  CHECK(friendly.client(get("/a/live.mp3", "friend.example")).goesOn());
+  CHECK(on.flow().application == Application::http);
+  Connection other{on, {kClient.address, 40001}};
+  const Verdict refused = other.client(get("/a/live.mp3"));
+  CHECK(refused.action == Verdict::Action::reject);
+  CHECK(on.stage.rules().nameOf(refused.rule) == "no songs");
+  // Both ends get an RST, and what follows is dropped.
+  CHECK(on.world.made.size() == 2);
+  CHECK(other.server("HTTP/1.1 200 OK\r\n\r\n").action == Verdict::Action::drop);
+  CHECK(on.audit.all("alert", "rule") == Texts{"no songs"});
+  CHECK(on.audit.all("alert", "cause") == Texts{"file"});
+  CHECK(on.audit.all("fileinfo", "state") == Texts{"requested", "blocked"});
+  on.endFlows();
+  CHECK(on.audit.all("drop", "rule") == Texts{"no songs"});
+  CHECK(on.audit.all("flow", "verdict.rule").size() == 2);
+  CHECK(on.stage.counters().denied.get() == 1);
+  CHECK(on.stage.counters().classified.get() == 2);
+}
+
+TEST_CASE("another file of the same connection is allowed: the name decides, not the connection") {
+  ApplicationWorld on{"rules"};
+  Connection web{on};
+  CHECK(web.client(get("/notes.txt")).goesOn());
+  CHECK(web.server(response(5, "hello")).goesOn());
+  CHECK(web.client(get("/SONG.MP3")).action == Verdict::Action::reject);
+}
+
+TEST_CASE("a denial by application names the rule, and a later connection elsewhere is not its business") {
+  ApplicationWorld on{"rules"};
+  const std::string hello = "NICK alice\r\nUSER alice 0 * :Alice\r\n";
+  Connection chat{on, kClient, {v4(10, 2, 0, 66), 6667}};
+  Verdict verdict = chat.client(hello);
+  if (verdict.goesOn()) verdict = chat.server(":irc.example 001 alice :Welcome\r\n");
+  CHECK(verdict.action == Verdict::Action::reject);
+  CHECK(on.stage.rules().nameOf(verdict.rule) == "no chat with them");
+  CHECK(on.flow().application == Application::irc);
+  // The connection cache remembers it for the ten minutes of the policy, from whatever port.
+  CHECK(on.world.client({.from = {kClient.address, 40'009}, .to = {v4(10, 2, 0, 66), 6667}, .flags = kTcpSyn}).action ==
+        Verdict::Action::drop);
+  Connection elsewhere{on, {kClient.address, 40'010}, {v4(10, 2, 0, 67), 6667}};
+  CHECK(elsewhere.client(hello).goesOn());
+  CHECK(elsewhere.server(":irc.example 001 alice :Welcome\r\n").goesOn());
+  // A rule about a message denies the flow in which it is, and is not remembered.
+  CHECK(elsewhere.client("PRIVMSG #room :nothing\r\n").goesOn());
+  CHECK(elsewhere.client("PRIVMSG #room :a secret thing\r\n").action == Verdict::Action::drop);
+  CHECK(on.audit.all("chat", "text") == Texts{"nothing", "a secret thing"});
+  CHECK(on.audit.all("alert", "about").back() == "a secret thing");
+  Connection again{on, {kClient.address, 40'011}, {v4(10, 2, 0, 67), 6667}};
+  CHECK(again.client(hello).goesOn());
+}
+
+TEST_CASE("limit and mark are carried out, log is an alert and nothing else") {
+  ApplicationWorld on{"rules"};
+  Connection slow{on};
+  CHECK(slow.client(get("/", "slow.example")).goesOn());
+  CHECK(on.flow().mark == 7);
+  CHECK(on.flow().limit == 1);
+  CHECK(on.flow().watched);
+  Connection shell{on, {kClient.address, 40001}, {kServer.address, 22}};
+  CHECK(shell.client("SSH-2.0-OpenSSH_9.2\r\n").goesOn());
+  CHECK(shell.server("SSH-2.0-OpenSSH_9.2\r\n").goesOn());
+  CHECK(on.audit.all("alert", "rule") == Texts{"noted"});
+  CHECK(on.audit.all("alert", "action") == Texts{"accept"});
+}
+
+TEST_CASE("what addresses and ports decide is decided at the first packet, without a flow") {
+  ApplicationWorld on{"rules"};
+  CHECK(on.world.client({.to = {kServer.address, 23}, .flags = kTcpSyn}).action == Verdict::Action::reject);
+  CHECK(on.world.made.size() == 1);
+  CHECK(on.world.send(udpPacket(kClient, {kServer.address, 9}, bytesOf("x"))).action == Verdict::Action::drop);
+  CHECK(on.world.send(udpPacket(kClient, {kServer.address, 10}, bytesOf("x"))).goesOn());
+  CHECK(on.audit.all("alert", "rule") == Texts{"closed", "no discarding"});
+}
+
+TEST_CASE("in a dry run everything is decided and recorded, and everything goes on") {
+  ApplicationWorld on{"rules-dry-run"};
+  Connection web{on};
+  CHECK(web.client(get("/song.mp3")).goesOn());
+  CHECK(web.server(response(5, "hello")).goesOn());
+  CHECK(on.world.client({.from = {kClient.address, 40001}, .to = {kServer.address, 23}, .flags = kTcpSyn}).goesOn());
+  Connection slow{on, {kClient.address, 40002}};
+  CHECK(slow.client(get("/", "slow.example")).goesOn());
+  CHECK(on.flow().mark == 0);
+  CHECK(on.flow().limit == 0);
+  CHECK(on.world.made.empty());
+  CHECK(on.stage.counters().denied.get() == 0);
+  CHECK(on.stage.counters().wouldDeny.get() >= 2);
+  for (const std::string& dryRun : on.audit.all("alert", "dry_run")) CHECK(dryRun == "true");
+  CHECK(on.audit.all("alert", "rule").front() == "no songs");
+}
+
+TEST_CASE("a flow that no rule can concern any more is settled at once; without records after its first data") {
+  ApplicationWorld on{"nothing"};
+  on.audit.on = false;
+  Connection web{on};
+  CHECK(web.client(get("/song.mp3")).goesOn());
+  CHECK(on.flow().phase == FlowPhase::settled);
+  // A policy that asks for the application only is done when that is known.
+  ApplicationWorld flows{"flows-only"};
+  flows.audit.on = false;
+  Connection known{flows};
+  CHECK(known.client(get("/song.mp3")).goesOn());
+  CHECK(flows.flow().phase == FlowPhase::settled);
+  Connection unknown{flows, {kClient.address, 40001}, {kServer.address, 5555}};
+  Verdict verdict = Verdict::accept();
+  for (int i = 0; i < 10 && verdict.goesOn(); ++i) verdict = unknown.client("\x01\x02\x03 what is this \x04 " + std::string(200, '\x05'));
+  CHECK(verdict.action == Verdict::Action::drop);
+  CHECK(flows.stage.rules().nameOf(verdict.rule) == "default");
+}
+
+TEST_CASE("with another policy flows go on as they were decided, and the rest is decided by the new one") {
+  ApplicationWorld on{"rules"};
+  Connection chat{on, kClient, {kServer.address, 6667}};
+  CHECK(chat.client("NICK alice\r\nUSER alice 0 * :Alice\r\n").goesOn());
+  CHECK(chat.server(":irc.example 001 alice :Welcome\r\n").goesOn());
+  Connection web{on, {kClient.address, 40001}};
+  CHECK(web.client(get("/a.txt")).goesOn());
+  Connection denied{on, {kClient.address, 40002}};
+  CHECK(denied.client(get("/a.mp3")).action == Verdict::Action::reject);
+  const uint32_t before = on.flow().verdict.rule;
+
+  on.use("no-irc");
+  // Known as IRC, it is asked about again when somebody says something.
+  CHECK(chat.client("PRIVMSG #room :a secret thing\r\n").action == Verdict::Action::reject);
+  CHECK(web.server(response(2, "ok")).goesOn());
+  CHECK(web.client(get("/b.mp3")).goesOn());
+  CHECK(web.server(response(2, "ok")).goesOn());
+  CHECK(web.client(get("/b.gif")).action == Verdict::Action::drop);
+  // What the old policy denied stays so, and its rule's name is known.
+  CHECK(denied.client("more").action == Verdict::Action::drop);
+  CHECK(on.stage.rules().nameOf(before) == "no songs");
+  on.endFlows();
+  Texts names = on.audit.all("drop", "rule");
+  std::sort(names.begin(), names.end());
+  CHECK(names == Texts{"no songs"});
+}
+
+TEST_CASE("a flood of connections that a rule refuses is counted, and recorded up to a rate") {
+  ApplicationWorld on{"rules"};
+  for (uint16_t i = 0; i < 5'000; ++i) {
+    CHECK(on.world.client({.from = {kClient.address, static_cast<uint16_t>(1'000 + i)}, .to = {kServer.address, 23}, .flags = kTcpSyn})
+              .action == Verdict::Action::reject);
+  }
+  CHECK(on.audit.records.size() == 100);
+  CHECK(on.stage.counters().untold.get() == 4'900);
+  CHECK(on.world.drops(DropReason::gatewayRejected) == 5'000);
+  on.world.now += 1'000;
+  for (uint16_t i = 0; i < 500; ++i) {
+    (void)on.world.client({.from = {kClient.address, static_cast<uint16_t>(1'000 + i)}, .to = {kServer.address, 23}, .flags = kTcpSyn});
+  }
+  CHECK(on.audit.records.size() == 200);
+}
+
+TEST_CASE("a denied flow, the connection cache, checks and bounds refuse any number of packets with one record") {
+  Limits limits;
+  limits.flows = 1;
+  limits.heldPackets = 4;
+  ApplicationWorld on{"rules", limits};
+  Connection denied{on, kClient, {v4(10, 2, 0, 66), 6667}};
+  (void)denied.client("NICK alice\r\nUSER alice 0 * :Alice\r\n");
+  (void)denied.server(":irc.example 001 alice :Welcome\r\n");
+  REQUIRE(on.flow().phase == FlowPhase::denied);
+  const size_t before = on.audit.records.size();
+  for (uint16_t i = 0; i < 2'000; ++i) {
+    CHECK(denied.client("again").action == Verdict::Action::drop);
+    (void)on.world.client({.from = {kClient.address, static_cast<uint16_t>(1'000 + i)}, .to = {v4(10, 2, 0, 66), 6667}, .flags = kTcpSyn});
+    Bytes broken = udpPacket(kClient, kServer, bytesOf("x"));
+    broken.back() ^= 1;
+    CHECK(on.world.send(broken).action == Verdict::Action::drop);
+  }
+  CHECK(on.audit.records.size() == before);
+  CHECK(on.world.drops(DropReason::gatewayDenied) == 2'000);
+  on.endFlows();
+  REQUIRE(on.audit.all("drop", "packets").size() == 1);
+  CHECK(on.audit.all("drop", "packets").front() == "2001");
+  CHECK(on.audit.all("flow", "verdict.rule") == Texts{"no chat with them"});
+}
+
+}  // namespace
+}  // namespace p2pxbone::gateway::testing
