@@ -6,9 +6,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { ip, run, within } from '../../cli/demo/namespaces.ts';
-import { PYTHON } from './peers/torrents.ts';
-import { RouterLab, SERVER } from './router.ts';
+import { run, within } from '../../cli/demo/namespaces.ts';
+import { PYTHON, RouterLab, SERVER } from './router.ts';
 import { skip } from './topology.ts';
 
 const PROGRAM = fileURLToPath(new URL('programs/odd_tcp.py', import.meta.url));
@@ -24,25 +23,18 @@ const WITHOUT_EFFECT: readonly string[] = ['overlap_decoy_first', 'fragments_ove
 /** What the gateway does not let pass, harmless or not: overlapping fragments; and the urgent byte becomes part of the name. */
 const REFUSED: readonly string[] = ['fragments_overlap', 'urgent'];
 
-async function macOf(namespace: string, device: string): Promise<string> {
-  const { stdout } = await run(['ip', '-n', namespace, '-j', 'link', 'show', device]);
-  return (JSON.parse(stdout) as readonly { readonly address: string }[])[0]?.address ?? '';
-}
-
 async function create(context: TestContext): Promise<RouterLab> {
   const lab = await RouterLab.create(context);
   lab.file('song.mp3', SONG);
   lab.file('note.txt', NOTE);
-  await ip(lab.router, [
-    `neigh replace ${ODD_CLIENT} lladdr ${await macOf(lab.client, 'eth0')} dev c0 nud permanent`,
-    `neigh replace ${ODD_SERVER} lladdr ${await macOf(lab.server, 'eth0')} dev s0 nud permanent`,
-  ]);
+  await lab.adoptAddress('client', ODD_CLIENT);
+  await lab.adoptAddress('server', ODD_SERVER);
   return lab;
 }
 
 /** What came back, by the way in which it was asked for. */
 async function askOddly(lab: RouterLab, path: string, port: number): Promise<ReadonlyMap<string, string>> {
-  const words = ['client', `${ODD_CLIENT}:${port}`, `${SERVER}:80`, path, await macOf(lab.router, 'c0')];
+  const words = ['client', `${ODD_CLIENT}:${port}`, `${SERVER}:80`, path, await lab.routerMac('client')];
   const { stdout, stderr } = await run(within(lab.client, [PYTHON, PROGRAM, ...words]));
   assert.ok(stdout !== '', stderr);
   return new Map(Object.entries(JSON.parse(stdout) as Record<string, string>));
@@ -74,7 +66,7 @@ test('whatever a sender does with TCP and IP, a forbidden file does not come', {
 
 test('a server that turns the handshake round is followed', { skip, timeout: 60_000 }, async (context) => {
   const lab = await create(context);
-  const words = ['server', `${ODD_SERVER}:80`, `${SERVER}:1`, SONG, await macOf(lab.router, 's0')];
+  const words = ['server', `${ODD_SERVER}:80`, `${SERVER}:1`, SONG, await lab.routerMac('server')];
   const server = lab.start(lab.server, [PYTHON, PROGRAM, ...words]);
   if (server.stdout !== null) await once(server.stdout, 'data');
   const get = async (name: string): Promise<string> =>

@@ -8,8 +8,7 @@ import { untilTrue } from '../../cli/demo/machine.ts';
 import { run, within } from '../../cli/demo/namespaces.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
 import { Clamd, EICAR } from './clamd.ts';
-import { PYTHON } from './peers/torrents.ts';
-import { CLIENT, RouterLab, SERVER } from './router.ts';
+import { CLIENT, PYTHON, RouterLab, SERVER } from './router.ts';
 import { skip } from './topology.ts';
 
 const AUDIT = 'audit: {directory: audit}\n';

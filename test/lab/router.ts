@@ -21,6 +21,8 @@ import { askRouter, controlPath } from '../../gateway/driver/router-control.ts';
 import type { GatewayFlow, GatewayStatistics } from '../../native/index.ts';
 
 const CLI = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
+/** Debian's; another one does not see Debian's modules. */
+export const PYTHON = '/usr/bin/python3';
 export const CLIENT = '10.91.1.2';
 export const SERVER = '10.91.2.2';
 const QUEUE = 0;
@@ -106,7 +108,8 @@ export class RouterLab {
       `daemon off; worker_processes 1; user root; pid ${directory}/nginx.pid; error_log ${directory}/nginx.err;
 events { worker_connections 512; }
 http { access_log off; ${places.join(' ')} sendfile on;
-  server { listen ${SERVER}:80; listen ${SERVER}:81; root ${directory}/www; } }
+  server { listen ${SERVER}:80; listen ${SERVER}:81; root ${directory}/www;
+    location /coded/ { alias ${directory}/www/; add_header Content-Encoding gzip; } } }
 `,
     );
     this.start(this.server, ['nginx', '-e', `${directory}/nginx.err`, '-c', join(directory, 'nginx.conf')]);
@@ -168,6 +171,23 @@ http { access_log off; ${places.join(' ')} sendfile on;
     );
   }
 
+  /** For packets to an address of the client's or server's side that no kernel answers for. */
+  async adoptAddress(side: 'client' | 'server', address: string): Promise<void> {
+    const device = side === 'client' ? 'c0' : 's0';
+    const mac = await this.#macOf(this.#names[side], 'eth0');
+    await ip(this.router, [`neigh replace ${address} lladdr ${mac} dev ${device} nud permanent`]);
+  }
+
+  /** Of the router, as the client or the server sees it. */
+  routerMac(side: 'client' | 'server'): Promise<string> {
+    return this.#macOf(this.router, side === 'client' ? 'c0' : 's0');
+  }
+
+  async #macOf(namespace: string, device: string): Promise<string> {
+    const { stdout } = await run(['ip', '-n', namespace, '-j', 'link', 'show', device]);
+    return (JSON.parse(stdout) as readonly { readonly address: string }[])[0]?.address ?? '';
+  }
+
   /** Another one with the same number, in a network namespace where that is free. */
   startSecond(): Promise<Ran> {
     const words = ['--policy', join(this.directory, 'policy.yaml'), '--run', this.directory];
@@ -204,12 +224,12 @@ http { access_log off; ${places.join(' ')} sendfile on;
     return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024;
   }
 
-  async get(name: string, { port = 80, seconds = 5, header = '' } = {}): Promise<Download> {
+  async get(name: string, { port = 80, seconds = 5, header = '', to = 'got' } = {}): Promise<Download> {
     const headers = header === '' ? [] : ['-H', `@${join(this.directory, 'header')}`];
     if (header !== '') writeFileSync(join(this.directory, 'header'), `${header}\n`);
     const form = '%{http_code} %{size_download} %{time_total} %{exitcode}';
-    const to = `http://${SERVER}:${port}/${name}`;
-    rmSync(join(this.directory, 'got'), { force: true });
+    const url = `http://${SERVER}:${port}/${name}`;
+    rmSync(join(this.directory, to), { force: true });
     const { stdout } = await run(
       within(this.client, [
         'curl',
@@ -217,11 +237,11 @@ http { access_log off; ${places.join(' ')} sendfile on;
         '-m',
         String(seconds),
         '-o',
-        join(this.directory, 'got'),
+        join(this.directory, to),
         '-w',
         form,
         ...headers,
-        to,
+        url,
       ]),
     );
     const [status = 0, bytes = 0, taken = 0, exit = 0] = stdout.split(' ').map(Number);

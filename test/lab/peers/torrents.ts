@@ -7,10 +7,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { run } from '../../../cli/demo/namespaces.ts';
-import { CLIENT, type RouterLab, SERVER } from '../router.ts';
+import { CLIENT, PYTHON, type RouterLab, SERVER } from '../router.ts';
 
-/** Debian's; another Python does not see Debian's modules. */
-export const PYTHON = '/usr/bin/python3';
 const TORRENT = fileURLToPath(new URL('../programs/torrent.py', import.meta.url));
 const TRACKER = fileURLToPath(new URL('../programs/tracker.ts', import.meta.url));
 
