@@ -75,7 +75,7 @@ void ApplicationStage::Events::attribute(std::string_view name, std::string_view
 
 void ApplicationStage::Events::note(std::string_view name, std::string_view value) {
   if (!stage_.wants(AuditEvent::flow) || value.empty()) return;
-  if (flow().notes == nullptr) flow().notes = std::make_unique<Notes>();
+  if (flow().notes == nullptr) flow().notes = std::make_unique<Notes>(stage_.kept_);
   static_cast<Notes*>(flow().notes.get())->add(name, value);
 }
 

@@ -9,11 +9,14 @@ namespace p2pxbone::gateway {
 namespace {
 
 constexpr int64_t kRefusalsToldPerSecond = 100;
+// What a parser may keep when all together keep too much: the beginning of a line, or of a message.
+constexpr size_t kKeptInAnyCase = 1'024;
 
 }  // namespace
 
 ApplicationStage::ApplicationStage(const Parts& parts, const HashSeed& seed, std::string host)
     : parts_(parts),
+      kept_(parts.keptBytesMax),
       host_(std::move(host)),
       peers_(seed.first),
       classifier_(peers_),
@@ -55,12 +58,13 @@ StageAnswer ApplicationStage::begin(const StageContext& context, const Packet&) 
   const Flow& flow = context.flow;
   const FlowEnds ends{flow.address(Side::initiator), flow.address(Side::responder), flow.port(Side::initiator),
                       flow.port(Side::responder), flow.key.protocol};
-  Work& work = context.remember(std::make_unique<Work>(ends, scanning_));
+  Work& work = context.remember(std::make_unique<Work>(ends, kept_, scanning_));
   return finish(work, Side::initiator, decide(context, work, AuditCause::flow));
 }
 
 // Whether anything is left to find out.
 StageAnswer ApplicationStage::finish(Work& work, Side side, StageAnswer answer) const {
+  work.share.set(work.keptBytes());
   if (answer.denies()) return answer;
   if (answer.verdict.action == Verdict::Action::hold) {
     ++work.holding[indexOf(side)].answers;
@@ -91,7 +95,8 @@ StageAnswer ApplicationStage::classify(const StageContext& context, Work& work, 
     fresh.offset += had;
     if (fresh.bytes.empty()) return {};
   }
-  const Classified result = classifier_.feed(*work.classification, work.ends, fresh, context.now);
+  const Classified result = classifier_.feed(*work.classification, work.ends, fresh, context.now, kept_.full());
+  if (result.final && kept_.full()) counters_.hurried.add();
   if (!result.final) return {};
   StageAnswer answer = identified(context, work, result);
   if (answer.denies() || work.parser == nullptr) return answer;
@@ -133,6 +138,7 @@ StageAnswer ApplicationStage::parse(const StageContext& context, Work& work, con
   if (work.parser == nullptr || work.parser->finished()) return {};
   Events events(*this, context, work);
   work.parser->data(chunk, events);
+  if (kept_.full() && work.parser->keptBytes() > kKeptInAnyCase) work.parser->stop(events);
   if (events.gaveUp && !work.forOthers && !events.answer.denies()) merge(events.answer, parserFailed(context.flow, chunk.side, context.now));
   if (events.hostFound && !events.answer.denies()) merge(events.answer, decide(context, work, AuditCause::host));
   if (events.handedOver && !events.answer.denies()) merge(events.answer, handOver(context, work, chunk, events));

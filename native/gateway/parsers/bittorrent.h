@@ -28,6 +28,9 @@ class BitTorrentParser final : public ParserBase {
   bool step(Side side, ParserEvents& events) override;
   void datagram(Side side, std::span<const uint8_t> bytes, ParserEvents& events) override;
   [[nodiscard]] bool mayAnnounce() const override;
+  [[nodiscard]] size_t otherBytes() const override {
+    return directions_[0].metadata.capacity() + directions_[1].metadata.capacity();
+  }
   bool handshake(Side side, ParserEvents& events);
   bool message(Side side, ParserEvents& events);
   void extended(Side side, std::span<const uint8_t> payload, ParserEvents& events);
