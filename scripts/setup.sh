@@ -10,7 +10,7 @@ packages="cmake ninja-build g++ libssl-dev liburing-dev libvectorscan-dev libnet
 [ "$(dpkg --print-architecture)" != amd64 ] || packages="$packages libipsec-mb-dev"
 case $purpose in
   run) ;;
-  test) packages="$packages doctest-dev curl openssl tcpdump ethtool clamav-daemon iptables nginx-light" ;;
+  test) packages="$packages doctest-dev curl openssl tcpdump ethtool clamav-daemon iptables nginx-light python3-libtorrent aria2 python3-pyftpdlib python3-scapy ngircd" ;;
   fuzz) packages="$packages doctest-dev clang-14 libclang-rt-14-dev" ;;
   bench) packages="$packages iperf3 tcpdump linux-perf wireguard-go wireguard-tools nebula tinc nginx-light wrk curl clamav-daemon iptables ethtool" ;;
   *) echo "setup: usage: scripts/setup.sh [run|test|fuzz|bench]" >&2; exit 2 ;;

@@ -12,7 +12,7 @@ constexpr size_t kSaidMax = 256;
 
 void ApplicationStage::Events::request(Side from, const FileOffer& offer) {
   // Lists of what is shared name thousands of files that nobody has asked for.
-  if (offer.kind == FileOffer::Kind::listed || answer.denies()) return;
+  if (offer.kind == FileOffer::Kind::listed || work_.forOthers || answer.denies()) return;
   const bool wanted = offer.kind == FileOffer::Kind::request;
   FileFacts facts;
   facts.name = offer.name;
@@ -32,6 +32,7 @@ void ApplicationStage::Events::request(Side from, const FileOffer& offer) {
 }
 
 void ApplicationStage::Events::chat(Side from, const ChatMessage& message) {
+  if (work_.forOthers) return;
   stage_.counters_.messages.add();
   if (answer.denies()) return;
   const ChatFacts facts{message.from, message.to, message.text};
@@ -43,7 +44,7 @@ void ApplicationStage::Events::chat(Side from, const ChatMessage& message) {
 }
 
 void ApplicationStage::Events::transferBegins(Side sender, const Transfer& transfer) {
-  if (!answer.denies()) stage_.fileBegins(context_, work_, sender, transfer, answer);
+  if (!work_.forOthers && !answer.denies()) stage_.fileBegins(context_, work_, sender, transfer, answer);
 }
 
 void ApplicationStage::Events::transferData(Side sender, std::span<const uint8_t> bytes) {
@@ -74,7 +75,7 @@ void ApplicationStage::Events::attribute(std::string_view name, std::string_view
 
 void ApplicationStage::Events::note(std::string_view name, std::string_view value) {
   if (!stage_.wants(AuditEvent::flow) || value.empty()) return;
-  if (flow().notes == nullptr) flow().notes = std::make_unique<Notes>();
+  if (flow().notes == nullptr) flow().notes = std::make_unique<Notes>(stage_.kept_);
   static_cast<Notes*>(flow().notes.get())->add(name, value);
 }
 

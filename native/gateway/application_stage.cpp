@@ -9,11 +9,14 @@ namespace p2pxbone::gateway {
 namespace {
 
 constexpr int64_t kRefusalsToldPerSecond = 100;
+// What a parser may keep when all together keep too much: the beginning of a line, or of a message.
+constexpr size_t kKeptInAnyCase = 1'024;
 
 }  // namespace
 
 ApplicationStage::ApplicationStage(const Parts& parts, const HashSeed& seed, std::string host)
     : parts_(parts),
+      kept_(parts.keptBytesMax),
       host_(std::move(host)),
       peers_(seed.first),
       classifier_(peers_),
@@ -55,7 +58,7 @@ StageAnswer ApplicationStage::begin(const StageContext& context, const Packet& p
   const Flow& flow = context.flow;
   const FlowEnds ends{flow.address(Side::initiator), flow.address(Side::responder), flow.port(Side::initiator),
                       flow.port(Side::responder), flow.key.protocol};
-  Work& work = context.remember(std::make_unique<Work>(ends, scanning_));
+  Work& work = context.remember(std::make_unique<Work>(ends, kept_, scanning_));
   StageAnswer answer = decide(context, work, AuditCause::flow);
   // Of TCP mostly a later packet makes the record.
   const bool first = !packet.isTcp() || (packet.ip.tcpFlags & (kTcpSyn | kTcpAck)) == kTcpSyn;
@@ -66,14 +69,18 @@ StageAnswer ApplicationStage::begin(const StageContext& context, const Packet& p
 
 // Whether anything is left to find out.
 StageAnswer ApplicationStage::finish(Work& work, Side side, StageAnswer answer) const {
+  work.share.set(work.keptBytes());
   if (answer.denies()) return answer;
   if (answer.verdict.action == Verdict::Action::hold) {
     ++work.holding[indexOf(side)].answers;
     return answer;
   }
   const bool forRecords = wants(AuditEvent::flow) || wants(AuditEvent::fileinfo) || wants(AuditEvent::chat);
-  const bool classifying = work.classification != nullptr && (work.needs != 0 || forRecords);
-  const bool parsing = work.parser != nullptr && !work.parser->finished();
+  // A flow that itself may pass can name the ends of one that may not.
+  const bool classifying =
+      work.classification != nullptr && (work.needs != 0 || forRecords || policy_->asksForApplications());
+  const bool parsing =
+      work.parser != nullptr && !work.parser->finished() && (!work.forOthers || work.parser->announces());
   answer.done = !classifying && !parsing && work.files.empty();
   return answer;
 }
@@ -93,7 +100,8 @@ StageAnswer ApplicationStage::classify(const StageContext& context, Work& work, 
     fresh.offset += had;
     if (fresh.bytes.empty()) return {};
   }
-  const Classified result = classifier_.feed(*work.classification, work.ends, fresh, context.now);
+  const Classified result = classifier_.feed(*work.classification, work.ends, fresh, context.now, kept_.full());
+  if (result.final && kept_.full()) counters_.hurried.add();
   if (!result.final) return {};
   StageAnswer answer = identified(context, work, result);
   if (answer.denies() || work.parser == nullptr) return answer;
@@ -122,7 +130,8 @@ StageAnswer ApplicationStage::identified(const StageContext& context, Work& work
   StageAnswer answer = decide(context, work, AuditCause::application);
   if (answer.denies()) return answer;
   const bool wanted = work.needs != 0 || wants(AuditEvent::fileinfo) || wants(AuditEvent::chat) || wants(AuditEvent::flow);
-  if (!wanted || parser == nullptr) return answer;
+  if (parser == nullptr || !(wanted || (policy_->asksForApplications() && parser->announces()))) return answer;
+  work.forOthers = !wanted;
   work.parser = std::move(parser);
   classification->collected().forEachChunk([&](const Chunk& chunk) {
     if (!answer.denies() && work.parser) merge(answer, parse(context, work, chunk));
@@ -134,7 +143,8 @@ StageAnswer ApplicationStage::parse(const StageContext& context, Work& work, con
   if (work.parser == nullptr || work.parser->finished()) return {};
   Events events(*this, context, work);
   work.parser->data(chunk, events);
-  if (events.gaveUp && !events.answer.denies()) merge(events.answer, parserFailed(context.flow, chunk.side, context.now));
+  if (kept_.full() && work.parser->keptBytes() > kKeptInAnyCase) work.parser->stop(events);
+  if (events.gaveUp && !work.forOthers && !events.answer.denies()) merge(events.answer, parserFailed(context.flow, chunk.side, context.now));
   if (events.hostFound && !events.answer.denies()) merge(events.answer, decide(context, work, AuditCause::host));
   if (events.handedOver && !events.answer.denies()) merge(events.answer, handOver(context, work, chunk, events));
   return events.answer;
@@ -149,6 +159,7 @@ StageAnswer ApplicationStage::handOver(const StageContext& context, Work& work, 
   rest.bytes = chunk.bytes.subspan(had);
   rest.offset = chunk.offset + had;
   work.parser.reset();
+  work.forOthers = false;
   work.hostKnown = false;
   if (order.application != Application::unknown) {
     context.flow.application = order.application;

@@ -11,6 +11,7 @@
 #include "gateway/classifier.h"
 #include "gateway/file_watch.h"
 #include "gateway/flow_hints.h"
+#include "gateway/kept_data.h"
 #include "gateway/pipeline.h"
 #include "gateway/redirects.h"
 #include "gateway/rule_book.h"
@@ -26,6 +27,8 @@ class ApplicationStage final : public ChunkStage {
     FileStore* store = nullptr;
     // Without it what a rule redirects is dropped.
     Redirects* redirects = nullptr;
+    // Limits::keptBytes.
+    uint64_t keptBytesMax = Limits{}.keptBytes;
   };
   struct Counters {
     Counter classified;
@@ -35,6 +38,7 @@ class ApplicationStage final : public ChunkStage {
     Counter denied;      // flows
     Counter wouldDeny;   // likewise, while the policy only watches
     Counter parserErrors;
+    Counter hurried;  // flows that were named by what they showed at once, as nothing more could be kept
     Counter untold;  // packets that a rule refused before there was a flow, beyond what is recorded of them
   };
 
@@ -54,6 +58,7 @@ class ApplicationStage final : public ChunkStage {
   [[nodiscard]] std::optional<Millis> nextDue() const;
   [[nodiscard]] const RuleBook& rules() const { return rules_; }
   [[nodiscard]] const Counters& counters() const { return counters_; }
+  [[nodiscard]] const KeptData& kept() const { return kept_; }
   // The conditions that only it, and the scans it asks for, can meet; for totals, by Condition.
   void addConditionsTo(std::array<uint64_t, kConditionCount>& counts) const;
   [[nodiscard]] std::string_view nameOf(Application application) const;
@@ -121,6 +126,7 @@ class ApplicationStage final : public ChunkStage {
   [[nodiscard]] WallTime wall(Millis now) const { return wallBase_ + now * 1'000; }
 
   const Parts parts_;
+  KeptData kept_;
   const std::string host_;
   std::shared_ptr<const Policy> policy_;
   std::unique_ptr<Policy::Scratch> scratch_;

@@ -13,16 +13,21 @@ struct ApplicationStage::Notes final : StageMemory {
   // What a flow's record can tell: more is not kept.
   static constexpr size_t kBytesMax = 4'096;
 
+  explicit Notes(KeptData& allKept) : kept(allKept), share(allKept) {}
+
   std::vector<std::pair<std::string, std::string>> attributes;
   size_t bytes = 0;
+  const KeptData& kept;
+  KeptData::Share share;
 
   void add(std::string_view name, std::string_view value) {
     name = name.substr(0, kAuditNameBytesMax);
     value = value.substr(0, kAuditValueBytesMax);
     const bool known = std::any_of(attributes.begin(), attributes.end(), [&](const auto& note) { return note.first == name; });
-    if (known || attributes.size() == kAuditAttributesMax || bytes + name.size() + value.size() > kBytesMax) return;
+    if (known || kept.full() || attributes.size() == kAuditAttributesMax || bytes + name.size() + value.size() > kBytesMax) return;
     bytes += name.size() + value.size();
     attributes.emplace_back(name, value);
+    share.set(bytes);
   }
 };
 
@@ -48,6 +53,8 @@ struct ApplicationStage::Work final : StageMemory {
   bool decided = false;
   // What the policy said when it was asked last.
   Decision decision;
+  // Of this flow nothing is asked any more; its parser tells of others that are to come.
+  bool forOthers = false;
   // Files that pass, and those whose end waits for their scan, by FileScan::Object::owner.
   std::map<uint64_t, FileInFlow> files;
   // One could not be scanned, and the policy wants no others scanned then.
@@ -66,11 +73,16 @@ struct ApplicationStage::Work final : StageMemory {
     return found == files.end() || found->second.watch->ended() ? nullptr : found->second.watch.get();
   }
 
+  [[nodiscard]] size_t keptBytes() const {
+    return (classification ? classification->collected().heapBytes() : 0) + (parser ? parser->keptBytes() : 0);
+  }
+  KeptData::Share share;
+
   // Which flow each file that is scanned belongs to, of all flows.
   std::unordered_map<uint64_t, FlowRef>& scanning;
 
-  Work(const FlowEnds& flowEnds, std::unordered_map<uint64_t, FlowRef>& allScanning)
-      : ends(flowEnds), classification(std::make_unique<FlowClassification>()), scanning(allScanning) {}
+  Work(const FlowEnds& flowEnds, KeptData& allKept, std::unordered_map<uint64_t, FlowRef>& allScanning)
+      : ends(flowEnds), classification(std::make_unique<FlowClassification>()), share(allKept), scanning(allScanning) {}
   ~Work() override {
     for (const auto& [owner, file] : files) scanning.erase(owner);
   }

@@ -86,12 +86,13 @@ bool Classifier::useSignatures(std::shared_ptr<const SignatureSet> signatures) {
   return true;
 }
 
-Classified Classifier::feed(FlowClassification& flow, const FlowEnds& ends, const Chunk& chunk, Millis now) {
+Classified Classifier::feed(FlowClassification& flow, const FlowEnds& ends, const Chunk& chunk, Millis now,
+                            bool last) {
   if (chunk.bytes.empty()) return flow.opinion_;
   const auto least = chunk.datagram ? kDatagramBytesLeast : uint16_t{1};
   flow.spent_ += static_cast<uint32_t>(std::clamp<size_t>(chunk.bytes.size(), least, kPacketBytesFull));
-  const bool last = flow.spent_ >= uint32_t{limits_.packets} * kPacketBytesFull ||
-                    flow.collected_.size() + chunk.bytes.size() >= limits_.bytes;
+  last = last || flow.spent_ >= uint32_t{limits_.packets} * kPacketBytesFull ||
+         flow.collected_.size() + chunk.bytes.size() >= limits_.bytes;
   if (flow.collected_.empty()) {
     // Most flows are recognised by their first packet, which then need not be copied.
     const std::span<const uint8_t> front = chunk.bytes.first(std::min<size_t>(chunk.bytes.size(), limits_.bytes));

@@ -81,8 +81,8 @@ class Classifier {
   [[nodiscard]] bool useSignatures(std::shared_ptr<const SignatureSet> signatures);
 
   // The flow's next data, in order. Not to be called again once the result was final. Where bytes of a stream are
-  // missing for good, conclude instead.
-  Classified feed(FlowClassification& flow, const FlowEnds& ends, const Chunk& chunk, Millis now);
+  // missing for good, conclude instead. `last`: it has to do with this, as nothing more may be kept.
+  Classified feed(FlowClassification& flow, const FlowEnds& ends, const Chunk& chunk, Millis now, bool last = false);
 
   // Nothing more will come. The result is final; all that was fed stays collected.
   Classified conclude(FlowClassification& flow, const FlowEnds& ends, Millis now);

@@ -25,6 +25,10 @@ struct Limits {
   Millis datagramTimeout = 120'000;       // UDP and others: both have; RFC 4787 REQ-5 asks for at least 2 min
   Millis deniedTimeout = 60'000;
 
+  // Data that are collected until it is known what a flow carries, that parsers keep, and that flows' records will tell. Beyond, flows
+  // are what they seem by their present packet, and parsers that need more than a little give up.
+  uint64_t keptBytes = 134'217'728;
+
   // Packets that wait: fragments, TCP out of order, flows whose verdict is to come, and limits of bandwidth. In blocks of 2 KB, each packet
   // taking at least one.
   uint32_t heldBlocks = 32'768;

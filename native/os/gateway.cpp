@@ -76,7 +76,8 @@ Gateway::Gateway(const GatewaySettings& settings, const GatewayRules& rules, gat
               }
               scans_ = std::make_unique<gateway::ScanDesk>(*scanner_, rules.scan, rules.policy->conditions());
             }
-            return gateway::ApplicationStage::Parts{audit_.get(), scans_.get(), store_.get(), &redirects_};
+            return gateway::ApplicationStage::Parts{audit_.get(), scans_.get(), store_.get(), &redirects_,
+                                                    settings.limits.keptBytes};
           }(),
           settings.seed, settings.host),
       bandwidth_(shapingSettings(*rules.policy), settings.limits, settings.seed),
@@ -198,6 +199,7 @@ std::string Gateway::statistics() {
   json.number("denied", application.denied.get());
   json.number("wouldDeny", application.wouldDeny.get());
   json.number("parserErrors", application.parserErrors.get());
+  json.number("hurried", application.hurried.get());
   json.number("untold", application.untold.get());
   json.close();
   json.open("redirects");
@@ -249,6 +251,8 @@ std::string Gateway::statistics() {
   json.number("streams", all.memory.streams);
   json.number("heldMax", all.memory.heldMax);
   json.number("streamsMax", all.memory.streamsMax);
+  json.number("kept", application_.kept().bytes());
+  json.number("keptMax", application_.kept().bytesMax());
   json.close();
   if (scans_) {
     const gateway::ScanDesk::Counters& scans = scans_->counters();

@@ -1,17 +1,15 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { untilTrue } from '../../cli/demo/machine.ts';
 import { run } from '../../cli/demo/namespaces.ts';
+import { Clamd, EICAR } from './clamd.ts';
 import { RouterLab } from './router.ts';
 import { skip } from './topology.ts';
 
-/** In two halves, so that nobody takes this file for infected. */
-const EICAR = ['X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-', 'STANDARD-ANTIVIRUS-TEST-FILE!$H+H*'].join('');
 const AUDIT = 'audit: {directory: audit, files: {directory: files, max: 100 MB}}\n';
 
 test('a router’s gateway filters files, keeps some, and tells everything', {
@@ -91,14 +89,7 @@ test('a router’s gateway scans files, and does not let through what cannot be 
   timeout: 120_000,
 }, async (context) => {
   const lab = await RouterLab.create(context);
-  const database = join(lab.directory, 'database');
-  mkdirSync(database);
-  writeFileSync(join(database, 'local.ndb'), `Test-Body:0:*:${Buffer.from(EICAR).toString('hex')}\n`);
-  const socket = join(lab.directory, 'clamd.sock');
-  writeFileSync(
-    join(lab.directory, 'clamd.conf'),
-    `Foreground yes\nDatabaseDirectory ${database}\nLocalSocket ${socket}\nAlertExceedsMax yes\nUser root\n`,
-  );
+  const scanner = new Clamd(lab);
   const clean = randomBytes(3_000_000);
   lab.file('clean.bin', clean);
   lab.file('small.txt', 'nothing here\n');
@@ -106,13 +97,12 @@ test('a router’s gateway scans files, and does not let through what cannot be 
   lab.file('eicar.gz', gzipSync(EICAR));
   lab.file('middle.bin', Buffer.concat([clean.subarray(0, 1_400_000), Buffer.from(EICAR), clean.subarray(1_400_000)]));
   await lab.startGateway(
-    `${AUDIT}scan: {socket: ${socket}}\nconnectionCache: {denyFor: 0s}\nrules:\n  - {name: scan all, when: {file: {}}, do: scan}\n`,
+    `${AUDIT}scan: {socket: ${scanner.socket}}\nconnectionCache: {denyFor: 0s}\nrules:\n  - {name: scan all, when: {file: {}}, do: scan}\n`,
   );
   const absent = await lab.get('small.txt', { seconds: 15 });
   assert.notEqual(absent.exit, 0, 'without clamd nothing goes through that is to be scanned');
 
-  const clamd = lab.start(undefined, ['clamd', '-c', join(lab.directory, 'clamd.conf')]);
-  await untilTrue('clamd is found', 30_000, 200, async () => (await lab.top()).statistics.scanner?.up === true);
+  const clamd = await scanner.start();
   for (const [name, size] of [
     ['small.txt', 13],
     ['clean.bin', clean.length],

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { valueOf } from '../../cli/command.ts';
 import { untilTrue } from '../../cli/demo/machine.ts';
 import {
   createNamespaces,
@@ -16,13 +17,17 @@ import {
   run,
   within,
 } from '../../cli/demo/namespaces.ts';
+import { askRouter, controlPath } from '../../gateway/driver/router-control.ts';
 import type { QueueStatistics } from '../../native/index.ts';
 import type { GatewayFlow } from '../../overlay/gateway-status.ts';
 import { nginxCommand } from './nginx.ts';
 
 const CLI = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
+/** Debian's; another one does not see Debian's modules. */
+export const PYTHON = '/usr/bin/python3';
 export const CLIENT = '10.91.1.2';
 export const SERVER = '10.91.2.2';
+const QUEUE = 0;
 const START_MS = 20_000;
 const POLL_MS = 50;
 
@@ -62,6 +67,10 @@ export class RouterLab {
 
   get client(): string {
     return this.#names.client;
+  }
+
+  get router(): string {
+    return this.#names.router;
   }
 
   async #wire(): Promise<void> {
@@ -150,6 +159,23 @@ export class RouterLab {
     );
   }
 
+  /** For packets to an address of the client's or server's side that no kernel answers for. */
+  async adoptAddress(side: 'client' | 'server', address: string): Promise<void> {
+    const device = side === 'client' ? 'c0' : 's0';
+    const mac = await this.#macOf(this.#names[side], 'eth0');
+    await ip(this.router, [`neigh replace ${address} lladdr ${mac} dev ${device} nud permanent`]);
+  }
+
+  /** Of the router, as the client or the server sees it. */
+  routerMac(side: 'client' | 'server'): Promise<string> {
+    return this.#macOf(this.router, side === 'client' ? 'c0' : 's0');
+  }
+
+  async #macOf(namespace: string, device: string): Promise<string> {
+    const { stdout } = await run(['ip', '-n', namespace, '-j', 'link', 'show', device]);
+    return (JSON.parse(stdout) as readonly { readonly address: string }[])[0]?.address ?? '';
+  }
+
   /** Another one with the same number, in a network namespace where that is free. */
   startSecond(): Promise<Ran> {
     const words = ['--policy', join(this.directory, 'policy.yaml'), '--run', this.directory];
@@ -165,12 +191,33 @@ export class RouterLab {
     return JSON.parse(stdout) as { statistics: QueueStatistics; flows: GatewayFlow[] };
   }
 
-  async get(name: string, { port = 80, seconds = 5, header = '' } = {}): Promise<Download> {
+  /** What `top` shows, without a process of its own: for those who look often. */
+  async statistics(): Promise<QueueStatistics> {
+    return valueOf(await askRouter(controlPath(this.directory, QUEUE), { t: 'statistics' }));
+  }
+
+  async flows(most = 1000): Promise<readonly GatewayFlow[]> {
+    return valueOf(await askRouter(controlPath(this.directory, QUEUE), { t: 'flows', most })).flows;
+  }
+
+  /** Another policy, in force when this resolves. */
+  async reload(policy: string): Promise<void> {
+    this.writePolicy(policy);
+    valueOf(await askRouter(controlPath(this.directory, QUEUE), { t: 'reload' }));
+  }
+
+  /** Memory of the gateway's process that is in use now, bytes. */
+  residentBytes(): number {
+    const status = readFileSync(`/proc/${this.#gateway?.pid}/status`, 'utf8');
+    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024;
+  }
+
+  async get(name: string, { port = 80, seconds = 5, header = '', to = 'got' } = {}): Promise<Download> {
     const headers = header === '' ? [] : ['-H', `@${join(this.directory, 'header')}`];
     if (header !== '') writeFileSync(join(this.directory, 'header'), `${header}\n`);
     const form = '%{http_code} %{size_download} %{time_total} %{exitcode}';
-    const to = `http://${SERVER}:${port}/${name}`;
-    rmSync(join(this.directory, 'got'), { force: true });
+    const url = `http://${SERVER}:${port}/${name}`;
+    rmSync(join(this.directory, to), { force: true });
     const { stdout } = await run(
       within(this.client, [
         'curl',
@@ -178,11 +225,11 @@ export class RouterLab {
         '-m',
         String(seconds),
         '-o',
-        join(this.directory, 'got'),
+        join(this.directory, to),
         '-w',
         form,
         ...headers,
-        to,
+        url,
       ]),
     );
     const [status = 0, bytes = 0, taken = 0, exit = 0] = stdout.split(' ').map(Number);

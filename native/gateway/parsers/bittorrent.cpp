@@ -130,15 +130,21 @@ void BitTorrentParser::metadataPiece(Side side, std::span<const uint8_t> payload
 }
 
 void BitTorrentParser::datagram(Side side, std::span<const uint8_t> bytes, ParserEvents& events) {
-  if (!tellDhtMessage(side, bytes, events)) trackerDatagram(side, bytes, events);
+  if (!tellDhtMessage(side, bytes, events) && !trackerDatagram(side, bytes, events)) transports_ = true;
 }
 
-void BitTorrentParser::trackerDatagram(Side side, std::span<const uint8_t> bytes, ParserEvents& events) {
+// Connections of peers are for files, not for finding others; that a few tell of more is not worth reading all of them.
+bool BitTorrentParser::mayAnnounce() const {
+  return !transports_ && !directions_[0].shookHands && !directions_[1].shookHands;
+}
+
+bool BitTorrentParser::trackerDatagram(Side side, std::span<const uint8_t> bytes, ParserEvents& events) {
   constexpr size_t kAnnounceBytes = 98;
   constexpr uint32_t kAnnounce = 1;
   if (side == Side::initiator) {
-    if (bytes.size() >= 16 && loadBe64(bytes.data()) == kTrackerMagic) events.attribute("bittorrent.tracker", "connect");
-    if (bytes.size() < kAnnounceBytes || loadBe32(&bytes[8]) != kAnnounce) return;
+    const bool connects = bytes.size() >= 16 && loadBe64(bytes.data()) == kTrackerMagic;
+    if (connects) events.attribute("bittorrent.tracker", "connect");
+    if (bytes.size() < kAnnounceBytes || loadBe32(&bytes[8]) != kAnnounce) return connects;
     announced_ = true;
     events.request(side, {FileOffer::Kind::request, {}, {}, std::nullopt, torrentHash(textOf(bytes.subspan(16, 20)))});
     learnOwn(side, loadBe16(&bytes[96]), events);
@@ -148,6 +154,7 @@ void BitTorrentParser::trackerDatagram(Side side, std::span<const uint8_t> bytes
       events.learnPeer(address, port, Application::bittorrent, {});
     });
   }
+  return announced_ || side == Side::responder;
 }
 
 }  // namespace p2pxbone::gateway

@@ -27,18 +27,24 @@ class BitTorrentParser final : public ParserBase {
 
   bool step(Side side, ParserEvents& events) override;
   void datagram(Side side, std::span<const uint8_t> bytes, ParserEvents& events) override;
+  [[nodiscard]] bool mayAnnounce() const override;
+  [[nodiscard]] size_t otherBytes() const override {
+    return directions_[0].metadata.capacity() + directions_[1].metadata.capacity();
+  }
   bool handshake(Side side, ParserEvents& events);
   bool message(Side side, ParserEvents& events);
   void extended(Side side, std::span<const uint8_t> payload, ParserEvents& events);
   void extendedHandshake(Side side, std::span<const uint8_t> payload, ParserEvents& events);
   void metadataPiece(Side side, std::span<const uint8_t> payload, ParserEvents& events);
   void learnOwn(Side side, uint64_t port, ParserEvents& events);
-  void trackerDatagram(Side side, std::span<const uint8_t> bytes, ParserEvents& events);
+  // False: it is none.
+  bool trackerDatagram(Side side, std::span<const uint8_t> bytes, ParserEvents& events);
 
   FlowEnds ends_;
   std::array<Direction, 2> directions_;
   std::string torrent_;
   bool announced_ = false;
+  bool transports_ = false;  // datagrams that are of neither DHT nor trackers
 };
 
 }  // namespace p2pxbone::gateway

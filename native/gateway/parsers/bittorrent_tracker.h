@@ -12,6 +12,8 @@ class BitTorrentTracker final : public HttpParser {
   using HttpParser::HttpParser;
 
  private:
+  [[nodiscard]] size_t answerBytes() const override { return answer_.capacity(); }
+  [[nodiscard]] bool mayAnnounce() const override { return true; }
   [[nodiscard]] Wanted wantedOf(const HttpHead& request) const override;
   void answerData(std::span<const uint8_t> bytes) override;
   void answerEnds(bool complete, ParserEvents& events) override;

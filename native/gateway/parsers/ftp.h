@@ -14,6 +14,7 @@ class FtpParser final : public ParserBase {
 
  private:
   bool step(Side side, ParserEvents& events) override;
+  [[nodiscard]] bool mayAnnounce() const override { return true; }
   bool resume(Side side, uint64_t bytes, ParserEvents& events) override;
   bool command(std::string_view line, ParserEvents& events);
   bool reply(std::string_view line, ParserEvents& events);

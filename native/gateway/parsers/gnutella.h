@@ -19,6 +19,7 @@ class GnutellaParser final : public ParserBase {
   };
 
   bool step(Side side, ParserEvents& events) override;
+  [[nodiscard]] bool mayAnnounce() const override { return true; }
   bool first(Side side, ParserEvents& events);
   bool handshake(Side side, ParserEvents& events);
   bool blockStarts(Side side, std::string_view line, ParserEvents& events);

@@ -30,6 +30,8 @@ class HttpParser : public ParserBase {
   // Bytes of an answer's body, for protocols that read it.
   virtual void answerData(std::span<const uint8_t>) {}
   virtual void answerEnds(bool, ParserEvents&) {}
+  // Of these that are kept.
+  [[nodiscard]] virtual size_t answerBytes() const { return 0; }
   [[nodiscard]] virtual std::string_view attributePrefix() const { return "http"; }
 
   void tell(std::string_view name, std::string_view value, ParserEvents& events) const;
@@ -58,6 +60,9 @@ class HttpParser : public ParserBase {
   bool step(Side side, ParserEvents& events) final;
   bool resume(Side side, uint64_t bytes, ParserEvents& events) final;
   void closed(Side side, ParserEvents& events) final;
+  [[nodiscard]] size_t otherBytes() const final {
+    return askedBytes_ + directions_[0].head.bytes() + directions_[1].head.bytes() + answerBytes();
+  }
 
   bool headStep(Side side, ParserEvents& events);
   bool bodyStep(Side side, ParserEvents& events);

@@ -41,6 +41,8 @@ class HttpHeadReader {
   // `bad`: no HTTP, ambiguous about where the body ends, or larger than a head may be.
   [[nodiscard]] Outcome read(Reader& reader, HttpFields& fields);
   [[nodiscard]] const HttpHead& head() const { return head_; }
+  // Of the head so far, of which it keeps less.
+  [[nodiscard]] size_t bytes() const { return bytes_; }
 
  private:
   [[nodiscard]] bool startLine(std::string_view line);

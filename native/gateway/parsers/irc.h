@@ -12,6 +12,7 @@ namespace p2pxbone::gateway {
 class IrcParser final : public ParserBase {
  private:
   bool step(Side side, ParserEvents& events) override;
+  [[nodiscard]] bool mayAnnounce() const override { return true; }
   bool resume(Side side, uint64_t bytes, ParserEvents& events) override;
   bool message(Side side, std::string_view line, ParserEvents& events);
   void said(Side side, ChatMessage::Kind kind, std::string_view from, std::string_view to, std::string_view text,

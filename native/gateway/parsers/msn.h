@@ -15,6 +15,7 @@ class MsnParser final : public ParserBase {
 
  private:
   bool step(Side side, ParserEvents& events) override;
+  [[nodiscard]] bool mayAnnounce() const override { return true; }
 
   std::string name_;
   std::optional<uint64_t> size_;

@@ -33,6 +33,10 @@ class MsnMessages final : public ParserBase {
   };
 
   bool step(Side side, ParserEvents& events) override;
+  [[nodiscard]] bool mayAnnounce() const override { return true; }
+  [[nodiscard]] size_t otherBytes() const override {
+    return chunked_[0].text.capacity() + chunked_[1].text.capacity() + p2p_.keptBytes();
+  }
   bool resume(Side side, uint64_t bytes, ParserEvents& events) override;
   bool command(Side side, std::string_view line, ParserEvents& events);
   void presence(Side side, const std::vector<std::string_view>& words, ParserEvents& events);

@@ -15,6 +15,7 @@ class MsnP2p {
   MsnP2p(std::string name, std::optional<uint64_t> size) : hintedName_(std::move(name)), hintedSize_(size) {}
 
   static constexpr size_t kHeaderBytes = 48;
+  [[nodiscard]] size_t keptBytes() const { return assemblies_[0].text.capacity() + assemblies_[1].text.capacity(); }
   void message(Side sender, std::span<const uint8_t> bytes, Transfers& transfers, ParserEvents& events);
 
  private:

@@ -13,6 +13,7 @@ class OpenNapParser final : public ParserBase {
 
  private:
   bool step(Side side, ParserEvents& events) override;
+  [[nodiscard]] bool mayAnnounce() const override { return true; }
 
   std::optional<uint64_t> size_;
 };

@@ -23,6 +23,7 @@ class OpenNapServer final : public ParserBase {
   };
 
   bool step(Side side, ParserEvents& events) override;
+  [[nodiscard]] bool mayAnnounce() const override { return true; }
   bool resume(Side side, uint64_t bytes, ParserEvents& events) override;
   void message(Side side, uint16_t type, std::string_view text, ParserEvents& events);
   bool chatMessage(Side side, uint16_t type, std::string_view text, ParserEvents& events);

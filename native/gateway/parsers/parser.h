@@ -120,6 +120,12 @@ class Parser {
   virtual void hint(const FlowHint&) {}
   // Gave up or handed over: it has nothing more to tell and need not be fed.
   [[nodiscard]] virtual bool finished() const = 0;
+  // Gives up: nothing more will be told.
+  virtual void stop(ParserEvents& events) = 0;
+  // Memory that it takes beyond a fixed part, roughly.
+  [[nodiscard]] virtual size_t keptBytes() const = 0;
+  // It may still tell of other flows that are to come (learnPeer).
+  [[nodiscard]] virtual bool announces() const { return false; }
 
   [[nodiscard]] State state() const {
     if (processing_) return State::processing;

@@ -41,6 +41,17 @@ void ParserBase::hint(const FlowHint& hint) {
   if (inner_) inner_->hint(hint);
 }
 
+void ParserBase::stop(ParserEvents& events) {
+  if (finished()) return;
+  if (inner_) return inner_->stop(events);
+  giveUp(events);
+}
+
+size_t ParserBase::keptBytes() const {
+  const size_t inner = inner_ ? inner_->keptBytes() : 0;
+  return readers_[0].keptBytes() + readers_[1].keptBytes() + otherBytes() + inner;
+}
+
 bool ParserBase::transferring() const {
   return transferring(Side::initiator) || transferring(Side::responder) ||
          (inner_ && inner_->state() == State::receiving);

@@ -17,6 +17,9 @@ class ParserBase : public Parser {
   void end(Side side, ParserEvents& events) final;
   void hint(const FlowHint& hint) override;
   [[nodiscard]] bool finished() const final { return finished_ || (inner_ && inner_->finished()); }
+  void stop(ParserEvents& events) final;
+  [[nodiscard]] size_t keptBytes() const final;
+  [[nodiscard]] bool announces() const final { return !finished() && (inner_ ? inner_->announces() : mayAnnounce()); }
 
  protected:
   // Reads one item of this side. False: it needs more bytes, and has left what there is to the reader.
@@ -28,6 +31,9 @@ class ParserBase : public Parser {
   virtual bool resume(Side, uint64_t, ParserEvents&) { return false; }
   // The side will send no more. An open transfer of it is ended as incomplete afterwards.
   virtual void closed(Side, ParserEvents&) {}
+  // Memory beside the readers, where it may be much.
+  [[nodiscard]] virtual size_t otherBytes() const { return 0; }
+  [[nodiscard]] virtual bool mayAnnounce() const { return false; }
   // Gave up: nothing more will be told.
   virtual void abandoned(ParserEvents&) {}
 

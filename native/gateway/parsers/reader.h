@@ -44,6 +44,8 @@ class Reader {
 
   [[nodiscard]] size_t unread() const { return kept_.size() - head_ + incoming_.size(); }
   [[nodiscard]] bool empty() const { return unread() == 0; }
+  // Memory on the heap.
+  [[nodiscard]] size_t keptBytes() const { return kept_.capacity(); }
   // Of the next unread byte, as Chunk::offset.
   [[nodiscard]] uint64_t position() const { return fedUntil_ - unread(); }
 

@@ -20,6 +20,7 @@ class SipParser final : public ParserBase {
   };
 
   bool step(Side side, ParserEvents& events) override;
+  [[nodiscard]] bool mayAnnounce() const override { return true; }
   void datagram(Side side, std::span<const uint8_t> bytes, ParserEvents& events) override;
   // False: this is no SIP.
   bool headLine(Message& message, std::string_view line, ParserEvents& events);

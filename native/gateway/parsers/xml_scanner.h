@@ -42,6 +42,8 @@ class XmlScanner {
   // Since it was last asked: text was longer than is kept, and only its beginning was told.
   [[nodiscard]] bool truncated() { return std::exchange(truncated_, false); }
 
+  [[nodiscard]] size_t keptBytes() const { return raw_.capacity() + text_.capacity(); }
+
  private:
   enum class Phase : uint8_t { text, tag, comment, cdata, instruction };
 

@@ -19,6 +19,9 @@ class XmppParser final : public ParserBase {
   };
 
   bool step(Side side, ParserEvents& events) override;
+  [[nodiscard]] size_t otherBytes() const override {
+    return scanners_[0].keptBytes() + scanners_[1].keptBytes() + stanzas_[0].keptBytes() + stanzas_[1].keptBytes();
+  }
   bool stanza(Side side, XmppStanza& stanza, ParserEvents& events);
   void message(Side side, const XmppStanza& stanza, ParserEvents& events);
   void file(Side side, const XmppStanza& stanza, ParserEvents& events);

@@ -18,6 +18,9 @@ class XmppStanza final : public XmlHandler {
   // Elements nested deeper than any program does.
   [[nodiscard]] bool tooDeep() const { return tooDeep_; }
   void clear();
+  [[nodiscard]] size_t keptBytes() const {
+    return body.capacity() + subject.capacity() + fileName.capacity() + inBandData.capacity();
+  }
 
   std::string name;  // of the stanza's element, local
   std::string xmlns;

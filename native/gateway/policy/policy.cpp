@@ -39,6 +39,10 @@ Policy::Build Policy::build(std::span<const uint8_t> bytes, const ApplicationOf&
   auto built = PatternMatcher::build(policy->image_);
   if (auto* error = std::get_if<PolicyError>(&built)) return std::move(*error);
   policy->matcher_ = std::move(std::get<std::unique_ptr<const PatternMatcher>>(built));
+  for (const PolicyRule& rule : policy->image_.rules) {
+    for (const PolicyCondition& condition : rule.conditions)
+      policy->asksForApplications_ = policy->asksForApplications_ || std::holds_alternative<ApplicationIs>(condition);
+  }
   // What was compiled is not looked at again.
   std::vector<PolicyExpression>().swap(policy->image_.expressions);
   return Build{std::shared_ptr<const Policy>(std::move(policy))};

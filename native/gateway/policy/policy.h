@@ -56,6 +56,8 @@ class Policy {
   [[nodiscard]] const ConditionPolicy& conditions() const { return image_.conditions; }
   // How long a connection is refused that was cut for another reason than a rule, ms.
   [[nodiscard]] Millis denyFor() const { return image_.denyFor; }
+  // Whether any rule asks what a flow carries.
+  [[nodiscard]] bool asksForApplications() const { return asksForApplications_; }
   [[nodiscard]] bool fastPass() const { return image_.fastPass; }
   [[nodiscard]] bool dryRun() const { return image_.dryRun; }
   // Parents stand before their children; Decision::limit is an index + 1.
@@ -69,6 +71,7 @@ class Policy {
 
   PolicyImage image_;
   std::unique_ptr<const PatternMatcher> matcher_;
+  bool asksForApplications_ = false;
 };
 
 }  // namespace p2pxbone::gateway

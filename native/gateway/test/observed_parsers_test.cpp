@@ -89,6 +89,29 @@ TEST_CASE("bittorrent: trackers over HTTP and UDP, and the DHT, tell where peers
             "\npeer 10.0.0.2:6882 bittorrent\npeer 10.0.0.1:6881 bittorrent\n");
 }
 
+TEST_CASE("parsers know whether they may still tell of other flows") {
+  const auto announces = [](Application application, const Script& script) {
+    const auto parser = makeParser(application);
+    EventLog log;
+    play(*parser, script, log);
+    return parser->announces();
+  };
+  const Step asks = initiator("GET /announce?port=1&info_hash=hhhhhhhhhhhhhhhhhhhh HTTP/1.1\r\n\r\n");
+  CHECK(announces(Application::bittorrent, {asks}));
+  CHECK(announces(Application::bittorrent, {datagram(Side::initiator, be(0x41727101980, 8) + be(0, 4) + be(7, 4)),
+                                            datagram(Side::responder, be(0, 4) + be(7, 4) + be(9, 8))}));
+  CHECK(announces(Application::bittorrent, {datagram(Side::initiator, "d1:ad2:id20:" + kHash + "e1:q4:ping1:t2:aa1:y1:qe")}));
+  // Connections of peers carry files.
+  CHECK_FALSE(announces(Application::bittorrent, {initiator(handshake("-LT1220-"))}));
+  CHECK_FALSE(announces(Application::bittorrent, {initiator("random bytes of an encrypted handshake")}));
+  CHECK_FALSE(announces(Application::bittorrent, {datagram(Side::initiator, "\x41" + std::string(30, '\0'))}));
+  CHECK(announces(Application::ftp, {responder("220 hello\r\n"), initiator("USER a\r\n")}));
+  CHECK(announces(Application::opennap, {}));
+  CHECK_FALSE(announces(Application::opennap, {responder("1"), initiator("GETbob \"a\" 0")}));
+  CHECK_FALSE(announces(Application::gnutella, {initiator("GET /get/1/a HTTP/1.0\r\n\r\n")}));
+  CHECK_FALSE(announces(Application::http, {initiator("GET / HTTP/1.0\r\n\r\n")}));
+}
+
 TEST_CASE("edonkey: names in offers, results and requests, and sources") {
   const std::string hash(16, 'H');
   const std::string hashText = "ed2k:48484848484848484848484848484848";
