@@ -68,7 +68,8 @@ class NodeGateway final : public TrafficGate, private gateway::Outlet {
   const Address ownIpv4_;
   const Address ownIpv6_;
   const LaneBells bells_;
-  std::mutex mutex_;  // guards all below but the wake-up and the thread
+  Wakeup wakeup_;     // the thread's; outlives who signals it
+  std::mutex mutex_;  // guards all below but the thread
   std::array<std::unique_ptr<PartingLine>, kLanes> lines_;
   uint32_t left_ = 0;  // a bit for each lane: something was left for it
   DropCounters drops_;
@@ -78,7 +79,6 @@ class NodeGateway final : public TrafficGate, private gateway::Outlet {
   std::unique_ptr<Gateway> gateway_;
   Nanos wakesAt_ = 0;  // the thread, unless it is called
   bool stopping_ = false;
-  Wakeup wakeup_;
   std::thread thread_;
 };
 

@@ -15,6 +15,7 @@ test('groups, secure peers and the receive path are taken as they are', () => {
     { groups: ['a', 'b-1'] },
     { securePeers: ['10.77.0.9', '10.77.4.0/24', '2001:db8::1', 'fd00::/8', '0.0.0.0/0'] },
     { receive: 'uring' },
+    { gateway: [{ vi: 'lab', policy: 'a.yaml' }, { policy: '/etc/b.yaml' }] },
   ]) {
     const parsed = parseRdConfig(config);
     assert.ok(parsed.ok, parsed.ok ? '' : parsed.message);
@@ -32,6 +33,9 @@ test('what cannot be meant is refused with the field', () => {
     [{ securePeers: '10.77.0.9' }, /securePeers/],
     [{ securePeers: Array.from({ length: 257 }, () => '::1') }, /securePeers/],
     [{ receive: 'quickly' }, /receive: give one of direct, queue, aio, uring/],
+    [{ gateway: [{ vi: 'lab' }] }, /gateway\.0/],
+    [{ gateway: [{ policy: '' }] }, /gateway\.0\.policy/],
+    [{ gateway: [{ policy: 'a.yaml', netns: 'b' }] }, /gateway\.0\.netns/],
     [{ logLevel: 'loud' }, /logLevel: give one of/],
   ] as const) {
     const parsed = parseRdConfig(config);
