@@ -219,6 +219,23 @@ TEST_CASE("what cannot be redirected is dropped: another family, fragments, no r
   CHECK(redirect.on.redirects.counters().evicted.get() >= 990);
 }
 
+TEST_CASE("connections that are kept open in silence do not shut others out") {
+  Limits limits;
+  limits.redirects = 1;
+  RedirectWorld redirect{limits};
+  World& world = redirect.on.world;
+  redirect.open();
+  CHECK(redirect.client(101, 501, kTcpAck, "x").goesOn());
+  const Host later{kClient.address, 999};
+  world.pass(299'000);
+  CHECK(redirect.client(100, 0, kTcpSyn, "", later).action == Verdict::Action::drop);
+  world.pass(2'000);
+  CHECK(redirect.client(100, 0, kTcpSyn, "", later).goesOn());
+  CHECK(lastIs(world, later, kProxy));
+  // What is left of the first one goes nowhere, rather than to the end that it must not reach.
+  CHECK(redirect.client(102, 501, kTcpAck, "y").action == Verdict::Action::drop);
+}
+
 TEST_CASE("a redirected connection is forgotten when it is over or was silent for too long") {
   RedirectWorld redirect;
   World& world = redirect.on.world;
