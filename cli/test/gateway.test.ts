@@ -145,3 +145,24 @@ rules:
   assert.equal(broken.status, 2);
   assert.match(broken.stderr, /broken\.yaml:2:/);
 });
+
+test('a redirect is explained with its target, also while rules before it may still deny the flow', () => {
+  const rules = [
+    '{name: no torrents, when: {application: bittorrent}, do: reject}',
+    '{name: proxy, when: {protocol: tcp, port: 80}, do: {redirect: "10.0.0.5:3128"}}',
+    '{name: other, when: {protocol: tcp, port: 81}, do: {redirect: "[fd00::5]:3128"}}',
+    '{name: names, when: {protocol: udp, port: 53}, do: {redirect: 10.0.0.5}}',
+  ];
+  const text = (from: number): string =>
+    `${HEAD}rules:\n${rules
+      .slice(from)
+      .map((rule) => `  - ${rule}\n`)
+      .join('')}`;
+  const open = explain(file('redirect-open.yaml', text(0)), '--port', '80').stdout.trim();
+  assert.match(open, /^Not decided yet: the flow goes on to 10\.0\.0\.5:3128, and application will be looked at\.$/);
+  const path = file('redirect.yaml', text(1));
+  assert.match(explain(path, '--port', '80').stdout, /^redirect by rule 1, "proxy" .*; sent to 10\.0\.0\.5:3128\.$/m);
+  assert.match(explain(path, '--port', '81').stdout, /; sent to \[fd00::5\]:3128\.$/m);
+  const names = explain(path, '--port', '53', '--protocol', 'udp', '--json').stdout;
+  assert.deepEqual((JSON.parse(names) as { redirect: unknown }).redirect, { address: '10.0.0.5', port: 0 });
+});

@@ -185,7 +185,10 @@ void ApplicationStage::scanned(Pipeline& pipeline, Flow& flow, Work& work, uint6
   } else {
     tellUnscanned(flow, work, file);
     // The rest of what the decision asks for, which waited with the file.
-    if (file.watch->ended()) tellDecision(flow, file.watch->decision(), file.rule, AuditCause::content, file.watch->record().name, sender);
+    if (file.watch->ended()) {
+      const FileAudit about = file.watch->record();
+      tellDecision(flow, file.watch->decision(), file.rule, AuditCause::content, about.name, sender);
+    }
   }
   if (verdict.denies()) {
     fileOver(flow, work, owner, AuditFileState::blocked);

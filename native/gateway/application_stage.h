@@ -120,7 +120,9 @@ class ApplicationStage final : public ChunkStage {
   void record(const AuditEnds& ends, About&& about) {
     parts_.audit->record({wall(now_), host_, ends, std::forward<About>(about)});
   }
-  [[nodiscard]] AuditDecision auditOf(const Decision& decision) const { return auditOf(decision, rules_.numberOf(decision.rule)); }
+  [[nodiscard]] AuditDecision auditOf(const Decision& decision) const {
+    return auditOf(decision, rules_.numberOf(decision.rule));
+  }
   // `rule`: of the rule book. For decisions that may be an earlier policy's.
   [[nodiscard]] AuditDecision auditOf(const Decision& decision, uint32_t rule) const;
   [[nodiscard]] WallTime wall(Millis now) const { return wallBase_ + now * 1'000; }

@@ -10,6 +10,8 @@ constexpr uint32_t kPortsTriedMax = 16;
 // Where they lie.
 constexpr uint16_t kPortFirst = 32'768;
 constexpr uint16_t kPortCount = 28'232;
+// TCP connections that were silent for so long make room, too: whoever opens many and keeps them must not shut others out.
+constexpr Millis kQuiet = 300'000;
 
 FlowKey keyOfEnds(const Address& from, uint16_t fromPort, const Address& to, uint16_t toPort, uint8_t protocol) {
   Packet packet;
@@ -78,8 +80,11 @@ Redirects::Outcome Redirects::begin(const Packet& packet, const RedirectTarget& 
 }
 
 bool Redirects::isFree(const Entry& entry) const {
-  if (answers_.contains(answersOf(entry))) return false;
-  return !inUse_ || !inUse_(keyOfEnds(entry.client.address, entry.shownPort, entry.target.address, entry.target.port, entry.protocol));
+  const Way answers = answersOf(entry);
+  if (answers_.contains(answers)) return false;
+  const End& to = answers.from;
+  const End& from = answers.to;
+  return !inUse_ || !inUse_(keyOfEnds(from.address, from.port, to.address, to.port, entry.protocol));
 }
 
 bool Redirects::choosePort(Entry& entry) const {
@@ -95,9 +100,9 @@ bool Redirects::choosePort(Entry& entry) const {
 
 uint32_t Redirects::takeEntry() {
   if (called_.size() >= most_) {
-    for (const State state : {State::fresh, State::datagrams}) {
+    for (const State state : {State::fresh, State::datagrams, State::connected}) {
       const uint32_t oldest = lists_[static_cast<size_t>(state)].oldest;
-      if (oldest == kNone) continue;
+      if (oldest == kNone || (state == State::connected && entries_[oldest].used + kQuiet > now_)) continue;
       counters_.evicted.add();
       remove(oldest);
       break;

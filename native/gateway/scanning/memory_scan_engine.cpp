@@ -58,7 +58,7 @@ bool MemoryScanEngine::scanOne() {
   } else if (object.size() > settings_.objectMax) {
     result = {job, ScanResult::Kind::tooBig, "the object is larger than the engine scans"};
   } else {
-    const auto within = [&](const std::string& signature) { return object.find(signature) != std::string::npos; };
+    const auto within = [&text = object](const std::string& signature) { return text.find(signature) != std::string::npos; };
     const auto found = std::find_if(signatures_.begin(), signatures_.end(), within);
     if (found != signatures_.end()) result = {job, ScanResult::Kind::infected, *found};
   }

@@ -134,6 +134,42 @@ TEST_CASE("both families, and checksums that others are to finish") {
   }
 }
 
+TEST_CASE("IPv6 from end to end, and pings, which have no ports") {
+  ApplicationWorld on{"redirect"};
+  const Host server{kServer6.address, 81};
+  Address target{};
+  target[0] = 0xfd;
+  target[15] = 0x33;
+  const Host proxy{target, 3128};
+  CHECK(on.world.client({.from = kClient6, .to = server, .sequence = 100, .flags = kTcpSyn}).goesOn());
+  CHECK(lastIs(on.world, kClient6, proxy));
+  CHECK(on.world.client({.from = proxy, .to = kClient6, .sequence = 500, .acknowledgement = 101, .flags = kSynAck}).goesOn());
+  CHECK(lastIs(on.world, server, kClient6));
+  CHECK(on.world.client({.from = kClient6, .to = server, .sequence = 101, .acknowledgement = 501, .data = bytesOf("hello")}).goesOn());
+  CHECK(lastIs(on.world, kClient6, proxy));
+
+  const Host pinger{kClient.address, 0};
+  const Host pinged{kServer.address, 0};
+  const Host answering{kProxy.address, 0};
+  Bytes echo{8, 0, 0, 0, 0, 1, 0, 1};
+  put16(echo, 2, slowChecksum(echo));
+  CHECK(on.world.send(wrap(pinger, pinged, kProtocolIcmp, echo)).goesOn());
+  CHECK(lastIs(on.world, pinger, answering));
+  Bytes reply{0, 0, 0, 0, 0, 1, 0, 1};
+  put16(reply, 2, slowChecksum(reply));
+  CHECK(on.world.send(wrap(answering, pinger, kProtocolIcmp, reply)).goesOn());
+  CHECK(lastIs(on.world, pinged, pinger));
+}
+
+TEST_CASE("in a dry run nothing is redirected, and the record says what would be") {
+  ApplicationWorld on{"redirect-dry-run"};
+  CHECK(on.world.send(udpPacket(kClient, {kServer.address, 53}, bytesOf("question"))).goesOn());
+  CHECK(lastIs(on.world, kClient, {kServer.address, 53}));
+  CHECK(on.redirects.size() == 0);
+  CHECK(on.audit.all("alert", "action") == std::vector<std::string>{"redirect"});
+  CHECK(on.audit.all("alert", "dry_run") == std::vector<std::string>{"true"});
+}
+
 TEST_CASE("the target's own connections go where they are called, and so does what is called there anyway") {
   RedirectWorld redirect;
   World& world = redirect.on.world;
@@ -181,6 +217,23 @@ TEST_CASE("what cannot be redirected is dropped: another family, fragments, no r
   CHECK(redirect.client(101, 501, kTcpAck, "still here").goesOn());
   CHECK(lastIs(world, kClient, kProxy));
   CHECK(redirect.on.redirects.counters().evicted.get() >= 990);
+}
+
+TEST_CASE("connections that are kept open in silence do not shut others out") {
+  Limits limits;
+  limits.redirects = 1;
+  RedirectWorld redirect{limits};
+  World& world = redirect.on.world;
+  redirect.open();
+  CHECK(redirect.client(101, 501, kTcpAck, "x").goesOn());
+  const Host later{kClient.address, 999};
+  world.pass(299'000);
+  CHECK(redirect.client(100, 0, kTcpSyn, "", later).action == Verdict::Action::drop);
+  world.pass(2'000);
+  CHECK(redirect.client(100, 0, kTcpSyn, "", later).goesOn());
+  CHECK(lastIs(world, later, kProxy));
+  // What is left of the first one goes nowhere, rather than to the end that it must not reach.
+  CHECK(redirect.client(102, 501, kTcpAck, "y").action == Verdict::Action::drop);
 }
 
 TEST_CASE("a redirected connection is forgotten when it is over or was silent for too long") {
