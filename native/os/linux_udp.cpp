@@ -1,3 +1,4 @@
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <poll.h>
@@ -51,7 +52,16 @@ class LinuxUdp final : public UnderlaySocket {
   bool wait(const Wakeup* call) override { return waitReadable(fd_.get(), stop_, call); }
   void stop() override { stop_.signal(); }
   bool stopped() const override { return stop_.signalled(); }
-  uint64_t overflows() const override { return overflows_; }
+  // Not by SO_RXQ_OVFL, which copies the count out of the packet: where that is a TCP segment in a tunnel of a container on
+  // this host, kernels with hardened copying (6.18) take it for an attack, and the reading thread does not come back.
+  uint64_t overflows() const override {
+    std::array<uint32_t, SK_MEMINFO_VARS> counts{};
+    socklen_t length = sizeof counts;
+    if (::getsockopt(fd_.get(), SOL_SOCKET, SO_MEMINFO, counts.data(), &length) < 0) return overflows_;
+    // The kernel counts with 32 bits.
+    overflows_ += counts[SK_MEMINFO_DROPS] - static_cast<uint32_t>(overflows_);
+    return overflows_;
+  }
   [[nodiscard]] bool valid() const { return stop_.valid(); }
 
   size_t receive(std::span<DatagramSlot> slots) override {
@@ -114,8 +124,6 @@ class LinuxUdp final : public UnderlaySocket {
     slot.run = DatagramRun::single(slot.room.first(message.msg_len));
     const ReceivedControl control = readControl(message.msg_hdr);
     if (control.segmentBytes != 0) slot.run.segmentBytes = control.segmentBytes;
-    // The kernel counts with 32 bits.
-    if (control.overflows) overflows_ += static_cast<uint32_t>(*control.overflows - static_cast<uint32_t>(overflows_));
     slot.to = control.local;
   }
 
@@ -259,7 +267,7 @@ class LinuxUdp final : public UnderlaySocket {
   const bool v4Socket_;
   const Endpoint local_;
   std::atomic<bool> segmentation_;
-  uint64_t overflows_ = 0;                                      // the reader's
+  mutable uint64_t overflows_ = 0;                              // the reader's
   const std::unique_ptr<Inbox> inbox_ = std::make_unique<Inbox>();  // the reader's
   // Null if the socket has one address.
   const std::unique_ptr<ReplySources> sources_;
@@ -273,11 +281,10 @@ int askForLocal(int fd, bool v4Socket) {
   return result < 0 ? errno : 0;
 }
 
-// Both are the kernel's to refuse, and neither is needed to work.
+// The kernel's to refuse, and not needed to work.
 void joinReceived(int fd) {
   constexpr int yes = 1;
   if (::setsockopt(fd, SOL_UDP, UDP_GRO, &yes, sizeof yes) < 0) noJoining.say();
-  [[maybe_unused]] const int counted = ::setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &yes, sizeof yes);
 }
 
 bool canSegment(int fd) {

@@ -84,8 +84,6 @@ ReceivedControl readControl(msghdr& message) {
     } else if (header->cmsg_level == SOL_UDP && header->cmsg_type == UDP_GRO) {
       const int bytes = valueOf<int>(header);
       control.segmentBytes = bytes > 0 ? static_cast<size_t>(bytes) : 0;
-    } else if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SO_RXQ_OVFL) {
-      control.overflows = valueOf<uint32_t>(header);
     }
   }
   return control;

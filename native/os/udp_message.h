@@ -25,14 +25,13 @@ union SocketAddress {
 // joined datagrams, and the count of lost ones.
 union ControlRoom {
   cmsghdr header;
-  std::array<uint8_t, CMSG_SPACE(sizeof(in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(uint32_t))> bytes;
+  std::array<uint8_t, CMSG_SPACE(sizeof(in6_pktinfo)) + CMSG_SPACE(sizeof(uint32_t))> bytes;
 };
 
 // What a received message's control messages say; absent where they do not.
 struct ReceivedControl {
   std::optional<HostAddress> local;
   size_t segmentBytes = 0;  // 0: one datagram
-  std::optional<uint32_t> overflows;
 };
 [[nodiscard]] ReceivedControl readControl(msghdr& message);
 

@@ -67,7 +67,7 @@ class UnderlaySocket {
   [[nodiscard]] bool wait() { return wait(nullptr); }
   // One reader thread. Fills slots from the first one on; returns how many, 0 if there is nothing. Never blocks.
   [[nodiscard]] virtual size_t receive(std::span<DatagramSlot> slots) = 0;
-  // One reader thread. Datagrams that found no room in the socket since it was opened, as far as receive() has heard.
+  // One reader thread. Datagrams that found no room in the socket since it was opened.
   [[nodiscard]] virtual uint64_t overflows() const = 0;
   // Any thread. A peer who has proven who he is reaches us at that address, and so is sent to from there; a socket with
   // one address has nothing to note. Not for strangers' datagrams: those would push peers out of the table.

@@ -11,6 +11,7 @@ namespace p2pxbone {
 namespace {
 
 constexpr size_t kUnderlayBatch = 64;
+constexpr Millis kOverflowsEvery = 100;
 // So many of the kernel's joined runs at a time: more would leave the processor's cache before they are written.
 constexpr size_t kRunBatch = 4;
 constexpr size_t kRunBytesMin = 8192;
@@ -103,16 +104,17 @@ void UnderlayLoop::loop() {
         const EpochBatch batch{worker_};
         attendAll(*around_.directory.load(), forwarder);
         forwarder.flush();
-      } else if (!yieldOnce.lookAgain() && !underlay.wait(&around_.bell.wakeup())) {
-        return;
+      } else if (!yieldOnce.lookAgain()) {
+        countOverflows(underlay, monotonicNow());
+        if (!underlay.wait(&around_.bell.wakeup())) return;
       }
       continue;
     }
     yieldOnce.found();
     const std::span<const DatagramSlot> received = std::span{slots}.first(count);
     wanted = nextBatch(received);
-    countOverflows(underlay);
     const Millis now = monotonicNow();
+    countOverflows(underlay, now);
     const EpochBatch batch{worker_};
     const Directory& directory = *around_.directory.load();
     for (const DatagramSlot& slot : received) {
@@ -130,7 +132,9 @@ void UnderlayLoop::attendAll(const Directory& directory, Forwarder& forwarder) {
   for (Node* const node : directory.nodes()) forwarder.attend(*node, now);
 }
 
-void UnderlayLoop::countOverflows(const UnderlaySocket& underlay) {
+void UnderlayLoop::countOverflows(const UnderlaySocket& underlay, Millis now) {
+  if (now < overflowsDue_) return;
+  overflowsDue_ = now + kOverflowsEvery;
   const uint64_t lost = underlay.overflows();
   if (lost == overflows_) return;
   drops_.add(DropReason::receiveOverflow, lost - overflows_);

@@ -47,13 +47,15 @@ class UnderlayLoop {
                 SecureReader& secure, Millis now);
   // To send what gates have let go that had come by this thread.
   static void attendAll(const Directory& directory, Forwarder& forwarder);
-  void countOverflows(const UnderlaySocket& underlay);
+  // A system call, so not for every batch.
+  void countOverflows(const UnderlaySocket& underlay, Millis now);
 
   const Surroundings around_;
   const std::shared_ptr<ShaperInlet> inlet_;
   EpochDomain::Worker& worker_;
   DropCounters drops_;
   uint64_t overflows_ = 0;  // counted in drops_ already
+  Millis overflowsDue_ = 0;
   std::thread thread_;
 };
 
