@@ -50,7 +50,7 @@ const say = (text: string): void => {
   process.stderr.write(`${seconds} s, ${gigabytes} GB: ${text}\n`);
 };
 
-const ring = new SimulatedRing({ seed: SEED, nodes, periodS, links: 'unnumbered', joinsPerS: JOINS_PER_S });
+const ring = new SimulatedRing({ seed: SEED, nodes, periodS, links: 'unnumbered', joinsPerS: JOINS_PER_S, say });
 const { world } = ring;
 const joinedS = world.now / 1000;
 say(`${nodes} nodes have begun to join`);

@@ -15,6 +15,7 @@ const JOINS_PER_S = 100;
 const FIRST_NODES = 20;
 const FIRST_GAP_MS = 500;
 const IDEAL_MS_MAX = 1_800_000;
+const SAY_MS = 10_000;
 
 export type RingOptions = {
   readonly seed: number;
@@ -22,6 +23,8 @@ export type RingOptions = {
   readonly periodS: number;
   readonly links: ViDefinition['links'];
   readonly joinsPerS?: number;
+  /** Told while they join, every ten virtual seconds. */
+  readonly say?: (text: string) => void;
 };
 
 /** Default proportions between the timers, whatever the period of stabilisation. */
@@ -35,7 +38,7 @@ export class SimulatedRing {
   /** Those that are meant to be on the ring. */
   readonly #present: SimNode[] = [];
 
-  constructor({ seed, nodes, periodS, links, joinsPerS = JOINS_PER_S }: RingOptions) {
+  constructor({ seed, nodes, periodS, links, joinsPerS = JOINS_PER_S, say }: RingOptions) {
     this.#rng = seededRng(seed);
     const linkPool = '12.0.0.0/8';
     const definition = { links, linkPool, ipv4Pool: '11.0.0.0/8', timers: timersOf(periodS) };
@@ -45,7 +48,11 @@ export class SimulatedRing {
       const ms = first + (Math.max(0, i - FIRST_NODES) * 1000) / joinsPerS;
       this.world.later(ms, () => this.add());
     }
-    this.world.run(FIRST_NODES * FIRST_GAP_MS + (nodes * 1000) / joinsPerS);
+    const untilMs = FIRST_NODES * FIRST_GAP_MS + (nodes * 1000) / joinsPerS;
+    while (this.world.now < untilMs) {
+      this.world.runUntil(Math.min(untilMs, this.world.now + SAY_MS));
+      say?.(`${this.#present.length} of ${nodes} nodes have begun to join, ${this.world.events} events`);
+    }
   }
 
   get present(): readonly SimNode[] {
