@@ -37,8 +37,8 @@ function exchanges(lab: RouterLab, ways: readonly Way[], port: number): Exchange
 
 /** Flows between the two programs of an exchange. */
 async function flowsOf(lab: RouterLab, exchange: Exchange) {
-  const ports = [exchange.port, exchange.port + 100];
-  return (await lab.flows()).filter(({ toPort }) => ports.includes(toPort));
+  const ports = new Set([exchange.port, exchange.port + 100]);
+  return (await lab.flows()).filter(({ toPort }) => ports.has(toPort));
 }
 
 test('a router’s gateway recognises, denies and limits real BitTorrent programs', {
