@@ -26,5 +26,5 @@ if [ "$(id -u)" -ne 0 ]; then
 elif [ ! -c /dev/net/tun ]; then
   echo "skipped: there is no /dev/net/tun on this machine"
 else
-  node --test --test-reporter=spec --test-concurrency=2 'test/lab/*.test.ts'
+  node --test --test-reporter=spec --test-concurrency=3 'test/lab/*.test.ts'
 fi

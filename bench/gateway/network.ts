@@ -21,8 +21,7 @@ export const NODE_CPU = 1;
 export const NODE_MAC = '02:00:00:00:00:0c';
 export const OUR_PORT = 4780;
 const KERNEL_PORT = 4789;
-const GRO = process.env['GRO'] ?? 'off';
-const VGRO = process.env['VGRO'] ?? 'on';
+
 const MTU = 1450;
 
 /** 1 to 5. */
@@ -80,7 +79,7 @@ export class GatewayNetwork {
       [this.node, NODE_CPU],
     ] as const) {
       // Packets as a cable carries them, each by itself, and taken up by the processor of whose end it is.
-      await mustRun(where, ['ethtool', '-K', cable, 'tso', 'off', 'gso', 'off', 'gro', GRO]);
+      await mustRun(where, ['ethtool', '-K', cable, 'tso', 'off', 'gso', 'off', 'gro', 'off']);
       const mask = (1 << cpu).toString(16);
       await mustRun(where, [
         'ip',
@@ -116,7 +115,8 @@ export class GatewayNetwork {
       `addr add 10.78.${number}.254/24 dev vx${number}`,
       `neigh replace ${addressOf(end, 'nfqueue')} lladdr ${kernelMac} dev vx${number} nud permanent`,
     ]);
-    await mustRun(this.node, ['ethtool', '-K', `vx${number}`, 'gro', VGRO]);
+    // Nor does the node's tunnel join them.
+    await mustRun(this.node, ['ethtool', '-K', `vx${number}`, 'gro', 'off']);
   }
 
   /** Whether a packet from the one end reaches the other. */

@@ -1,5 +1,6 @@
 /** One machine of a world: a namespace, its directories, and the processes started on it by the real commands. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -35,6 +36,8 @@ export class Machine {
   readonly ipv6: string;
   readonly run: string;
   readonly data: string;
+  readonly #started = new Set<ChildProcess>();
+  #isOver = false;
   #agent: Agent | undefined;
 
   constructor(options: MachineOptions) {
@@ -69,13 +72,29 @@ export class Machine {
 
   /** The same with a program of Node in place of `p2pxbone`. */
   startProgram(args: readonly string[], log: string): ChildProcess {
+    if (this.#isOver) throw new OverlayError('SYSTEM', `${this.name} is being removed.`);
     const file = openSync(join(this.directory, log), 'a', 0o600);
     const [program = '', ...rest] = within(this.namespace, [process.execPath, ...args]);
     const child = spawn(program, rest, { detached: true, stdio: ['ignore', file, file], cwd: '/' });
     closeSync(file);
     child.on('error', () => undefined);
     child.unref();
+    this.#started.add(child);
+    child.once('close', () => this.#started.delete(child));
     return child;
+  }
+
+  /** Nothing is started any more, and what was started here is gone: also what has not come into the namespace yet. */
+  async endPrograms(): Promise<void> {
+    this.#isOver = true;
+    await Promise.all(
+      [...this.#started].map(async (child) => {
+        const closed = once(child, 'close');
+        child.ref();
+        child.kill('SIGKILL');
+        await closed;
+      }),
+    );
   }
 
   /** `rd start`; resolves when the daemon answers. */

@@ -156,8 +156,14 @@ export class World {
 
   /** Ends everything inside and removes it all; may be called at any time and again. */
   remove(): Promise<void> {
-    this.#removed ??= removeWorld(this.id, this.directory);
+    this.#removed ??= this.#end();
     return this.#removed;
+  }
+
+  async #end(): Promise<void> {
+    const machines = this.#om === undefined ? this.machines : [...this.machines, this.#om];
+    await Promise.all(machines.map((machine) => machine.endPrograms()));
+    await removeWorld(this.id, this.directory);
   }
 
   #machineOf(name: string, index: number): Machine {

@@ -13,7 +13,7 @@ export function nginxCommand(directory: string, listen: readonly string[]): read
     file,
     `daemon off; worker_processes 1; user root; pid ${directory}/nginx.pid; error_log ${directory}/nginx.err;
 events { worker_connections 512; }
-http { access_log off; ${places.join(' ')} sendfile on;
+http { access_log off; large_client_header_buffers 4 256k; ${places.join(' ')} sendfile on;
   server { ${listen.map((address) => `listen ${address};`).join(' ')} root ${directory}/www;
     location /coded/ { alias ${directory}/www/; add_header Content-Encoding gzip; } } }
 `,
