@@ -16,7 +16,14 @@ export async function startClamd(network: GatewayNetwork): Promise<string> {
   const socket = join(home, 'clamd.sock');
   mkdirSync(home);
   writeFileSync(join(home, 'test.ndb'), `Test-Body:0:*:${Buffer.from(EICAR).toString('hex')}\n`);
-  const lines = ['Foreground yes', `DatabaseDirectory ${home}`, `LocalSocket ${socket}`, 'User root', 'MaxThreads 4'];
+  const lines = [
+    'Foreground yes',
+    `DatabaseDirectory ${home}`,
+    `LocalSocket ${socket}`,
+    'User root',
+    'MaxThreads 4',
+    'AlertExceedsMax yes',
+  ];
   writeFileSync(join(home, 'clamd.conf'), `${lines.join('\n')}\n`);
   const command = ['taskset', '-c', String(END_CPU), 'nice', '-n', '19', 'clamd', '-c', join(home, 'clamd.conf')];
   lab.start(network.node, command, 'clamd.log');
