@@ -32,7 +32,8 @@ const node = valueOf(
   }),
 );
 const exact = options.neighbours.map(({ peer, mac, ipv4, shape }) => {
-  const tunnel = valueOf(plane.addTunnel({ node, peer, peerMac: parseMac(mac), ...(shape && { shape }) }));
+  const tunnel = valueOf(plane.addTunnel({ node, peer, peerMac: parseMac(mac) }));
+  if (shape !== undefined) valueOf(plane.updateTunnel(tunnel, { shape }));
   return { address: ipv4, nextHop: { kind: 'tunnel', tunnel } } as const;
 });
 valueOf(plane.publish(node, { generation: 1, exact, prefixes: [], ranges: [] }));
