@@ -25,7 +25,7 @@ export async function startClamd(network: GatewayNetwork): Promise<string> {
     'AlertExceedsMax yes',
   ];
   writeFileSync(join(home, 'clamd.conf'), `${lines.join('\n')}\n`);
-  const command = ['taskset', '-c', String(END_CPU), 'nice', '-n', '19', 'clamd', '-c', join(home, 'clamd.conf')];
+  const command = ['taskset', '-c', String(END_CPU), 'chrt', '-i', '0', 'clamd', '-c', join(home, 'clamd.conf')];
   lab.start(network.node, command, 'clamd.log');
   await untilTrue('clamd answers', START_MS, 100, () => answers(socket));
   return socket;

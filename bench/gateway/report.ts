@@ -154,7 +154,8 @@ export function reportOf(samples: GatewaySamples, ratios: Ratios, setting: Setti
     'Figures 7 to 10 and table 3 of the paper. Written by `npm run bench -- gateway --results`.',
     describeSetting(setting),
     `Two clients fetch files of 2 MB from three nginx with 100 connections each, a new connection for every file, through a node
-that has one of the two processors for itself; clients, servers and clamd share the other one. Packets come to the node and
+that has one of the two processors for itself; clients and servers share the other one, with clamd, which runs
+when they do not (SCHED_IDLE). Packets come to the node and
 leave it in VXLAN, on cables that carry at most 1500 bytes and do nothing for it (no offloads). NFQUEUE: the kernel's VXLAN and IP
 forwarding, whose packets pass \`p2pxbone gateway run\` (the paper's P2PADM). In the data path: our node between its tunnels
 (the answer to its kP2PADM). The same pipeline and policy in both, one after the other in each round; medians, and ratios as
