@@ -32,7 +32,8 @@ bool Forwarder::passGate(Node& node, const NodeTables& tables, const Tunnel* arr
     }
     division = *divided;
   }
-  const DropReason reason = decide(node, tables, arrival, ip);
+  // Its source was checked before; the gate may have put another one in its place, as in answers of redirected connections.
+  const DropReason reason = decide(node, tables, nullptr, ip);
   if (reason != DropReason::none) drops_.add(reason, division.count);
   return reason == DropReason::none;
 }
@@ -75,7 +76,7 @@ void Forwarder::carryParting(Node& node, const TrafficGate::Parting& parting, Mi
   DropReason reason = readPacket(parting.packet, parting.offload, ip, division);
   const Tunnel* const arrival = parting.arrival == 0 ? nullptr : tables.tunnels.find(parting.arrival);
   if (reason == DropReason::none && parting.arrival != 0 && arrival == nullptr) reason = DropReason::tunnelGone;
-  if (reason == DropReason::none) reason = decide(node, tables, arrival, ip);
+  if (reason == DropReason::none) reason = decide(node, tables, nullptr, ip);
   if (reason != DropReason::none) return drops_.add(reason, division.count);
   carry({node, tables, arrival, now, parting.packet.first(kEncapsulationBytes + ip.totalBytes), parting.offload, ip, division,
          parting.made});

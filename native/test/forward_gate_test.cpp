@@ -163,6 +163,26 @@ TEST_CASE("gate: a changed packet is read again: shorter, or to another place") 
   CHECK(world.dropped(DropReason::packetMalformed) == 1);
 }
 
+TEST_CASE("gate: a source that the gate has put in is not asked for its papers, and nobody else may use it because of that") {
+  GateWorld world;
+  const Bytes answer = v6Udp(100, 180);
+  world.gate->onPass = [&](std::span<uint8_t>& inner) {
+    std::copy(answer.begin(), answer.end(), inner.begin());
+    return TrafficGate::Passed{TrafficGate::Answer::changed, false};
+  };
+  world.fromPeer(v6Udp(120, 180));
+  REQUIRE(world.sink.sent.size() == 1);
+  CHECK(innerOf(world.sink.sent[0].bytes) == v6Udp(100, 180, 8, 63));
+  world.gate->onPass = nullptr;
+  world.gate->letGo(answer, world.tunnelA);
+  world.fromPeer(v6Udp(120, 181));
+  CHECK(world.sink.sent.size() == 3);
+  CHECK(world.droppedInAll() == 0);
+  world.fromPeer(answer);
+  CHECK(world.sink.sent.size() == 3);
+  CHECK(world.dropped(DropReason::sourceForged) == 1);
+}
+
 TEST_CASE("gate: what waited goes on before the packet that follows it, and what is let go at the end after it") {
   GateWorld world;
   int passes = 0;
