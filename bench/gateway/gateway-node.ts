@@ -6,31 +6,14 @@
  */
 import { valueOf } from '../../cli/command.ts';
 import { ManagedGateway } from '../../gateway/driver/managed-gateway.ts';
-import { createDataPlane } from '../../native/index.ts';
 import { ok } from '../../overlay/lib/result.ts';
 import { gatewayOf } from '../../rd/driver/node-gateways.ts';
-import { parseMac, VI } from '../lab/transit.ts';
+import { openBareNode } from '../lab/bare-node.ts';
+import { parseMac } from '../lab/transit.ts';
 import type { GatewayNodeOptions } from './nodes.ts';
 
-const TIMERS = { keepAliveMs: 1000, silenceMs: 10_000 };
-
 const options = JSON.parse(process.argv[2] ?? '') as GatewayNodeOptions;
-const plane = valueOf(createDataPlane(TIMERS));
-plane.onEvents(() => undefined);
-valueOf(plane.bind(options.listen));
-const node = valueOf(
-  plane.openNode({
-    tapName: 'gateway0',
-    mtu: 1400,
-    id: 1n,
-    viId: VI.id,
-    vni: VI.vni,
-    mac: parseMac(options.mac),
-    ipv4: VI.transitIpv4,
-    ipv6: VI.transitIpv6,
-    sources: { prefixes: [VI.ipv4Prefix, VI.ipv6Prefix], linkPrefixes: [] },
-  }),
-);
+const { plane, node } = openBareNode(options.listen, options.mac);
 const exact = options.neighbours.map(({ peer, mac, ipv4, shape }) => {
   const tunnel = valueOf(plane.addTunnel({ node, peer, peerMac: parseMac(mac) }));
   if (shape !== undefined) valueOf(plane.updateTunnel(tunnel, { shape }));

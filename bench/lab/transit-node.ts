@@ -5,28 +5,12 @@
  * Argument: JSON of TransitOptions. Prints "ready"; when its standard input ends, counters as JSON.
  */
 import { valueOf } from '../../cli/command.ts';
-import { createDataPlane, type Endpoint } from '../../native/index.ts';
+import type { Endpoint } from '../../native/index.ts';
+import { openBareNode } from './bare-node.ts';
 import { parseMac, RING_RANGES, type TransitOptions, VI } from './transit.ts';
 
-const TIMERS = { keepAliveMs: 1000, silenceMs: 10_000 };
-
 const options = JSON.parse(process.argv[2] ?? '') as TransitOptions;
-const plane = valueOf(createDataPlane(TIMERS));
-plane.onEvents(() => undefined);
-valueOf(plane.bind(options.listen));
-const node = valueOf(
-  plane.openNode({
-    tapName: 'transit0',
-    mtu: 1400,
-    id: 1n,
-    viId: VI.id,
-    vni: VI.vni,
-    mac: parseMac(options.mac),
-    ipv4: VI.transitIpv4,
-    ipv6: VI.transitIpv6,
-    sources: { prefixes: [VI.ipv4Prefix, VI.ipv6Prefix], linkPrefixes: [] },
-  }),
-);
+const { plane, node } = openBareNode(options.listen, options.mac);
 const tunnelTo = ({ peer, mac }: { peer: Endpoint; mac: string }) =>
   valueOf(plane.addTunnel({ node, peer, peerMac: parseMac(mac) }));
 tunnelTo(options.from);
