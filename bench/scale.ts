@@ -18,16 +18,20 @@ import { quantile } from './statistics.ts';
 
 const PROGRAM = fileURLToPath(new URL('./models/scale-run.ts', import.meta.url));
 const SIZES = [1000, 10_000, 100_000] as const;
+/** Joins to larger rings take longer than all the rest. */
+const JOINED_MAX = 10_000;
 const PERIOD_S = 30;
-const HEAP_MB = 19_000;
+const HEAP_MB = 17_000;
 const STATIC_NODES = [10_000, 100_000, 1_000_000] as const;
 const STATIC_LOOKUPS = 20_000;
 const FAILED_PARTS = [0, 0.1, 0.3] as const;
 const SUCCESSORS = 4;
 const MANAGER_SECONDS = 5;
 
-async function simulate(nodes: number, say: (line: string) => void): Promise<ScaleRun> {
-  const args = [`--max-old-space-size=${HEAP_MB}`, PROGRAM, String(nodes), String(PERIOD_S)];
+type Size = { readonly nodes: number; readonly built: ScaleRun['built'] };
+
+async function simulate({ nodes, built }: Size, say: (line: string) => void): Promise<ScaleRun> {
+  const args = [`--max-old-space-size=${HEAP_MB}`, PROGRAM, String(nodes), String(PERIOD_S), built];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const stop = (): void => void child.kill('SIGKILL');
   process.once('exit', stop);
@@ -38,7 +42,7 @@ async function simulate(nodes: number, say: (line: string) => void): Promise<Sca
   });
   for await (const line of createInterface(child.stderr)) {
     last = line;
-    say(`${nodes} nodes: ${line}`);
+    say(`${nodes} nodes, ${built}: ${line}`);
   }
   const [code] = (await ended) as [number | null];
   process.off('exit', stop);
@@ -47,14 +51,18 @@ async function simulate(nodes: number, say: (line: string) => void): Promise<Sca
 }
 
 /** As many at once as there are processors, the largest first: it takes the longest by far. */
-async function simulateAll(sizes: readonly number[], say: (line: string) => void): Promise<ScaleRun[]> {
-  const left = [...sizes].sort((a, b) => b - a);
+async function simulateAll(sizes: readonly Size[], say: (line: string) => void): Promise<ScaleRun[]> {
+  const left = [...sizes].sort((a, b) => b.nodes - a.nodes);
   const runs: ScaleRun[] = [];
   const lane = async (): Promise<void> => {
-    for (let nodes = left.shift(); nodes !== undefined; nodes = left.shift()) runs.push(await simulate(nodes, say));
+    for (let size = left.shift(); size !== undefined; size = left.shift()) runs.push(await simulate(size, say));
   };
   await Promise.all(Array.from({ length: Math.min(availableParallelism(), sizes.length) }, lane));
-  return runs.sort((a, b) => a.nodes - b.nodes);
+  return runs.sort((a, b) => a.nodes - b.nodes || a.built.localeCompare(b.built));
+}
+
+function nameOf({ nodes, built }: ScaleRun): string {
+  return `${nodes} nodes, ${built}`;
 }
 
 function walkStatic(nodes: number, failed: number): StaticRun {
@@ -76,11 +84,18 @@ function walkStatic(nodes: number, failed: number): StaticRun {
   };
 }
 
+/** The largest that joins is laid as well: the two must not differ in what is measured. */
+function waysOf(nodes: number): Size[] {
+  if (nodes < JOINED_MAX) return [{ nodes, built: 'joined' }];
+  const laid = { nodes, built: 'laid' } as const;
+  return nodes === JOINED_MAX ? [{ nodes, built: 'joined' }, laid] : [laid];
+}
+
 export const scale: Benchmark = {
   name: 'scale',
   about: `rings of up to ${SIZES.at(-1)?.toLocaleString('en')} nodes under churn, simulated; lookups in a million`,
   async run(say, { only }) {
-    const sizes = SIZES.filter((size) => only.length === 0 || only.includes(String(size)));
+    const sizes = SIZES.filter((size) => only.length === 0 || only.includes(String(size))).flatMap(waysOf);
     const runs = await simulateAll(sizes, say);
     const statics: StaticRun[] = [];
     for (const nodes of STATIC_NODES) {
@@ -94,9 +109,9 @@ export const scale: Benchmark = {
     say('a real overlay manager');
     const manager = await measureManager(MANAGER_SECONDS);
     const figures = runs.flatMap((run): Figure[] => [
-      { name: `${run.nodes} nodes: hops`, value: run.hops.median, unit: '' },
-      { name: `${run.nodes} nodes: lookups unanswered or wrong`, value: run.unanswered + run.wrong, unit: '' },
-      { name: `${run.nodes} nodes: processor time`, value: run.processorS, unit: 's' },
+      { name: `${nameOf(run)}: hops`, value: run.hops.median, unit: '' },
+      { name: `${nameOf(run)}: lookups unanswered or wrong`, value: run.unanswered + run.wrong, unit: '' },
+      { name: `${nameOf(run)}: processor time`, value: run.processorS, unit: 's' },
     ]);
     const measured = { periodS: PERIOD_S, successors: SUCCESSORS, runs, statics, manager };
     const report = reportOf(measured, await settingOf([]));

@@ -1,13 +1,13 @@
 /**
- * A large ring in the simulator, as a process of its own with a heap of its own: scale-run.ts NODES PERIOD_S. Progress goes
- * to standard error, the figures to standard output as JSON.
+ * A large ring in the simulator, as a process of its own with a heap of its own: scale-run.ts NODES PERIOD_S joined|laid.
+ * Progress goes to standard error, the figures to standard output as JSON.
  */
 
 import type { Id } from '../../overlay/id.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
 import { below, seededRng } from '../../overlay/lib/rng.ts';
 import { p2pdCodec } from '../../overlay/messages/p2pd-p2pd.ts';
-import { members, ownerOf, randomId } from '../../test/sim/checks.ts';
+import { isIdeal, members, ownerOf, randomId } from '../../test/sim/checks.ts';
 import type { SimNode } from '../../test/sim/sim-node.ts';
 import { quantile } from '../statistics.ts';
 import { CHURN_PER_MINUTE, SimulatedRing } from './simulated-ring.ts';
@@ -15,6 +15,9 @@ import { CHURN_PER_MINUTE, SimulatedRing } from './simulated-ring.ts';
 export type ScaleRun = {
   readonly nodes: number;
   readonly periodS: number;
+  /** Whether each node joined, or all were laid down as if they had. */
+  readonly built: 'joined' | 'laid';
+  /** When the last one had begun to join, or had been started; virtual seconds from the start, as idealS. */
   readonly joinedS: number;
   readonly idealS: number;
   readonly lookups: number;
@@ -29,10 +32,13 @@ export type ScaleRun = {
   /** Per second, all nodes together, under churn. */
   readonly bootstraps: number;
   readonly idealAgainS: number;
+  readonly wallS: number;
   /** Of all threads of the simulation. */
   readonly processorS: number;
   readonly residentGb: number;
   readonly events: number;
+  /** Of these, until the ring was ideal for the first time. */
+  readonly eventsUntilIdeal: number;
 };
 
 const SEED = 100_000;
@@ -42,7 +48,8 @@ const LOOKUPS_PER_S = 100;
 /** One datagram of so many is encoded, to know how long they are. */
 const MEASURED_OF = 64;
 
-const [nodes = 1000, periodS = 30] = process.argv.slice(2).map(Number);
+const [nodes = 1000, periodS = 30] = process.argv.slice(2, 4).map(Number);
+const laid = process.argv[4] === 'laid';
 const started = systemClock.now();
 const say = (text: string): void => {
   const seconds = Math.round((systemClock.now() - started) / 1000);
@@ -50,14 +57,16 @@ const say = (text: string): void => {
   process.stderr.write(`${seconds} s, ${gigabytes} GB: ${text}\n`);
 };
 
-const ring = new SimulatedRing({ seed: SEED, nodes, periodS, links: 'unnumbered', joinsPerS: JOINS_PER_S, say });
+const joinsPerS = JOINS_PER_S;
+const ring = new SimulatedRing({ seed: SEED, nodes, periodS, links: 'unnumbered', joinsPerS, laid, say });
 const { world } = ring;
 const joinedS = world.now / 1000;
-say(`${nodes} nodes have begun to join`);
 const idealS = joinedS + ring.untilIdeal() / 1000;
 say(`the ring is ideal after ${idealS.toFixed(0)} virtual seconds`);
-world.run(5 * periodS * 1000);
-say('every finger was looked up once more');
+const eventsUntilIdeal = world.events;
+// Fingers that were found while others joined are looked up once more.
+if (!laid) world.run(5 * periodS * 1000);
+say(`fingers are ${isIdeal(world) === true ? 'right' : `not all right: ${isIdeal(world)}`}`);
 
 let [sampled, sampledBytes] = [0, 0];
 world.watch = {
@@ -113,6 +122,7 @@ const tunnels = ring.present.map((node) => node.tunnels.size);
 const run: ScaleRun = {
   nodes,
   periodS,
+  built: laid ? 'laid' : 'joined',
   joinedS,
   idealS,
   lookups: asked,
@@ -128,8 +138,10 @@ const run: ScaleRun = {
   },
   bootstraps,
   idealAgainS,
+  wallS: (systemClock.now() - started) / 1000,
   processorS: (process.cpuUsage().user + process.cpuUsage().system) / 1e6,
   residentGb: process.memoryUsage().rss / 1e9,
   events: world.events,
+  eventsUntilIdeal,
 };
 process.stdout.write(`${JSON.stringify(run)}\n`);

@@ -5,15 +5,17 @@ import { squareLatency } from '../../test/sim/base-network.ts';
 import { isIdeal } from '../../test/sim/checks.ts';
 import type { SimNode } from '../../test/sim/sim-node.ts';
 import { World } from '../../test/sim/world.ts';
+import { layRing } from './laid-ring.ts';
 
 /** One way between nodes at opposite corners of the base network, milliseconds. */
 export const SPAN_MS = 40;
 /** Of all nodes; departures are power failures, and as many join. */
 export const CHURN_PER_MINUTE = 0.01;
 const JOINS_PER_S = 100;
-/** The first nodes come one by one: a ring of few cannot take a hundred in a second. */
-const FIRST_NODES = 20;
-const FIRST_GAP_MS = 500;
+/** The first nodes come one by one. */
+const FIRST_PER_S = 2;
+/** A ring of few cannot take a hundred in a second: so many for each that is there, at most. */
+const GROWTH_PER_S = 5;
 const IDEAL_MS_MAX = 1_800_000;
 const SAY_MS = 10_000;
 
@@ -23,7 +25,11 @@ export type RingOptions = {
   readonly periodS: number;
   readonly links: ViDefinition['links'];
   readonly joinsPerS?: number;
-  /** Told while they join, every ten virtual seconds. */
+  /** Joins a second for each node that is there, at most. */
+  readonly growthPerS?: number;
+  /** All at once, as if they had joined long ago. */
+  readonly laid?: boolean;
+  /** Told while they come, every few virtual seconds. */
   readonly say?: (text: string) => void;
 };
 
@@ -38,19 +44,25 @@ export class SimulatedRing {
   /** Those that are meant to be on the ring. */
   readonly #present: SimNode[] = [];
 
-  constructor({ seed, nodes, periodS, links, joinsPerS = JOINS_PER_S, say }: RingOptions) {
+  constructor(options: RingOptions) {
+    const { seed, nodes, periodS, links, joinsPerS = JOINS_PER_S, growthPerS = GROWTH_PER_S, laid, say } = options;
     this.#rng = seededRng(seed);
     const linkPool = '12.0.0.0/8';
     const definition = { links, linkPool, ipv4Pool: '11.0.0.0/8', timers: timersOf(periodS) };
     this.world = new World({ seed, latency: squareLatency(seededRng(seed ^ 0x5ca1e), SPAN_MS), definition });
-    for (let i = 0; i < nodes; i++) {
-      const first = Math.min(i, FIRST_NODES) * FIRST_GAP_MS;
-      const ms = first + (Math.max(0, i - FIRST_NODES) * 1000) / joinsPerS;
-      this.world.later(ms, () => this.add());
+    if (laid === true) {
+      this.#present.push(...layRing(this.world, nodes, say ?? (() => undefined)));
+      return;
     }
-    const untilMs = FIRST_NODES * FIRST_GAP_MS + (nodes * 1000) / joinsPerS;
-    while (this.world.now < untilMs) {
-      this.world.runUntil(Math.min(untilMs, this.world.now + SAY_MS));
+    const grow = (): void => {
+      this.add();
+      const count = this.#present.length;
+      const perS = Math.min(joinsPerS, Math.max(FIRST_PER_S, count * growthPerS));
+      if (count < nodes) this.world.later(1000 / perS, grow);
+    };
+    grow();
+    while (this.#present.length < nodes) {
+      this.world.run(SAY_MS);
       say?.(`${this.#present.length} of ${nodes} nodes have begun to join, ${this.world.events} events`);
     }
   }

@@ -32,9 +32,9 @@ export type LargeRings = {
 function simulatedTable(runs: readonly ScaleRun[]): string {
   const row = (name: string, of: (run: ScaleRun) => string): string[] => [name, ...runs.map(of)];
   return markdownTable(
-    ['nodes', ...runs.map(({ nodes }) => nodes.toLocaleString('en'))],
+    ['nodes', ...runs.map(({ nodes, built }) => `${nodes.toLocaleString('en')} ${built}`)],
     [
-      row('all had begun to join after, s', ({ joinedS }) => joinedS.toFixed(0)),
+      row('all had begun to join, or had been started, after, s', ({ joinedS }) => joinedS.toFixed(0)),
       row('ideal after, s', ({ idealS }) => idealS.toFixed(0)),
       row('½·log2 N', ({ nodes }) => (Math.log2(nodes) / 2).toFixed(1)),
       row('hops of a lookup: median, 99th percentile, most', ({ hops }) => `${hops.median}, ${hops.p99}, ${hops.most}`),
@@ -48,7 +48,11 @@ function simulatedTable(runs: readonly ScaleRun[]): string {
       row('bootstrap requests to the overlay manager, per second', ({ bootstraps }) => rounded(bootstraps)),
       row('heartbeats to it, per second', ({ nodes }) => rounded((nodes * 1000) / HEARTBEAT_MS)),
       row('ideal after the churn, s', ({ idealAgainS }) => idealAgainS.toFixed(0)),
-      row('processor time of the simulation, s', ({ processorS }) => processorS.toFixed(0)),
+      row('events a node until it was ideal', ({ nodes, eventsUntilIdeal }) => rounded(eventsUntilIdeal / nodes)),
+      row('events, millions', ({ events }) => rounded(events / 1e6)),
+      row('time of the simulation, s; of processors', ({ wallS, processorS }) =>
+        [wallS.toFixed(0), processorS.toFixed(0)].join('; '),
+      ),
       row('memory of the simulator, GB', ({ residentGb }) => residentGb.toFixed(1)),
     ],
   );
@@ -86,6 +90,12 @@ ${rounded(2 ** 23 / 1e6)} million pairs that the largest pool has; \`figure6\` h
 `;
 }
 
+function laidBeside(runs: readonly ScaleRun[]): string {
+  const both = runs.filter(({ nodes }) => runs.filter((run) => run.nodes === nodes).length > 1);
+  const [size] = both.map(({ nodes }) => nodes.toLocaleString('en'));
+  return size === undefined ? '' : `Whether that makes a difference to what follows: the two columns of ${size} nodes.`;
+}
+
 export function reportOf({ periodS, successors, runs, statics, manager }: LargeRings, setting: Setting): Report {
   const staticTable = markdownTable(
     ['nodes', 'failed at once', 'lookups', 'lost', 'hops: median', '99th percentile'],
@@ -105,7 +115,13 @@ export function reportOf({ periodS, successors, runs, statics, manager }: LargeR
 ## Under churn, simulated
 
 The code that ships, in the simulator (\`docs/simulation.md\`): unnumbered links, period of stabilisation ${periodS} s, every finger
-looked up once in ${5 * periodS} s. 500 nodes a second begin to join. Then 10 minutes in which 1 % of the nodes lose power in each
+looked up once in ${5 * periodS} s.
+
+*Joined*: 500 nodes a second begin to join; that takes many events a node, for its fingers
+change as often as the ring doubles. *Laid*: the resource daemons make the tunnels of a ring at rest, and then all P2P daemons start at once and find their
+places in them, as after a restart of these alone. ${laidBeside(runs)}
+
+Then 10 minutes in which 1 % of the nodes lose power in each
 minute and as many join, and 100 lookups a second, of random keys from random members. An owner counts as right if it was that when the
 question was put or when it was answered. The sizes run at the same time, each on a processor.
 
@@ -122,7 +138,7 @@ ${staticTable}
 ![Hops of a lookup](scale.svg)
 `;
   const bars = [
-    ...runs.map(({ nodes, hops }) => ({ name: `${nodes} simulated`, value: hops.median })),
+    ...runs.map(({ nodes, built, hops }) => ({ name: `${nodes} ${built}`, value: hops.median })),
     ...statics.filter(({ failed }) => failed === 0).map((run) => ({ name: `${run.nodes} static`, value: run.median })),
   ];
   const svg = drawChart('Hops of a lookup, median', [{ kind: 'bars', title: 'hops', bars }]);
