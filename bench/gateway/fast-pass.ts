@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../../overlay/lib/clock.ts';
 import { mustRun } from '../lab/lab.ts';
-import { addressOf } from './network.ts';
+import { addressOf, type CongestionControl } from './network.ts';
 import { startNode } from './nodes.ts';
 import { newHome, type Place } from './throughput.ts';
 
@@ -13,6 +13,8 @@ const SECONDS_MAX = 900;
 export type FastPassSample = {
   readonly round: number;
   readonly fastPass: boolean;
+  /** Of the server. */
+  readonly control: CongestionControl;
   /** Of the data packets, before the gateway. */
   readonly loss: number;
   /** One way, from the server. */
@@ -21,11 +23,14 @@ export type FastPassSample = {
   readonly seconds: number;
 };
 
-export type FastPassTrial = Pick<FastPassSample, 'fastPass' | 'loss' | 'delayMs'> & { readonly megabytes: number };
+export type FastPassTrial = Pick<FastPassSample, 'fastPass' | 'control' | 'loss' | 'delayMs'> & {
+  readonly megabytes: number;
+};
 
 /** In so many connections at once, all files of the same size. */
 export async function measureFastPass(place: Place, round: number, trial: FastPassTrial): Promise<FastPassSample> {
-  const { fastPass, loss, delayMs, megabytes } = trial;
+  const { fastPass, control, loss, delayMs, megabytes } = trial;
+  await place.network.setCongestionControl(control);
   const policy = join(newHome(place), 'policy.yaml');
   const rules = 'rules: [{name: songs, when: {file: {name: ["*.mp3"]}}, do: reject}]';
   writeFileSync(policy, `policy: p2pxbone gateway, format 1\nfastPass: ${fastPass}\n${rules}\n`);
@@ -44,7 +49,7 @@ export async function measureFastPass(place: Place, round: number, trial: FastPa
       ),
     );
     const seconds = (systemClock.now() - started) / 1000;
-    return { round, fastPass, loss, delayMs, bytes: bytes * CONNECTIONS, seconds };
+    return { round, fastPass, control, loss, delayMs, bytes: bytes * CONNECTIONS, seconds };
   } finally {
     await node.stop();
   }

@@ -9,6 +9,8 @@ import { VI } from '../lab/transit.ts';
 
 export type Design = 'nfqueue' | 'embedded';
 
+export type CongestionControl = 'cubic' | 'bbr';
+
 export const CLIENTS = ['c1', 'c2'] as const;
 export const SERVERS = ['s1', 's2', 's3'] as const;
 export type End = (typeof CLIENTS)[number] | (typeof SERVERS)[number];
@@ -117,6 +119,13 @@ export class GatewayNetwork {
     ]);
     // Nor does the node's tunnel join them.
     await mustRun(this.node, ['ethtool', '-K', `vx${number}`, 'gro', 'off']);
+  }
+
+  /** How the servers react to loss, in connections that are begun from now on through our data plane. */
+  async setCongestionControl(algorithm: CongestionControl): Promise<void> {
+    for (const server of SERVERS) {
+      await ip(this.at(server), [`route replace ${VI.ipv4Prefix} via ${VI.transitIpv4} dev ours congctl ${algorithm}`]);
+    }
   }
 
   /** Whether a packet from the one end reaches the other. */

@@ -144,14 +144,14 @@ export class Tunnels {
   associationUp(key: string, now: Millis): void {
     this.#isStale = true;
     for (const tunnel of this.#table.all()) {
-      if (tunnel.contact.key === key && tunnel.association === undefined) this.#life.rebind(tunnel, now);
+      if (tunnel.association === undefined && tunnel.contact.key === key) this.#life.rebind(tunnel, now);
     }
   }
 
   associationFailed(key: string, code: ErrorCode, now: Millis): void {
     this.#isStale = true;
     for (const tunnel of this.#table.all()) {
-      if (tunnel.contact.key !== key || tunnel.association !== undefined) continue;
+      if (tunnel.association !== undefined || tunnel.contact.key !== key) continue;
       if (tunnel.phase === 'setting-up') this.#life.fail(tunnel, code, now);
     }
   }
