@@ -145,7 +145,7 @@ export class Joins {
         const revoked = this.#certificates.revokeAll(returning, 'removed', now);
         if (!revoked.ok) return fail(revoked.code, `The node keeps the groups that it has: ${revoked.message}`);
       }
-      this.#nodes.rejoin(returning.key, groups, invitation);
+      this.#nodes.rejoin(returning, groups, invitation);
       this.#nodes.certified(returning.key, certifiedUntil);
       return ok(this.#certificates.issued(returning.key, certificate, now));
     });

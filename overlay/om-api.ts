@@ -162,8 +162,11 @@ export const Heartbeat = closed({
   member: Type.Boolean(),
 });
 export type Heartbeat = Static<typeof Heartbeat>;
-/** Who has a revocation list of a lower number fetches the new one. 0: nothing was ever revoked. */
-export const HeartbeatAnswer = closed({ revocations: Count });
+/**
+ * `revocations`: who has a list of a lower number fetches the new one; 0: nothing was ever revoked. `directory` is another
+ * number when nodes have joined, left or changed their groups: who goes by the list of the VI's nodes fetches it again.
+ */
+export const HeartbeatAnswer = closed({ revocations: Count, directory: Count });
 export type HeartbeatAnswer = Static<typeof HeartbeatAnswer>;
 
 // GET /node/bootstrap

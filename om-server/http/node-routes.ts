@@ -78,8 +78,9 @@ function ringRoutes(scope: App, services: Services, guard: NodeGuard): void {
     '/node/heartbeat',
     { schema: described('heartbeat', 'The node is up, and this is its contact', beat) },
     (request) => {
-      presences.heartbeat(guard.caller(request).node, request.body, clock.wall());
-      return { revocations: revocations.number };
+      const { vi, node } = guard.caller(request);
+      presences.heartbeat(node, request.body, clock.wall());
+      return { revocations: revocations.number, directory: nodes.directoryNumber(vi.config.id) };
     },
   );
   const list = { response: answers(RevocationAnswer) };

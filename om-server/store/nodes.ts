@@ -1,4 +1,5 @@
 /** Nodes: who has joined, with which key, at which address. */
+import { randomInt } from 'node:crypto';
 import { idAddress, parseAddress, parseCidr, poolAddress, poolCapacity } from '../../overlay/addresses.ts';
 import { fail } from '../../overlay/errors.ts';
 import { formatId, idOfNode } from '../../overlay/id.ts';
@@ -26,6 +27,9 @@ export type NewNode = Omit<Node, 'key'> & {
   readonly certifiedUntil: number;
 };
 
+/** The numbers of directories begin with one of so many. */
+const FIRST_NUMBERS = 2 ** 47;
+
 /** Without what presences keep in the same rows. */
 const COLUMNS = 'key, vi, id, name, address_index, public_key, groups, invitation, joined_at';
 
@@ -40,6 +44,8 @@ const PLACE_TAKEN = `SELECT 1 FROM nodes ${AT_PLACE} UNION ALL SELECT 1 FROM hel
 export class Nodes {
   readonly #database: Database;
   readonly #free = new LowestFree();
+  /** By VI. Nobody can know those of an earlier life. */
+  readonly #directoryNumbers = new Map<string, number>();
 
   constructor(database: Database) {
     this.#database = database;
@@ -73,6 +79,7 @@ export class Nodes {
 
   forgetVi(vi: string): void {
     this.#free.forget(vi);
+    this.#directoryNumbers.delete(vi);
   }
 
   #whyFull(vi: ViConfig): string {
@@ -85,8 +92,20 @@ export class Nodes {
     return `${all} in use or held back: ${held} of nodes that left, until their certificates have expired, the first on ${day('first')}, the last on ${day('last')}; wait, or make a VI with a larger pool.`;
   }
 
+  /** Another one when nodes have come or gone or changed their groups. */
+  directoryNumber(vi: string): number {
+    const number = this.#directoryNumbers.get(vi) ?? randomInt(FIRST_NUMBERS);
+    this.#directoryNumbers.set(vi, number);
+    return number;
+  }
+
+  #changed(vi: string): void {
+    this.#directoryNumbers.set(vi, this.directoryNumber(vi) + 1);
+  }
+
   /** Call it within the transaction that checked the place. The node's key. */
   insert(node: NewNode): number {
+    this.#changed(node.vi);
     this.#database.run('DELETE FROM held_places WHERE vi = ? AND address_index = ?', node.vi, node.index);
     const row = this.#database.get(
       `INSERT INTO nodes (vi, id, name, address_index, public_key, groups, invitation, joined_at, certified_until)
@@ -105,9 +124,10 @@ export class Nodes {
   }
 
   /** The same node and key join again. */
-  rejoin(key: number, groups: readonly string[], invitation: string): void {
+  rejoin({ key, vi }: Node, groups: readonly string[], invitation: string): void {
     const sql = 'UPDATE nodes SET groups = ?, invitation = ? WHERE key = ?';
     this.#database.run(sql, JSON.stringify(groups), invitation, key);
+    this.#changed(vi);
   }
 
   /** Call it before a further certificate is handed out. False if the node is gone: then it must not be. */
@@ -149,7 +169,8 @@ export class Nodes {
   }
 
   /** Frees its name and holds its place back; what it leases stays leased. False if it is gone. Within a transaction. */
-  delete({ key }: Node): boolean {
+  delete({ key, vi }: Node): boolean {
+    this.#changed(vi);
     this.#database.run(
       `INSERT INTO held_places (vi, address_index, id, name, public_key, held_until)
        SELECT vi, address_index, id, name, public_key, certified_until + ? FROM nodes WHERE key = ?`,

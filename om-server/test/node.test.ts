@@ -244,3 +244,32 @@ test('a node leaves; it is told so, and its name is free', async (t) => {
   assert.deepEqual(valueOf(await om.admin.listNodes('lab')), []);
   valueOf(await tryJoin(om, await invite(om), { name: 'alpha' }));
 });
+
+test('a heartbeat tells when nodes have come or gone or changed their groups, and only then', async (t) => {
+  const om = await startTestOm(t);
+  await createVi(om);
+  await createVi(om, 'other');
+  const watcher = await joinNode(om, 'w');
+  const beat = { incarnation: 1, contact: contactOf('w'), member: true };
+  const tell = async (): Promise<number> => valueOf(await watcher.client.heartbeat(beat)).directory;
+  let last = await tell();
+  const assertOther = async (what: string): Promise<void> => {
+    const now = await tell();
+    assert.notEqual(now, last, what);
+    last = now;
+    assert.equal(await tell(), last, 'and then it stays');
+  };
+  assert.equal(await tell(), last);
+  const joined = await joinNode(om, 'a', await invite(om, { groups: ['web'] }));
+  await assertOther('a node has joined');
+  valueOf(await tryJoin(om, await invite(om, { groups: ['db'] }), { name: 'a', key: joined.key }));
+  await assertOther('a node has other groups');
+  valueOf(await om.admin.deleteNode('lab', 'a'));
+  await assertOther('a node was removed');
+  const leaver = await joinNode(om, 'l');
+  await assertOther('another has joined');
+  valueOf(await leaver.client.leave());
+  await assertOther('a node has left');
+  await joinNode(om, 'elsewhere', await invite(om, {}, 'other'));
+  assert.equal(await tell(), last, 'other VIs are their own');
+});
