@@ -231,21 +231,31 @@ function addGatewayCommands(program: Command): void {
   const gateway = program
     .command('gateway')
     .description('the management gateway: applications, files, chat, bandwidth');
-  json(
+  const gatewayNamed = (made: Command): Command =>
+    json(made)
+      .option(
+        '--vi <name>',
+        'the policy is for virtual nodes of this VI, and may name nodes and groups: who that is now',
+      )
+      .option('--netns <ns>', "as the node in this network namespace knows them; '' is the host's own")
+      .option('--run <directory>', 'where sockets are (default: P2PXBONE_RUN or /run/p2pxbone)');
+  gatewayNamed(
     command(gateway, 'check <file>', 'check a policy; every mistake with its line and what to do', [
       'gateway check policy.yaml',
+      'gateway check policy.yaml --vi lab',
       'gateway check policy.yaml --json',
     ]),
   ).action(async (file, options) => (await import('./commands/gateway.ts')).check(file, options));
-  json(
+  gatewayNamed(
     command(gateway, 'explain <policy>', 'what a policy says to a flow, a file or a message, and by which rule', [
       'gateway explain policy.yaml --from 10.77.8.3 --to 192.0.2.1 --port 80 --application http',
       'gateway explain policy.yaml --from 10.77.8.3 --to 192.0.2.1 --application ftp --file song.mp3',
       'gateway explain policy.yaml --from 10.77.8.3 --to 192.0.2.1 --application irc --chat "a secret"',
+      'gateway explain policy.yaml --vi lab --from node:n3 --to node:n7 --port 22',
     ]),
   )
-    .requiredOption('--from <address>', 'who begins the flow')
-    .requiredOption('--to <address>', 'the other end')
+    .requiredOption('--from <address>', 'who begins the flow; with --vi also node:NAME')
+    .requiredOption('--to <address>', 'the other end; likewise')
     .option('--port <n>', 'of the other end', integerOf(0, 65_535))
     .option('--protocol <name>', 'tcp, udp, icmp, icmpv6 or a number', 'tcp')
     .option('--application <name>', 'what the flow carries; not known yet if absent')

@@ -96,6 +96,8 @@ export interface NativePlane {
     rules: GatewayRules,
   ): undefined | NativeFailure;
   useGatewayRules(node: number, rules: GatewayRules): undefined | NativeFailure;
+  /** Sets as gateway/core writes them. */
+  useGatewaySets(node: number, sets: Uint8Array): undefined | NativeFailure;
   removeGateway(node: number): void;
   /** Texts of JSON. */
   gatewayStatistics(node: number): string | NativeFailure;

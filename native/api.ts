@@ -276,6 +276,8 @@ export interface DataPlane {
   setGateway(node: NodeHandle, services: GatewayServices, rules: GatewayRules, daemonPort: number): Result<void>;
   /** Other rules; no packet and no flow is lost. Where something is wrong with them, nothing changes. */
   useGatewayRules(node: NodeHandle, rules: GatewayRules): Result<void>;
+  /** Other addresses in sets of the policy in force, as gateway/core writes them; likewise. */
+  useGatewaySets(node: NodeHandle, sets: Uint8Array): Result<void>;
   /** What waits in it is dropped, its flows end. Returns when everything is recorded; closeNode does so, too. */
   removeGateway(node: NodeHandle): void;
   /** NOT_FOUND where the node has none. */

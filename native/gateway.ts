@@ -42,6 +42,11 @@ export type QueueOptions = {
 export interface Gateway<Statistics extends GatewayStatistics = GatewayStatistics> {
   /** Other rules from now on; no packet and no flow is lost. What is wrong with them is said, and nothing changes. */
   use(rules: GatewayRules): Result<void>;
+  /**
+   * Other addresses in sets of the rules in force, as gateway/core writes them. Flows go on as they were decided. A router's
+   * has none that could change.
+   */
+  useSets?(sets: Uint8Array): Result<void>;
   /** Counters since the start. */
   statistics(): Statistics;
   /** Those with the most bytes; at most GATEWAY_FLOWS_MAX. */

@@ -257,6 +257,10 @@ class Plane implements DataPlane {
     }
   }
 
+  useGatewaySets(node: NodeHandle, sets: Uint8Array): Result<void> {
+    return settled(this.#native.useGatewaySets(node, sets), 'put other addresses into force');
+  }
+
   removeGateway(node: NodeHandle): void {
     this.#native.removeGateway(node);
   }

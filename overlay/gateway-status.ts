@@ -80,10 +80,25 @@ export const GATEWAY_FLOWS_MAX = 10_000;
 export const GatewayFlows = closed({ total: Count, flows: Type.Array(GatewayFlow, { maxItems: GATEWAY_FLOWS_MAX }) });
 export type GatewayFlows = Static<typeof GatewayFlows>;
 
+/** Of those who bear a name, so many are told. */
+export const BEARERS_TOLD_MAX = 16;
+/** Of the names in a policy. */
+export const NAMES_TOLD_MAX = 256;
+
+/** Whom a policy means by `node:NAME`, `group:NAME` or `strangers`. */
+export const MeantBy = closed({
+  name: Text,
+  /** Names of the first of them. */
+  nodes: Type.Array(Text, { maxItems: BEARERS_TOLD_MAX }),
+  count: Count,
+});
+export type MeantBy = Static<typeof MeantBy>;
+
 /** The policy that a gateway goes by. */
 export const PolicyInForce = closed({
   rules: Count,
   dryRun: Type.Boolean(),
   warnings: Type.Array(Type.String({ maxLength: 4096 })),
+  names: Type.Array(MeantBy, { maxItems: NAMES_TOLD_MAX }),
 });
 export type PolicyInForce = Static<typeof PolicyInForce>;

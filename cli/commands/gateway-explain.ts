@@ -2,14 +2,15 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { rulesFrom } from '../../gateway/driver/loaded-policy.ts';
+import { loadInForce, type Whose } from '../../gateway/driver/loaded-policy.ts';
 import { explainPolicy, type PolicyAnswer, type PolicyQuestion } from '../../native/index.ts';
 import { OverlayError } from '../../overlay/errors.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
-import { type JsonOption, valueOf } from '../command.ts';
+import { type RdOptions, valueOf } from '../command.ts';
 import { print, printJson } from '../output.ts';
+import { addressOf, bearerOf, whoseBy, wordsOfNames } from './gateway-names.ts';
 
-export type ExplainOptions = JsonOption & {
+export type ExplainOptions = RdOptions & {
   readonly from: string;
   readonly to: string;
   readonly port?: number;
@@ -25,17 +26,27 @@ export type ExplainOptions = JsonOption & {
 const FILE_BYTES_MAX = 1e9;
 const PROTOCOLS: Readonly<Record<string, number>> = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58 };
 
-export function explain(policy: string, options: ExplainOptions): void {
+export async function explain(policy: string, options: ExplainOptions): Promise<void> {
   if (options.file !== undefined && options.chat !== undefined) {
     throw new OverlayError('BAD_ARGUMENT', 'Ask about a file or about a message; give --file or --chat.');
   }
-  const answer = valueOf(explainPolicy(valueOf(rulesFrom(policy)), questionOf(options)));
-  if (options.json) return printJson(answer);
+  const whose = await whoseBy(options);
+  const { rules, inForce } = valueOf(loadInForce(policy, whose));
+  const question = questionOf(options, whose);
+  const answer = valueOf(explainPolicy(rules, question));
+  const ends = { from: bearerOf(question.from, whose), to: bearerOf(question.to, whose) };
+  if (options.json) return printJson(whose === 'router' ? answer : { ...answer, names: inForce.names, ends });
   for (const line of wordsOf(policy, answer)) print(line);
+  for (const [end, node] of Object.entries(ends)) {
+    if (node !== undefined) print(`${end} is node ${node.name}, in ${node.groups.join(', ') || 'no group'}`);
+  }
+  for (const line of wordsOfNames(inForce.names)) print(line);
 }
 
-function questionOf(options: ExplainOptions): PolicyQuestion {
-  const { from, to, port, application, host, file, chat, upload = false } = options;
+function questionOf(options: ExplainOptions, whose: Whose): PolicyQuestion {
+  const from = addressOf(options.from, whose, options.to);
+  const to = addressOf(options.to, whose, options.from);
+  const { port, application, host, file, chat, upload = false } = options;
   const protocol = PROTOCOLS[options.protocol] ?? Number(options.protocol);
   if (!Number.isInteger(protocol) || protocol < 0 || protocol > 255) {
     throw new OverlayError(

@@ -1,7 +1,7 @@
 /** The management gateway of a router. */
 import { hostname } from 'node:os';
 import { FirewallRules } from '../../gateway/driver/firewall-rules.ts';
-import { ManagedGateway } from '../../gateway/driver/managed-gateway.ts';
+import { ManagedGateway, type Place } from '../../gateway/driver/managed-gateway.ts';
 import { controlPath, serveControl } from '../../gateway/driver/router-control.ts';
 import { openQueueGateway } from '../../native/index.ts';
 import type { PolicyInForce } from '../../overlay/gateway-status.ts';
@@ -9,6 +9,9 @@ import { type JsonOption, valueOf } from '../command.ts';
 import { print, printJson } from '../output.ts';
 import { runDirectory } from '../rd-client.ts';
 import { untilStopped } from '../signals.ts';
+
+/** Packets are queued before they are routed only if the first policy needs it. */
+const ROUTER: Place = { whose: () => 'router', mayRedirectLater: false };
 
 export type GatewayRunOptions = JsonOption & {
   readonly nfqueue: number;
@@ -25,7 +28,12 @@ export async function run(options: GatewayRunOptions): Promise<void> {
   const recording = { host: options.name ?? hostname() };
   const queueOptions = { queue, packetsMax, failOpen };
   const router = valueOf(
-    ManagedGateway.open(policy, recording, (services, rules) => openQueueGateway(queueOptions, services, rules), false),
+    ManagedGateway.open(
+      policy,
+      recording,
+      (services, rules) => openQueueGateway(queueOptions, services, rules),
+      ROUTER,
+    ),
   );
   const firewall = new FirewallRules(queue, failOpen, router.redirects);
   const path = controlPath(runDirectory(options.run), queue);

@@ -6,6 +6,7 @@ import { type RdOptions, scopeOf, titleOf, valueOf } from '../command.ts';
 import { paint, print, printJson, table } from '../output.ts';
 import { type AnswerNamed, askRd, runDirectory } from '../rd-client.ts';
 import { untilStopped } from '../signals.ts';
+import { wordsOfNames } from './gateway-names.ts';
 
 /** Of a virtual node, where the VI or the network namespace is given; else that of a queue. */
 export type GatewayOptions = RdOptions & { readonly nfqueue: number };
@@ -35,8 +36,8 @@ export async function reload(options: GatewayOptions): Promise<void> {
   }
 }
 
-function tellInForce({ rules, dryRun, warnings }: PolicyInForce): void {
-  for (const warning of warnings) print(warning);
+function tellInForce({ rules, dryRun, warnings, names }: PolicyInForce): void {
+  for (const line of [...warnings, ...wordsOfNames(names)]) print(line);
   print(`The policy is in force: ${rules} rules${dryRun ? ', dry run' : ''}.`);
 }
 

@@ -192,8 +192,20 @@ function answer(question: ToControl): FromControl[] {
     }
     case 'gateway.reload': {
       if (question.vi !== 'lab') return [{ t: 'failed', code: 'BAD_CONFIG', message: 'policy.yaml:2:1: error: x' }];
-      const inForce = { rules: 3, dryRun: true, warnings: ['policy.yaml:3:1: warning: y'] };
+      const names = [
+        { name: 'group:staff', nodes: ['n1', 'n2'], count: 9 },
+        { name: 'node:n4', nodes: [], count: 0 },
+      ];
+      const inForce = { rules: 3, dryRun: true, warnings: ['policy.yaml:3:1: warning: y'], names };
       return [{ t: 'gateway.reload', nodes: [{ vi: 'lab', id: self, netns: null, ...inForce }] }];
+    }
+    case 'gateway.names': {
+      const nodes = [
+        { name: 'n1', groups: ['staff'], addresses: ['10.77.0.1', 'fd00::1'] },
+        { name: 'n2', groups: [], addresses: ['10.77.0.2', 'fd00::2', '10.78.0.5'] },
+      ];
+      const known = { isListed: true, prefixes: ['10.77.0.0/16', 'fd00::/64'], nodes };
+      return [{ t: 'gateway.names', nodes: [{ vi: 'lab', id: self, netns: null, ...known }] }];
     }
     case 'leave':
       return [{ t: 'failed', code: 'NOT_FOUND', message: `No node of ${question.vi} is here.` }];
@@ -218,6 +230,49 @@ after(() => {
 
 const at = (...args: string[]): Promise<Ran> => p2pxbone(...args, '--run', server.run);
 
+test('whom a policy means by names is asked of a virtual node', async () => {
+  const policy = join(scratch, 'named.yaml');
+  const rules =
+    'rules:\n  - {name: staff only, when: {to: node:n2, from: "group:staff"}, do: accept}\n  - {when: {to: node:n2}, do: drop}\n  - {when: {from: node:n9}, do: drop}\n';
+  writeFileSync(policy, `policy: p2pxbone gateway, format 1\n${rules}`);
+  const router = await p2pxbone('gateway', 'check', policy);
+  assert.equal(router.code, 1);
+  assert.match(router.stdout, /named\.yaml:3:.*'node:n2' is known in a virtual Internet only: name it in sets/);
+  const checked = await at('gateway', 'check', policy, '--vi', 'lab');
+  assert.equal(checked.code, 0, checked.stderr);
+  assert.match(checked.stdout, /named\.yaml:5:.* warning: Nobody in the virtual Internet is 'node:n9' now/);
+  assert.match(checked.stdout, /\ngroup:staff: n1\nnode:n2: n2\nnode:n9: nobody now\n/);
+  const asked = await at('gateway', 'explain', policy, '--vi', 'lab', '--from', 'node:n1', '--to', '10.78.0.5');
+  assert.match(asked.stdout, /^accept by rule 1, "staff only"/);
+  assert.match(asked.stdout, /\nfrom is node n1, in staff\nto is node n2, in no group\n/);
+  const refused = await at(
+    'gateway',
+    'explain',
+    policy,
+    '--vi',
+    'lab',
+    '--from',
+    'fd00:0::9',
+    '--to',
+    'node:n2',
+    '--json',
+  );
+  const answer = JSON.parse(refused.stdout) as {
+    number: number;
+    names: unknown;
+    ends: Record<string, { name: string }>;
+  };
+  assert.equal(answer.number, 2);
+  assert.equal(answer.ends['to']?.name, 'n2');
+  assert.deepEqual(answer.names, [
+    { name: 'group:staff', nodes: ['n1'], count: 1 },
+    { name: 'node:n2', nodes: ['n2'], count: 1 },
+    { name: 'node:n9', nodes: [], count: 0 },
+  ]);
+  const nobody = await at('gateway', 'explain', policy, '--vi', 'lab', '--from', 'node:n9', '--to', 'node:n2');
+  assert.match(nobody.stderr, /No node that is known is node:n9; give an address/);
+});
+
 test('a virtual node’s gateway is watched, and takes another policy', async () => {
   const shown = await at('gateway', 'top', '--vi', 'lab');
   assert.match(shown.stdout, /^12 packets, 3400 bytes, 1 flows\n/);
@@ -229,7 +284,10 @@ test('a virtual node’s gateway is watched, and takes another policy', async ()
   assert.deepEqual(json.nodes[0]?.statistics, gatewayStatistics);
   assert.deepEqual(json.nodes[0]?.flows, []);
   const reloaded = await at('gateway', 'reload', '--vi', 'lab');
-  assert.equal(reloaded.stdout, 'policy.yaml:3:1: warning: y\nThe policy is in force: 3 rules, dry run.\n');
+  assert.equal(
+    reloaded.stdout,
+    'policy.yaml:3:1: warning: y\ngroup:staff: n1, n2, and 7 more\nnode:n4: nobody now\nThe policy is in force: 3 rules, dry run.\n',
+  );
   const refused = await at('gateway', 'reload', '--vi', 'other');
   assert.equal(refused.code, 2);
   assert.equal(refused.stderr, 'p2pxbone: policy.yaml:2:1: error: x\n');

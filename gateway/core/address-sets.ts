@@ -61,6 +61,23 @@ export function merged(ranges: readonly AddressRange[]): AddressRange[] {
   return result;
 }
 
+/** What of `all` is not in `taken`; both ascending and disjoint. */
+export function without(all: readonly AddressRange[], taken: readonly AddressRange[]): AddressRange[] {
+  const result: AddressRange[] = [];
+  let next = 0;
+  for (const { first, last } of all) {
+    while (next < taken.length && (taken[next] as AddressRange).last < first) next++;
+    let from = first;
+    for (let i = next; i < taken.length && (taken[i] as AddressRange).first <= last; i++) {
+      const gap = taken[i] as AddressRange;
+      if (gap.first > from) result.push({ first: from, last: gap.first - 1n });
+      from = gap.last + 1n;
+    }
+    if (from <= last) result.push({ first: from, last });
+  }
+  return result;
+}
+
 export function addressBytes(value: bigint): Uint8Array {
   const bytes = new Uint8Array(16);
   for (let i = 15, rest = value; i >= 0; i--, rest >>= 8n) bytes[i] = Number(rest & 0xffn);

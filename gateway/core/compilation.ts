@@ -19,7 +19,11 @@ export type Compilation = {
   readonly policy: PolicyFile;
   readonly problems: Problems;
   readonly files: PolicyFiles;
+  readonly scope: Scope;
 };
+
+/** Where the policy is to be in force: nodes and groups have a meaning in a virtual Internet only. */
+export type Scope = 'router' | 'node';
 
 /** An entry's name that does not exist. */
 export function unknownName(

@@ -1,5 +1,5 @@
 /** From the text of a policy to what runs: checked, and with all names resolved. */
-import type { Compilation, PolicyFiles } from './compilation.ts';
+import type { Compilation, PolicyFiles, Scope } from './compilation.ts';
 import type { CompiledPolicy, ServiceSettings } from './compiled-policy.ts';
 import { warnOfUnreachable } from './feasibility.ts';
 import { type Path, PolicyDocument } from './policy-document.ts';
@@ -21,11 +21,11 @@ const SCAN = { socket: '/run/clamav/clamd.ctl', objectMax: 25e6, archiveMax: 100
 const AUDIT = { rotate: 100e6, keep: 10, filesMax: 10e9 };
 
 /** `file` is the policy's name in messages. */
-export function compilePolicy(file: string, text: string, files: PolicyFiles): Compiled {
+export function compilePolicy(file: string, text: string, files: PolicyFiles, scope: Scope = 'router'): Compiled {
   const problems = new Problems();
   const document = new PolicyDocument(file, text);
   const policy = document.read(problems);
-  const compiled = policy === undefined ? undefined : compile({ document, policy, problems, files });
+  const compiled = policy === undefined ? undefined : compile({ document, policy, problems, files, scope });
   const list = problems.list.toSorted((a, b) => (a.file === b.file ? a.line - b.line || a.column - b.column : 0));
   return compiled === undefined || problems.failed ? { problems: list } : { problems: list, policy: compiled };
 }
@@ -51,6 +51,7 @@ function compile(compilation: Compilation): CompiledPolicy {
     })),
     ownApplications: rules.applications.own,
     addressSets: rules.sets.table,
+    names: rules.sets.used,
     times: rules.times.table,
     groups: rules.patterns.counts,
     expressions: rules.patterns.expressions,

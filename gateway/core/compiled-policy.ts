@@ -1,5 +1,5 @@
-/** A policy with all names resolved: what the image holds, and what files, sockets and directories the services need. */
-import type { AddressRange } from './address-sets.ts';
+/** A policy with all names resolved, but for those of nodes and groups: what the image holds, and what files, sockets and directories the services need. */
+import type { AddressSet, UsedName } from './names.ts';
 import type { EVENTS, PER, WAYS } from './policy-schema.ts';
 import type { Range } from './quantities.ts';
 
@@ -105,7 +105,9 @@ export type CompiledPolicy = {
   readonly conditions: readonly { readonly condition: number; readonly action: number }[];
   /** Applications that only signature files name; their number in a condition is APPLICATION_OWN_FIRST + index. */
   readonly ownApplications: readonly string[];
-  readonly addressSets: readonly (readonly AddressRange[])[];
+  readonly addressSets: readonly AddressSet[];
+  /** Names of nodes and groups in them. */
+  readonly names: readonly UsedName[];
   /** Of each, one part of the week suffices. */
   readonly times: readonly (readonly TimeWindow[])[];
   /** How many groups each subject has. */

@@ -4,6 +4,7 @@
  */
 import { addressBytes } from './address-sets.ts';
 import { type CompiledPolicy, type CompiledRule, type Condition, ENDS, SUBJECTS, VERDICTS } from './compiled-policy.ts';
+import { type AddressSet, type Directory, resolved } from './names.ts';
 import { PER, WAYS } from './policy-schema.ts';
 
 /** 'PXGP'. */
@@ -26,7 +27,8 @@ const KINDS = [
   'chat',
 ] as const;
 
-export function writePolicyImage(policy: CompiledPolicy): Uint8Array {
+/** `directory`: who bears the policy's names of nodes and groups; nobody does where it is absent. */
+export function writePolicyImage(policy: CompiledPolicy, directory?: Directory): Uint8Array {
   const out = new ImageWriter();
   out.u32(MAGIC);
   out.u16(VERSION);
@@ -38,12 +40,7 @@ export function writePolicyImage(policy: CompiledPolicy): Uint8Array {
     out.u8(action);
   });
   out.list16(policy.ownApplications, (name) => out.text(name));
-  out.list16(policy.addressSets, (ranges) =>
-    out.list32(ranges, ({ first, last }) => {
-      out.bytes(addressBytes(first));
-      out.bytes(addressBytes(last));
-    }),
-  );
+  out.list16(policy.addressSets, (set) => writeSet(out, set, directory));
   out.list16(policy.times, (windows) =>
     out.list8(windows, ({ utc, days, from, to }) => {
       out.u8(utc ? 1 : 0);
@@ -74,6 +71,26 @@ export function writePolicyImage(policy: CompiledPolicy): Uint8Array {
   });
   out.list16(policy.rules, (rule) => writeRule(out, rule));
   return out.finish();
+}
+
+/** Other addresses for the sets that hold names, while the rest of the policy stays. */
+export function writeReplacedSets({ addressSets }: CompiledPolicy, directory: Directory): Uint8Array {
+  const out = new ImageWriter();
+  out.list16(
+    [...addressSets.entries()].filter(([, { names }]) => names.length > 0),
+    ([index, set]) => {
+      out.u16(index);
+      writeSet(out, set, directory);
+    },
+  );
+  return out.finish();
+}
+
+function writeSet(out: ImageWriter, set: AddressSet, directory: Directory | undefined): void {
+  out.list32(resolved(set, directory), ({ first, last }) => {
+    out.bytes(addressBytes(first));
+    out.bytes(addressBytes(last));
+  });
 }
 
 function writeRule(out: ImageWriter, rule: CompiledRule): void {

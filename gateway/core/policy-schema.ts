@@ -39,7 +39,7 @@ const named = <Item extends TSchema>(item: Item, description: string) =>
 const addresses = (description: string) =>
   oneOrMore(
     text('an address'),
-    'the name of a set, an address, a prefix such as 10.77.8.0/24, or a range such as 10.77.8.1-10.77.8.9; several in brackets',
+    'the name of a set, node:NAME, group:NAME, an address, a prefix such as 10.77.8.0/24, or a range such as 10.77.8.1-10.77.8.9; several in brackets',
     { description },
   );
 const Patterns = (description: string) =>
@@ -252,9 +252,9 @@ export const PolicyFile = closed({
   sets: named(
     Type.Array(text('an address'), {
       maxItems: VALUES_MAX,
-      wanted: 'addresses, prefixes, ranges and names of sets, in brackets',
+      wanted: 'addresses, prefixes, ranges, node:NAME, group:NAME and names of sets, in brackets',
     }),
-    'Addresses, prefixes, ranges, and other sets.',
+    'Addresses, prefixes, ranges, nodes and groups of a virtual Internet (`node:NAME`, `group:NAME`, `strangers`), and other sets.',
   ),
   lists: named(List, 'Patterns or hashes.'),
   times: named(

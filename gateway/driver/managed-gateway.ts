@@ -4,12 +4,22 @@ import type { Gateway, GatewayRules, GatewayServices } from '../../native/index.
 import { fail } from '../../overlay/errors.ts';
 import type { GatewayFlows, GatewayStatistics, PolicyInForce } from '../../overlay/gateway-status.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
-import { type Loaded, loadInForce, type Recording, servicesOf } from './loaded-policy.ts';
+import type { CompiledPolicy } from '../core/compiled-policy.ts';
+import { writeReplacedSets } from '../core/policy-image.ts';
+import { inForceNames, type Loaded, loadInForce, type Recording, servicesOf, type Whose } from './loaded-policy.ts';
 
 export type OpenGateway<Statistics extends GatewayStatistics> = (
   services: GatewayServices,
   rules: GatewayRules,
 ) => Result<Gateway<Statistics>>;
+
+export type Place = {
+  /** Asked anew whenever it matters. */
+  readonly whose: () => Whose;
+  /** Packets are handed over before they are routed, whatever the first policy says. */
+  readonly mayRedirectLater: boolean;
+};
+const NOWHERE: Place = { whose: () => 'router', mayRedirectLater: true };
 
 export class ManagedGateway<Statistics extends GatewayStatistics = GatewayStatistics> {
   readonly #native: Gateway<Statistics>;
@@ -18,52 +28,65 @@ export class ManagedGateway<Statistics extends GatewayStatistics = GatewayStatis
   readonly #services: string;
   /** Its first policy redirects. */
   readonly redirects: boolean;
-  readonly #mayRedirectLater: boolean;
+  readonly #place: Place;
+  #policy: CompiledPolicy;
   #inForce: PolicyInForce;
+  /** What was given last for the sets that hold names. */
+  #sets: Uint8Array;
 
-  private constructor(
-    native: Gateway<Statistics>,
-    path: string,
-    recording: Recording,
-    loaded: Loaded,
-    mayRedirectLater: boolean,
-  ) {
+  private constructor(native: Gateway<Statistics>, path: string, recording: Recording, loaded: Loaded, place: Place) {
     this.#native = native;
     this.redirects = loaded.redirects;
-    this.#mayRedirectLater = mayRedirectLater;
+    this.#place = place;
     this.#path = path;
     this.#recording = recording;
     this.#services = JSON.stringify(this.#servicesOf(loaded));
+    this.#policy = loaded.policy;
     this.#inForce = loaded.inForce;
+    this.#sets = this.#setsInForce();
   }
 
-  /**
-   * `path`: of the policy. What is wrong with it is said; then nothing is opened. `mayRedirectLater`: packets are handed over
-   * before they are routed, whatever the first policy says.
-   */
+  /** `path`: of the policy. What is wrong with it is said; then nothing is opened. */
   static open<Statistics extends GatewayStatistics>(
     path: string,
     recording: Recording,
     open: OpenGateway<Statistics>,
-    mayRedirectLater = true,
+    place: Place = NOWHERE,
   ): Result<ManagedGateway<Statistics>> {
-    const loaded = loadInForce(path);
+    const loaded = loadInForce(path, place.whose());
     if (!loaded.ok) return loaded;
     const { policy, rules } = loaded.value;
     const native = open(servicesOf(policy, dirname(path), recording), rules);
-    return native.ok ? ok(new ManagedGateway(native.value, path, recording, loaded.value, mayRedirectLater)) : native;
+    return native.ok ? ok(new ManagedGateway(native.value, path, recording, loaded.value, place)) : native;
   }
 
   get inForce(): PolicyInForce {
     return this.#inForce;
   }
 
+  /** Whether the policy in force names nodes or groups. */
+  get namesAnybody(): boolean {
+    return this.#policy.names.length > 0;
+  }
+
+  /** Who bears which name may have changed. The addresses are exchanged where that makes a difference. */
+  refresh(): Result<void> {
+    const whose = this.#place.whose();
+    if (whose === 'router' || !this.namesAnybody) return ok();
+    const sets = this.#setsInForce();
+    this.#inForce = { ...this.#inForce, names: inForceNames(this.#policy, whose).names };
+    if (Buffer.compare(sets, this.#sets) === 0) return ok();
+    const used = this.#native.useSets?.(sets) ?? ok();
+    if (used.ok) this.#sets = sets;
+    return used;
+  }
+
   /** Reads the policy again. What is wrong with it is said, and the one in force stays. */
   reload(): Result<PolicyInForce> {
-    const loaded = loadInForce(this.#path);
+    const loaded = loadInForce(this.#path, this.#place.whose());
     if (!loaded.ok) return loaded;
     const { rules, redirects, inForce } = loaded.value;
-    if (redirects && !this.redirects && !this.#mayRedirectLater) {
+    if (redirects && !this.redirects && !this.#place.mayRedirectLater) {
       return fail(
         'BAD_CONFIG',
         `${this.#path} redirects, and packets are not queued before they are routed; start the gateway again with it.`,
@@ -71,6 +94,8 @@ export class ManagedGateway<Statistics extends GatewayStatistics = GatewayStatis
     }
     const used = this.#native.use(rules);
     if (!used.ok) return used;
+    this.#policy = loaded.value.policy;
+    this.#sets = this.#setsInForce();
     const isOther = JSON.stringify(this.#servicesOf(loaded.value)) !== this.#services;
     const warnings = isOther
       ? [...inForce.warnings, 'What it says of audit, stored files and the scanner holds from the next start on.']
@@ -90,6 +115,11 @@ export class ManagedGateway<Statistics extends GatewayStatistics = GatewayStatis
   /** Returns when everything is recorded. */
   close(): void {
     this.#native.close();
+  }
+
+  #setsInForce(): Uint8Array {
+    const whose = this.#place.whose();
+    return whose === 'router' ? new Uint8Array() : writeReplacedSets(this.#policy, whose);
   }
 
   #servicesOf({ policy }: Loaded): GatewayServices {

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { FileText, PolicyFiles } from '../core/compilation.ts';
+import type { FileText, PolicyFiles, Scope } from '../core/compilation.ts';
 import { type Compiled, compilePolicy } from '../core/compile.ts';
 import type { CompiledPolicy } from '../core/compiled-policy.ts';
 import { POLICY_TEXT_MAX } from '../core/policy-document.ts';
@@ -19,10 +19,10 @@ export type LoadedPolicy = Compiled & {
 };
 
 /** Paths in the policy are relative to its directory. */
-export function loadPolicy(path: string): LoadedPolicy {
+export function loadPolicy(path: string, scope: Scope): LoadedPolicy {
   const text = textOf(path, path, POLICY_TEXT_MAX);
   if ('error' in text) return { problems: [], unreadable: text.error };
-  return compilePolicy(path, text.text, policyFiles(dirname(path)));
+  return compilePolicy(path, text.text, policyFiles(dirname(path)), scope);
 }
 
 /** The texts of the signature files that the policy names, for those who have compiled it already. */

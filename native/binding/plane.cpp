@@ -37,6 +37,7 @@ Napi::Function Plane::define(Napi::Env env) {
                          InstanceMethod<&Plane::lookup>("lookup"),
                          InstanceMethod<&Plane::setGateway>("setGateway"),
                          InstanceMethod<&Plane::useGatewayRules>("useGatewayRules"),
+                         InstanceMethod<&Plane::useGatewaySets>("useGatewaySets"),
                          InstanceMethod<&Plane::removeGateway>("removeGateway"),
                          InstanceMethod<&Plane::gatewayStatistics>("gatewayStatistics"),
                          InstanceMethod<&Plane::gatewayFlows>("gatewayFlows"),

@@ -34,6 +34,7 @@ class Plane final : public Napi::ObjectWrap<Plane> {
   Napi::Value lookup(const Napi::CallbackInfo& info);
   Napi::Value setGateway(const Napi::CallbackInfo& info);
   Napi::Value useGatewayRules(const Napi::CallbackInfo& info);
+  Napi::Value useGatewaySets(const Napi::CallbackInfo& info);
   Napi::Value removeGateway(const Napi::CallbackInfo& info);
   Napi::Value gatewayStatistics(const Napi::CallbackInfo& info);
   Napi::Value gatewayFlows(const Napi::CallbackInfo& info);

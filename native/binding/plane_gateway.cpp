@@ -44,6 +44,17 @@ Napi::Value Plane::useGatewayRules(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// (node, sets as gateway/core/policy-image.ts writes them).
+Napi::Value Plane::useGatewaySets(const Napi::CallbackInfo& info) {
+  Arguments arguments{info};
+  const NodeHandle node = arguments.integerUpTo(kNumberMax);
+  const std::span<const uint8_t> sets = arguments.bytes();
+  if (!usable(info.Env(), arguments.good())) return {};
+  Napi::Value result = info.Env().Undefined();
+  translating(info.Env(), [&] { result = resultToJs(info.Env(), plane_->useGatewaySets(node, sets)); });
+  return result;
+}
+
 Napi::Value Plane::removeGateway(const Napi::CallbackInfo& info) {
   Arguments arguments{info};
   const NodeHandle node = arguments.integerUpTo(kNumberMax);

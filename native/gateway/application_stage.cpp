@@ -35,6 +35,11 @@ bool ApplicationStage::use(std::shared_ptr<const Policy> policy, std::shared_ptr
   return true;
 }
 
+void ApplicationStage::useSets(std::shared_ptr<const Policy> policy) {
+  rules_.renew(policy);
+  policy_ = std::move(policy);
+}
+
 void ApplicationStage::setClock(WallTime wall, Millis now, int32_t utcOffsetSeconds) {
   wallBase_ = wall - now * 1'000;
   utcOffset_ = utcOffsetSeconds;

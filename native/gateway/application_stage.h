@@ -49,6 +49,8 @@ class ApplicationStage final : public ChunkStage {
   // Before the first packet, and when another is to be in force. Flows go on as they were decided. False, and nothing
   // changes, if there is no memory.
   [[nodiscard]] bool use(std::shared_ptr<const Policy> policy, std::shared_ptr<const SignatureSet> signatures);
+  // The policy in force with other addresses in its sets (Policy::withSets).
+  void useSets(std::shared_ptr<const Policy> policy);
   // The same instant by both clocks; to be told now and then.
   void setClock(WallTime wall, Millis now, int32_t utcOffsetSeconds);
 

@@ -23,6 +23,9 @@ class RuleBook {
     pages_.push_back({first, std::move(policy)});
   }
 
+  // The policy in force with other addresses: its rules keep their numbers.
+  void renew(std::shared_ptr<const Policy> policy) { pages_.back().policy = std::move(policy); }
+
   // Of a rule of the policy in force, as Verdict::rule holds it.
   [[nodiscard]] uint32_t numberOf(uint32_t rule) const { return rule == kNoRule ? kNoRule : pages_.back().first + rule; }
   [[nodiscard]] std::string_view nameOf(uint32_t number) const {

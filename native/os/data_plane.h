@@ -121,6 +121,8 @@ class DataPlane {
                                    uint16_t daemonPort);
   // Other rules; no packet and no flow is lost.
   [[nodiscard]] Failure useGatewayRules(NodeHandle node, const GatewayRules& rules);
+  // Other addresses in sets of the policy in force, as Policy::withSets() takes them; likewise.
+  [[nodiscard]] Failure useGatewaySets(NodeHandle node, std::span<const uint8_t> replaced);
   // Its flows end, what waits is dropped, and everything is recorded when this returns.
   void removeGateway(NodeHandle node);
   // JSON; see Gateway.

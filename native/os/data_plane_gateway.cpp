@@ -31,6 +31,19 @@ Failure DataPlane::useGatewayRules(NodeHandle node, const GatewayRules& rules) {
   return gateway->use(rules) ? Failure{} : Failure{PlaneError::system, ENOMEM, {}};
 }
 
+Failure DataPlane::useGatewaySets(NodeHandle node, std::span<const uint8_t> replaced) {
+  if (!nodes_.contains(node)) return {PlaneError::nodeUnknown, 0, {}};
+  NodeGateway* const gateway = gatewayOf(node);
+  if (gateway == nullptr) return {PlaneError::gatewayUnknown, 0, {}};
+  // Made without the gateway's lock: there may be many addresses. Nobody else exchanges its policy meanwhile.
+  const std::shared_ptr<const gateway::Policy> before = gateway->policy();
+  if (before == nullptr) return {PlaneError::gatewayUnknown, 0, {}};
+  gateway::Policy::Build build = before->withSets(replaced);
+  if (const auto* error = std::get_if<gateway::PolicyError>(&build)) return {PlaneError::system, EINVAL, error->what};
+  gateway->useSets(std::get<std::shared_ptr<const gateway::Policy>>(std::move(build)));
+  return {};
+}
+
 void DataPlane::removeGateway(NodeHandle node) {
   const auto found = nodes_.find(node);
   if (found == nodes_.end() || found->second.gateway == nullptr) return;

@@ -164,6 +164,13 @@ bool Gateway::use(const GatewayRules& rules, Nanos now) {
   return true;
 }
 
+void Gateway::useSets(std::shared_ptr<const gateway::Policy> policy) {
+  policy_ = policy;
+  application_.useSets(std::move(policy));
+  // As with other rules.
+  pipeline_.connectionCache().clear();
+}
+
 gateway::Pipeline::Statistics Gateway::pipelineStatistics() {
   gateway::Pipeline::Statistics all = pipeline_.statistics();
   application_.addConditionsTo(all.conditions);

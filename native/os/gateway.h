@@ -58,6 +58,11 @@ class Gateway {
   // Other rules from now on; no packet and no flow is lost. False, and nothing changes, if there is no memory.
   [[nodiscard]] bool use(const GatewayRules& rules, Nanos now);
 
+  // To be asked for other sets, which useSets() takes back: no packet and no flow is lost, and flows go on as they were
+  // decided.
+  [[nodiscard]] const std::shared_ptr<const gateway::Policy>& policy() const { return policy_; }
+  void useSets(std::shared_ptr<const gateway::Policy> policy);
+
   // One line of JSON each.
   [[nodiscard]] std::string statistics();
   // The flows with the most bytes, at most so many.

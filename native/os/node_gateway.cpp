@@ -128,6 +128,16 @@ bool NodeGateway::use(const GatewayRules& rules) {
   return used;
 }
 
+std::shared_ptr<const gateway::Policy> NodeGateway::policy() {
+  const std::lock_guard lock{mutex_};
+  return gateway_ == nullptr ? nullptr : gateway_->policy();
+}
+
+void NodeGateway::useSets(std::shared_ptr<const gateway::Policy> policy) {
+  const std::lock_guard lock{mutex_};
+  if (gateway_ != nullptr) gateway_->useSets(std::move(policy));
+}
+
 std::string NodeGateway::statistics() {
   const std::lock_guard lock{mutex_};
   return gateway_ == nullptr ? std::string{} : gateway_->statistics();

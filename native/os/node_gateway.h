@@ -41,6 +41,8 @@ class NodeGateway final : public TrafficGate, private gateway::Outlet {
 
   // Any thread. See Gateway.
   [[nodiscard]] bool use(const GatewayRules& rules);
+  [[nodiscard]] std::shared_ptr<const gateway::Policy> policy();
+  void useSets(std::shared_ptr<const gateway::Policy> policy);
   [[nodiscard]] std::string statistics();
   [[nodiscard]] std::string flows(size_t most);
   void addDropsTo(std::array<uint64_t, kDropReasonCount>& totals);

@@ -270,6 +270,33 @@ TEST_CASE("node gateway: other rules hold for flows that are under way, and a no
   CHECK(std::holds_alternative<Failure>(chain.two.plane.gatewayStatistics(chain.two.node)));
 }
 
+TEST_CASE("node gateway: who bears a name can change under traffic, and flows go on as they were decided") {
+  GatewayChain chain;
+  REQUIRE(chain.two.plane.useGatewayRules(chain.two.node, rulesOf("node-names.bin")).error == PlaneError::none);
+  const auto passes = [&](uint16_t port) {
+    chain.one.send(numbered(port, 1));
+    return numberOf(chain.three.receive(kShortMs)) == 1;
+  };
+  // The first set, with one address or none.
+  const auto bear = [&](bool one) {
+    Bytes sets{0, 1, 0, 0, 0, 0, 0, static_cast<uint8_t>(one ? 1 : 0)};
+    if (one) {
+      const Address address = v6(100);
+      for (int end = 0; end < 2; ++end) sets.insert(sets.end(), address.begin(), address.end());
+    }
+    return chain.two.plane.useGatewaySets(chain.two.node, sets).error;
+  };
+  CHECK(passes(1000));
+  CHECK(bear(true) == PlaneError::none);
+  CHECK_FALSE(passes(1001));
+  CHECK(passes(1000));
+  CHECK(chain.two.plane.useGatewaySets(chain.two.node, Bytes{0, 1, 0, 9}).error == PlaneError::system);
+  CHECK_FALSE(passes(1002));
+  CHECK(bear(false) == PlaneError::none);
+  CHECK(passes(1003));
+  CHECK(chain.one.plane.useGatewaySets(chain.one.node, {}).error == PlaneError::gatewayUnknown);
+}
+
 TEST_CASE("node gateway: a directory that cannot be used is said, and the node goes on without") {
   Chain chain;
   GatewaySettings settings = smallSettings();

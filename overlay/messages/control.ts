@@ -147,6 +147,8 @@ export const TO_CONTROL = {
   'qos.clear': closed({ vi: MaybeVi, netns: MaybeNetns, peer: Type.Optional(Peer) }),
   /** What the nodes' management gateways do, with so many of their flows. */
   gateway: closed({ vi: MaybeVi, netns: MaybeNetns, flows: Type.Integer({ minimum: 0, maximum: GATEWAY_FLOWS_MAX }) }),
+  /** Whom policies of these nodes can name: asked of the overlay manager, or as far as is known. */
+  'gateway.names': closed({ vi: MaybeVi, netns: MaybeNetns }),
   /** They read their policies again; one that cannot be used changes nothing, and is the answer. */
   'gateway.reload': closed({ vi: MaybeVi, netns: MaybeNetns }),
 } as const;
@@ -210,6 +212,20 @@ export const FROM_CONTROL = {
   qos: closed({ nodes: Type.Array(closed({ ...AboutNode, peers: Type.Array(PeerQos) })) }),
   gateway: closed({
     nodes: Type.Array(closed({ ...AboutNode, statistics: GatewayStatistics, ...GatewayFlows.properties })),
+  }),
+  'gateway.names': closed({
+    nodes: Type.Array(
+      closed({
+        ...AboutNode,
+        /** Whether the overlay manager has ever told of all. */
+        isListed: Type.Boolean(),
+        /** Networks of the VI. */
+        prefixes: Type.Array(Type.String({ maxLength: 64 })),
+        nodes: Type.Array(
+          closed({ name: Type.String(), groups: Type.Array(Type.String()), addresses: Type.Array(AddressText) }),
+        ),
+      }),
+    ),
   }),
   'gateway.reload': closed({ nodes: Type.Array(closed({ ...AboutNode, ...PolicyInForce.properties })) }),
   nodes: closed({ vi: ViConfig, complete: Type.Boolean(), nodes: Type.Array(KnownNode) }),

@@ -190,6 +190,7 @@ export const toControl: readonly ToControl[] = [
   { t: 'qos.clear', peer: 'b' },
   { t: 'gateway', vi: 'lab', flows: 20 },
   { t: 'gateway.reload', vi: 'lab', netns: '' },
+  { t: 'gateway.names', vi: 'lab' },
 ];
 
 export const gatewayStatistics: GatewayStatistics = {
@@ -326,7 +327,30 @@ export const fromControl: readonly FromControl[] = [
   },
   {
     t: 'gateway.reload',
-    nodes: [{ vi: 'lab', id: low, netns: 'blue', rules: 3, dryRun: false, warnings: ['policy.yaml:3:1: warning: …'] }],
+    nodes: [
+      {
+        vi: 'lab',
+        id: low,
+        netns: 'blue',
+        rules: 3,
+        dryRun: false,
+        warnings: ['policy.yaml:3:1: warning: …'],
+        names: [{ name: 'group:staff', nodes: ['b'], count: 1 }],
+      },
+    ],
+  },
+  {
+    t: 'gateway.names',
+    nodes: [
+      {
+        vi: 'lab',
+        id: low,
+        netns: null,
+        isListed: true,
+        prefixes: ['10.77.0.0/16', 'fd12::/64'],
+        nodes: [{ name: 'b', groups: ['staff'], addresses: ['10.77.0.2', 'fd12::2'] }],
+      },
+    ],
   },
   { t: 'part', bytes: Uint8Array.of(1, 2, 3), more: true },
   { t: 'nodes', vi, complete: true, nodes: [{ id: high, name: 'b', ipv4: '10.77.0.2', ipv6: 'fd12::2' }] },

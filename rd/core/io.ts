@@ -196,11 +196,16 @@ export type TunnelView = {
   readonly peer: Id;
   readonly name: string;
   readonly ipv4: string;
+  /** As in the peer's certificate; empty, and null, before it has shown it. */
+  readonly groups: readonly string[];
+  readonly addresses: { readonly ipv4: string; readonly ipv6: string } | null;
   readonly state: 'setting-up' | 'up' | 'releasing';
   readonly association: AssociationRef | undefined;
   readonly endpoint: Endpoint | null;
   readonly local: string;
   readonly remote: string;
+  /** null before it was agreed on, and in a VI without link addresses. */
+  readonly link: LinkAddresses | null;
   /** null before it was agreed on. */
   readonly security: Security | null;
   readonly held: boolean;

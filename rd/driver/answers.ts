@@ -7,7 +7,7 @@ import { ok, type Result } from '../../overlay/lib/result.ts';
 import type { FromControl, RdStatus, ToControl } from '../../overlay/messages/control.ts';
 import type { NodeSummary } from '../../overlay/om-api.ts';
 import type { Engine } from './engine.ts';
-import { reloadGateways, showGateways } from './gateway-answers.ts';
+import { reloadGateways, showGateways, showNames } from './gateway-answers.ts';
 import type { HostedNode } from './hosted-node.ts';
 import type { Members } from './members.ts';
 import { clearQos, setQos, showQos } from './qos.ts';
@@ -75,6 +75,8 @@ export async function answerControl(
       return showQos(nodesOf(members, question.vi, question.netns), engine, question.peer);
     case 'gateway':
       return showGateways(nodesOf(members, question.vi, question.netns), question.flows);
+    case 'gateway.names':
+      return showNames(nodesOf(members, question.vi, question.netns));
     case 'gateway.reload':
       return reloadGateways(nodesOf(members, question.vi, question.netns));
     case 'qos.set': {

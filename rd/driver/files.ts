@@ -6,6 +6,7 @@ import { Value } from '@sinclair/typebox/value';
 import { fail } from '../../overlay/errors.ts';
 import { closed, Groups, Incarnation, Name, Port } from '../../overlay/fields.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
+import { NodeList } from '../../overlay/om-api.ts';
 import { ViConfig } from '../../overlay/vi.ts';
 
 /** Peers remembered for the time when the overlay manager does not answer. */
@@ -39,6 +40,7 @@ export type Membership = Static<typeof Membership>;
 
 const FILE = 'membership.json';
 const REVOCATIONS_FILE = 'revocations.pem';
+const DIRECTORY_FILE = 'directory.json';
 
 export class DataDirectory {
   readonly path: string;
@@ -100,6 +102,21 @@ export class DataDirectory {
   revocations(membership: Membership): string | undefined {
     try {
       return this.read(join(this.nodePath(membership), REVOCATIONS_FILE));
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** The list of the VI's nodes. */
+  saveDirectory(membership: Membership, nodes: NodeList['nodes']): Result<void> {
+    return this.write(join(this.nodePath(membership), DIRECTORY_FILE), `${JSON.stringify({ nodes })}\n`);
+  }
+
+  /** undefined where there is none, or none that can be read. */
+  directory(membership: Membership): NodeList['nodes'] | undefined {
+    try {
+      const list: unknown = JSON.parse(this.read(join(this.nodePath(membership), DIRECTORY_FILE)) ?? 'null');
+      return Value.Check(NodeList, list) ? list.nodes : undefined;
     } catch {
       return undefined;
     }

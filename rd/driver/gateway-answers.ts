@@ -1,4 +1,5 @@
 /** What commands ask of the nodes' management gateways. */
+import type { KnownNode } from '../../gateway/core/names.ts';
 import type { ManagedGateway } from '../../gateway/driver/managed-gateway.ts';
 import { fail } from '../../overlay/errors.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
@@ -16,7 +17,11 @@ export function showGateways(nodes: readonly HostedNode[], flows: number): Resul
 }
 
 /** The first that cannot be used is the answer; those before it are in force. */
-export function reloadGateways(nodes: readonly HostedNode[]): Result<FromControl> {
+export async function reloadGateways(nodes: readonly HostedNode[]): Promise<Result<FromControl>> {
+  const asked = managedOf(nodes);
+  if (!asked.ok) return asked;
+  // The policies may name nodes. Where the overlay manager does not answer, who is known already is.
+  await Promise.all(asked.value.map(({ node }) => node.acquaintances.refresh()));
   const managed = managedOf(nodes);
   if (!managed.ok) return managed;
   const answers: (FromControl & { t: 'gateway.reload' })['nodes'] = [];
@@ -26,6 +31,21 @@ export function reloadGateways(nodes: readonly HostedNode[]): Result<FromControl
     answers.push({ ...aboutNode(node), ...reloaded.value });
   }
   return ok({ t: 'gateway.reload', nodes: answers });
+}
+
+/** Whom policies of these nodes can name. */
+export async function showNames(nodes: readonly HostedNode[]): Promise<Result<FromControl>> {
+  if (nodes.length === 0) return fail('NOT_FOUND', 'No such virtual node is here; join a VI first.');
+  await Promise.all(nodes.map((node) => node.acquaintances.refresh()));
+  const answers = nodes.map((node) => {
+    const { isListed, prefixes, nodes: known } = node.acquaintances.known();
+    return { ...aboutNode(node), isListed, prefixes: [...prefixes], nodes: known.map(knownNodeOf) };
+  });
+  return ok({ t: 'gateway.names', nodes: answers });
+}
+
+function knownNodeOf({ name, groups, addresses }: KnownNode): { name: string; groups: string[]; addresses: string[] } {
+  return { name, groups: [...groups], addresses: [...addresses] };
 }
 
 function managedOf(

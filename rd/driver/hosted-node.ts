@@ -11,6 +11,7 @@ import type { RevocationStatus } from '../../overlay/messages/control.ts';
 import type { RingReportMessage, ToP2pd } from '../../overlay/messages/p2pd-rd.ts';
 import type { NodeRef } from '../core/io.ts';
 import { LEASE_BLOCK } from '../core/limits.ts';
+import { Acquaintances } from './acquaintances.ts';
 import { inBackground } from './background.ts';
 import { claimsOf } from './certificates.ts';
 import type { NodeActions, NodeOutput } from './engine.ts';
@@ -54,6 +55,7 @@ export class HostedNode implements NodeActions {
   readonly #saved: SavedMembership;
   readonly #ring = new RingWatch();
   readonly #revocations: SavedRevocations;
+  readonly acquaintances: Acquaintances;
   readonly #interface: NodeInterface;
   readonly history: History = new History(systemClock);
   #isOpen = false;
@@ -78,12 +80,22 @@ export class HostedNode implements NodeActions {
     this.#log = log;
     this.#revocations = new SavedRevocations(host.data, host.revocations, () => this.membership, log);
     this.#revocations.recall();
+    this.acquaintances = new Acquaintances({
+      id: this.id,
+      membership: () => this.membership,
+      data: host.data,
+      tunnels: () => host.engine.tunnels(this.ref),
+      list: () => this.om.nodes(),
+      onChanged: () => this.#refreshNames(),
+      log,
+    });
     this.#interface = new NodeInterface({
       host,
       ref: this.ref,
       id: this.id,
       membership: () => this.membership,
       shapes: this.shapes,
+      acquaintances: this.acquaintances,
       onLost: () => this.#withdraw(),
       onMadeAnew: () => this.#startOver(),
       log,
@@ -95,6 +107,7 @@ export class HostedNode implements NodeActions {
       renewed: (certificate) => this.#renewed(certificate),
       revocationsNumber: () => host.revocations.numberOf(this.caPem),
       revocations: (number, list) => this.#revocations.follow(number, list),
+      directory: (number) => this.#followDirectory(number),
       removed: onRemoved,
       log,
     });
@@ -251,6 +264,7 @@ export class HostedNode implements NodeActions {
     await this.#interface.remove();
     await kernel.releaseNamespace(this.membership.netns);
     credentials.remove(this);
+    this.acquaintances.close();
     this.#saved.close();
     if (why !== 'stop') {
       const told = why === 'leave' ? await this.om.leave() : ok();
@@ -308,6 +322,19 @@ export class HostedNode implements NodeActions {
   act(output: NodeOutput): void {
     this.#note(output);
     this.#duties.act(output);
+    if (output.kind === 'peer' || output.kind === 'publish') this.acquaintances.touched();
+  }
+
+  #followDirectory(number: number): void {
+    const isBehind = this.acquaintances.isBehind(number);
+    if (isBehind && this.gateway?.namesAnybody === true) inBackground(this.acquaintances.refresh(), this.#log);
+  }
+
+  /** The policy of its gateway goes by who bears which name now. */
+  #refreshNames(): void {
+    const refreshed = this.gateway?.refresh() ?? ok();
+    if (!refreshed.ok)
+      this.#log.error({ problem: refreshed.message }, 'names in the gateway’s policy mean whom they meant');
   }
 
   /** What of it is worth telling later how the node came to be as it is. */
@@ -361,6 +388,7 @@ export class HostedNode implements NodeActions {
   #renewed(certificate: string): void {
     const groups = claimsOf(new X509Certificate(certificate))?.groups ?? this.membership.groups;
     this.#saved.change({ certificate, groups: [...groups] });
+    this.acquaintances.touched();
     const set = this.#host.credentials.add(this, this.membership);
     if (!set.ok) this.#log.error({ problem: set.message }, 'the renewed certificate cannot be used');
     this.#refreshContact();

@@ -9,12 +9,13 @@ import type { Id } from '../../overlay/id.ts';
 import type { Log } from '../../overlay/lib/log.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
 import type { NodeRef } from '../core/io.ts';
+import type { Acquaintances } from './acquaintances.ts';
 import { inBackground } from './background.ts';
 import type { Membership } from './files.ts';
 import type { Host } from './host.ts';
 import type { Attachment } from './kernel.ts';
 import { birthName } from './names.ts';
-import { openGateway } from './node-gateways.ts';
+import { hasGateway, openGateway } from './node-gateways.ts';
 import { NodePlane } from './node-plane.ts';
 import type { TunnelShapes } from './tunnel-shapes.ts';
 
@@ -28,6 +29,7 @@ export type NodeInterfaceOptions = {
   readonly id: Id;
   readonly membership: () => Membership;
   readonly shapes: TunnelShapes;
+  readonly acquaintances: Pick<Acquaintances, 'prepare' | 'known'>;
   /** It has been removed or broken, and is about to be made anew. */
   readonly onLost: () => void;
   readonly onMadeAnew: () => void;
@@ -105,7 +107,7 @@ export class NodeInterface {
 
   /** The data plane's interface: made here, in its namespace, named and configured by the kernel part. */
   async #place(): Promise<Result<void>> {
-    const { host, ref, id, shapes, log } = this.#options;
+    const { host, ref, id, shapes, acquaintances, log } = this.#options;
     const membership = this.#options.membership();
     const { vi, ipv4, ipv6, netns } = membership;
     const prepared = await host.kernel.prepareNamespace(netns);
@@ -114,10 +116,11 @@ export class NodeInterface {
     const tapName = birthName(process.pid, ref);
     const sources = { prefixes: [vi.prefix, ipv4Pool], linkPrefixes: [vi.linkPrefix, vi.definition.linkPool] };
     const node = { tapName, mtu, id, viId: vi.id, vni: vi.vni, mac: macOfNode(id), ipv4, ipv6, sources };
+    if (hasGateway(host.config, membership)) await acquaintances.prepare();
     const opened = host.plane().openNode(node);
     if (!opened.ok) return opened;
     // Before there is an interface that carries anything.
-    const gateway = openGateway(host.config, host.plane(), opened.value, membership);
+    const gateway = openGateway(host.config, host.plane(), opened.value, membership, () => acquaintances.known());
     if (!gateway.ok) {
       host.plane().closeNode(opened.value);
       return gateway;

@@ -31,6 +31,8 @@ export type OmLinkOptions = {
   readonly revocationsNumber: () => number;
   /** The overlay manager's list has this number, with its text where ours has a lower one. */
   readonly revocations: (number: number, listPem: string | undefined) => void;
+  /** The number of the overlay manager's list of nodes, with each of its answers to a heartbeat. */
+  readonly directory: (number: number) => void;
   /** The overlay manager has removed the node; told once. */
   readonly removed: () => void;
   readonly log: Log;
@@ -83,6 +85,8 @@ export class OmLink {
       const told = await this.#client.heartbeat({ incarnation, contact: toBase64(contact()), member: this.#member });
       this.#note(told);
       if (told.ok) await this.#followRevocations(told.value.revocations);
+      // By then, tunnels to nodes that are in other groups now have ended.
+      if (told.ok && !this.#isClosed) this.#options.directory(told.value.directory);
       if (told.ok && systemClock.wall() >= this.#renewAt) await this.#renew();
       return told;
     } finally {

@@ -1,28 +1,17 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type Member } from '../../cli/demo/check.ts';
-import type { Machine } from '../../cli/demo/machine.ts';
 import { untilTrue } from '../../cli/demo/machine.ts';
-import { run, within } from '../../cli/demo/namespaces.ts';
 import type { GatewayFlow, GatewayStatistics } from '../../overlay/gateway-status.ts';
-import { nginxCommand } from './nginx.ts';
+import { fetch, gateway, POLICY_HEAD, policyOf, serve, startManaged } from './managed-nodes.ts';
 import { dropsOf, joinAll, type Ring, skip, untilTunnelsNeeded, VI, worldFor } from './topology.ts';
 
 const NODES = 8;
-const HEAD = 'policy: p2pxbone gateway, format 1\naudit: {directory: audit}\nconnectionCache: {denyFor: 0s}\n';
+const HEAD = `${POLICY_HEAD}audit: {directory: audit}\nconnectionCache: {denyFor: 0s}\n`;
 const OPEN = `${HEAD}rules: []\n`;
 const NO_SONGS = `${HEAD}rules:\n  - {name: no songs, when: {file: {name: ["*.mp3"]}}, do: reject}\n`;
-
-const policyOf = (machine: Machine): string => join(machine.directory, 'policy.yaml');
-
-async function startWithGateway(machine: Machine): Promise<void> {
-  writeFileSync(policyOf(machine), OPEN);
-  writeFileSync(join(machine.directory, 'rd.yaml'), `gateway: [{vi: ${VI}, policy: policy.yaml}]\n`);
-  await machine.startRd(['--config', join(machine.directory, 'rd.yaml')]);
-}
 
 /** Two nodes and the one through which the first one's packets to the second go. */
 async function transitIn({ members }: Ring): Promise<{ client: Member; transit: Member; server: Member }> {
@@ -37,28 +26,6 @@ async function transitIn({ members }: Ring): Promise<{ client: Member; transit: 
     }
   }
   return assert.fail('all nodes are neighbours');
-}
-
-type Fetched = { readonly status: number; readonly bytes: number; readonly exit: number };
-
-async function fetch(from: Member, to: Member, name: string): Promise<Fetched> {
-  const form = '%{http_code} %{size_download} %{exitcode}';
-  const command = ['curl', '-s', '-m', '10', '-o', '/dev/null', '-w', form, `http://${to.node.ipv4}/${name}`];
-  const { stdout } = await run(within(from.machine.namespace, command));
-  const [status = 0, bytes = 0, exit = 0] = stdout.split(' ').map(Number);
-  return { status, bytes, exit };
-}
-
-function serve({ machine, node }: Member, files: Readonly<Record<string, string>>): ChildProcess {
-  const directory = join(machine.directory, 'web');
-  mkdirSync(directory);
-  const [program = '', ...words] = within(machine.namespace, nginxCommand(directory, [`${node.ipv4}:80`]));
-  for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, 'www', name), text);
-  return spawn(program, words, { stdio: 'ignore' });
-}
-
-async function gateway({ machine }: Member, ...words: string[]): ReturnType<Machine['command']> {
-  return machine.command(['gateway', ...words, '--vi', VI, '--run', machine.run]);
 }
 
 function toldBy({ machine, node }: Member): { event_type: string; alert?: { rule: string } }[] {
@@ -77,7 +44,7 @@ test('a node’s gateway manages what passes through it, between two others', {
   await world.startOm();
   await world.createVi(VI, { successors: 2 });
   const invitation = await world.invite(VI, ['--uses', String(NODES)]);
-  await Promise.all(machines.map(startWithGateway));
+  await Promise.all(machines.map((machine) => startManaged(machine, OPEN)));
   const ring = await joinAll(context, world, machines, invitation, 'at once');
   await untilTunnelsNeeded(ring, 60_000);
   const { client, transit, server } = await transitIn(ring);

@@ -205,7 +205,9 @@ rules:
   - {when: {chat: {text: words}}, do: drop}
   - {when: {file: {sha256: bad}}, do: drop}
 `);
-  assert.deepEqual(policy.addressSets, [[{ first: 0xffff_0a00_0000n, last: 0xffff_0a00_01ffn }]]);
+  assert.deepEqual(policy.addressSets, [
+    { ranges: [{ first: 0xffff_0a00_0000n, last: 0xffff_0a00_01ffn }], names: [] },
+  ]);
   assert.deepEqual(
     policy.limits.map(({ name, parent }) => [name, parent]),
     [

@@ -10,7 +10,7 @@ const GOLDEN = new URL('../../../native/test/golden/', import.meta.url);
 
 for (const name of readdirSync(GOLDEN).filter((file) => file.endsWith('.yaml'))) {
   test(`${name} is compiled to what stands beside it; else P2PXBONE_WRITE_GOLDEN=1 node --test this file`, () => {
-    const { policy, problems } = compilePolicy(name, readFileSync(new URL(name, GOLDEN), 'utf8'), FILES);
+    const { policy, problems } = compilePolicy(name, readFileSync(new URL(name, GOLDEN), 'utf8'), FILES, 'node');
     assert.deepEqual(
       problems.filter(({ severity }) => severity === 'error'),
       [],

@@ -1,4 +1,4 @@
-// Images of anybody's making: refused with a reason, or read; what is read answers every question without reaching
+// Images and sets of anybody's making: refused with a reason, or read; what is read answers every question without reaching
 // outside. Patterns are the matcher's own business and slow to compile, so images with many of them end here.
 #include <cstdlib>
 
@@ -19,6 +19,11 @@ void require(bool holds) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace p2pxbone::gateway;
   const std::span<const uint8_t> bytes{data, size};
+  if (size > 0) {
+    const auto sets = readReplacedSets(bytes.subspan(1), data[0]);
+    if (const auto* error = std::get_if<PolicyError>(&sets)) require(!error->what.empty());
+    else for (const ReplacedSet& replaced : std::get<0>(sets)) require(replaced.index < data[0]);
+  }
   const auto read = readPolicyImage(bytes);
   if (const auto* error = std::get_if<PolicyError>(&read)) {
     require(!error->what.empty());

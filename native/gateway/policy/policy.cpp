@@ -34,17 +34,30 @@ Policy::Build Policy::build(std::span<const uint8_t> bytes, const ApplicationOf&
   auto read = readPolicyImage(bytes);
   if (auto* error = std::get_if<PolicyError>(&read)) return std::move(*error);
   std::shared_ptr<Policy> policy(new Policy);
-  policy->image_ = std::move(std::get<PolicyImage>(read));
-  if (auto error = renumber(policy->image_, applicationOf)) return std::move(*error);
-  auto built = PatternMatcher::build(policy->image_);
+  const auto image = std::make_shared<PolicyImage>(std::move(std::get<PolicyImage>(read)));
+  if (auto error = renumber(*image, applicationOf)) return std::move(*error);
+  auto built = PatternMatcher::build(*image);
   if (auto* error = std::get_if<PolicyError>(&built)) return std::move(*error);
   policy->matcher_ = std::move(std::get<std::unique_ptr<const PatternMatcher>>(built));
-  for (const PolicyRule& rule : policy->image_.rules) {
+  for (const PolicyRule& rule : image->rules) {
     for (const PolicyCondition& condition : rule.conditions)
       policy->asksForApplications_ = policy->asksForApplications_ || std::holds_alternative<ApplicationIs>(condition);
   }
   // What was compiled is not looked at again.
-  std::vector<PolicyExpression>().swap(policy->image_.expressions);
+  std::vector<PolicyExpression>().swap(image->expressions);
+  for (AddressSet& set : image->sets) policy->sets_.push_back(std::make_shared<const AddressSet>(std::move(set)));
+  std::vector<AddressSet>().swap(image->sets);
+  policy->image_ = image;
+  return Build{std::shared_ptr<const Policy>(std::move(policy))};
+}
+
+Policy::Build Policy::withSets(std::span<const uint8_t> bytes) const {
+  auto read = readReplacedSets(bytes, sets_.size());
+  if (auto* error = std::get_if<PolicyError>(&read)) return std::move(*error);
+  std::shared_ptr<Policy> policy(new Policy(*this));
+  for (ReplacedSet& replaced : std::get<std::vector<ReplacedSet>>(read)) {
+    policy->sets_[replaced.index] = std::make_shared<const AddressSet>(std::move(replaced.set));
+  }
   return Build{std::shared_ptr<const Policy>(std::move(policy))};
 }
 
@@ -54,7 +67,7 @@ std::unique_ptr<Policy::Scratch> Policy::makeScratch() const {
 }
 
 Decision Policy::syn(const Packet& packet, WallTime now, int32_t utcOffsetSeconds) const {
-  RuleFacts facts{image_, *matcher_};
+  RuleFacts facts{*image_, sets_, *matcher_};
   facts.from = packet.ip.source;
   facts.to = packet.ip.destination;
   facts.port = packet.ip.destinationPort;
@@ -82,7 +95,7 @@ Decision Policy::chat(const FlowFacts& flow, const ChatFacts& chat, Scratch& scr
 }
 
 RuleFacts Policy::factsOf(const FlowFacts& from, Scratch& scratch) const {
-  RuleFacts facts{image_, *matcher_};
+  RuleFacts facts{*image_, sets_, *matcher_};
   facts.scratch = scratch.patterns_.get();
   facts.from = from.flow.address(Side::initiator);
   facts.to = from.flow.address(Side::responder);
@@ -102,8 +115,8 @@ Decision Policy::decide(RuleFacts& facts) const {
   bool undecided = false, flowUndecided = false, mayScan = false, mayStore = false;
   bool allDeny = true;
   uint32_t match = kNoRule;
-  for (uint32_t i = 0; i < image_.rules.size() && match == kNoRule; ++i) {
-    const PolicyRule& rule = image_.rules[i];
+  for (uint32_t i = 0; i < image_->rules.size() && match == kNoRule; ++i) {
+    const PolicyRule& rule = image_->rules[i];
     const Truth truth = matchRule(rule, facts, needs);
     if (truth == Truth::yes) match = i + 1;
     if (truth != Truth::maybe) continue;
@@ -124,7 +137,7 @@ Decision Policy::decide(RuleFacts& facts) const {
     decision.log = likely.log && facts.file == nullptr && facts.chat == nullptr && !flowUndecided;
   }
   decision.decided = false;
-  decision.dryRun = image_.dryRun;
+  decision.dryRun = image_->dryRun;
   decision.scan = mayScan || (goesOn && likely.scan);
   decision.store = mayStore || (goesOn && likely.store);
   decision.needs = needs | likely.needs;
@@ -134,14 +147,14 @@ Decision Policy::decide(RuleFacts& facts) const {
 // If this rule, or with kNoRule the default, has the last word.
 Decision Policy::outcome(uint32_t number, const RuleFacts& facts) const {
   Decision decision;
-  decision.dryRun = image_.dryRun;
+  decision.dryRun = image_->dryRun;
   decision.rule = number;
   if (number == kNoRule) {
-    decision.action = image_.defaultAction;
-    if (decision.denies()) decision.denyFor = image_.denyFor;
+    decision.action = image_->defaultAction;
+    if (decision.denies()) decision.denyFor = image_->denyFor;
     return decision;
   }
-  const PolicyRule& rule = image_.rules[number - 1];
+  const PolicyRule& rule = image_->rules[number - 1];
   decision.action = rule.action;
   decision.mark = rule.mark;
   decision.limit = rule.limit;
@@ -157,15 +170,15 @@ Decision Policy::outcome(uint32_t number, const RuleFacts& facts) const {
 }
 
 std::string_view Policy::ruleName(uint32_t rule) const {
-  return rule == kNoRule || rule > image_.rules.size() ? std::string_view{"default"} : image_.rules[rule - 1].name;
+  return rule == kNoRule || rule > image_->rules.size() ? std::string_view{"default"} : image_->rules[rule - 1].name;
 }
 
 uint32_t Policy::ruleLine(uint32_t rule) const {
-  return rule == kNoRule || rule > image_.rules.size() ? 0 : image_.rules[rule - 1].line;
+  return rule == kNoRule || rule > image_->rules.size() ? 0 : image_->rules[rule - 1].line;
 }
 
 RedirectTarget Policy::redirectOf(uint32_t rule) const {
-  return rule == kNoRule || rule > image_.rules.size() ? RedirectTarget{} : image_.rules[rule - 1].redirect;
+  return rule == kNoRule || rule > image_->rules.size() ? RedirectTarget{} : image_->rules[rule - 1].redirect;
 }
 
 }  // namespace p2pxbone::gateway

@@ -21,7 +21,7 @@ namespace p2pxbone::gateway {
 
 class Policy {
  public:
-  // What a thread needs to ask. Fits one policy, which must outlive it.
+  // What a thread needs to ask. Fits one policy, and those that differ from it in their sets; one of them must outlive it.
   class Scratch {
    public:
     explicit Scratch(std::unique_ptr<PatternScratch> patterns) : patterns_(std::move(patterns)) {}
@@ -36,6 +36,9 @@ class Policy {
 
   // Compiles the patterns: milliseconds to seconds, so not on a packet's way.
   [[nodiscard]] static Build build(std::span<const uint8_t> image, const ApplicationOf& applicationOf);
+  // This policy with other addresses in the sets that the bytes give (policy_image.h). It shares all else with this one:
+  // rules keep their numbers, and a Scratch of the one fits the other.
+  [[nodiscard]] Build withSets(std::span<const uint8_t> replaced) const;
 
   // Null if there is no memory.
   [[nodiscard]] std::unique_ptr<Scratch> makeScratch() const;
@@ -52,16 +55,16 @@ class Policy {
   // The rule's line in the policy; 0 for kNoRule.
   [[nodiscard]] uint32_t ruleLine(uint32_t rule) const;
   [[nodiscard]] RedirectTarget redirectOf(uint32_t rule) const;
-  [[nodiscard]] size_t ruleCount() const { return image_.rules.size(); }
-  [[nodiscard]] const ConditionPolicy& conditions() const { return image_.conditions; }
+  [[nodiscard]] size_t ruleCount() const { return image_->rules.size(); }
+  [[nodiscard]] const ConditionPolicy& conditions() const { return image_->conditions; }
   // How long a connection is refused that was cut for another reason than a rule, ms.
-  [[nodiscard]] Millis denyFor() const { return image_.denyFor; }
+  [[nodiscard]] Millis denyFor() const { return image_->denyFor; }
   // Whether any rule asks what a flow carries.
   [[nodiscard]] bool asksForApplications() const { return asksForApplications_; }
-  [[nodiscard]] bool fastPass() const { return image_.fastPass; }
-  [[nodiscard]] bool dryRun() const { return image_.dryRun; }
+  [[nodiscard]] bool fastPass() const { return image_->fastPass; }
+  [[nodiscard]] bool dryRun() const { return image_->dryRun; }
   // Parents stand before their children; Decision::limit is an index + 1.
-  [[nodiscard]] std::span<const LimitClass> limits() const { return image_.limits; }
+  [[nodiscard]] std::span<const LimitClass> limits() const { return image_->limits; }
 
  private:
   Policy() = default;
@@ -69,8 +72,9 @@ class Policy {
   [[nodiscard]] Decision decide(RuleFacts& facts) const;
   [[nodiscard]] Decision outcome(uint32_t rule, const RuleFacts& facts) const;
 
-  PolicyImage image_;
-  std::unique_ptr<const PatternMatcher> matcher_;
+  std::shared_ptr<const PolicyImage> image_;  // without its sets
+  AddressSets sets_;
+  std::shared_ptr<const PatternMatcher> matcher_;
   bool asksForApplications_ = false;
 };
 

@@ -25,13 +25,26 @@ class ImageReader {
     readTables();
     list16(image_.rules, 37, [this] { return rule(); });
     require(in_.left() == 0, "something follows its end");
-    if (!good())
-      return PolicyError{"the policy image is damaged near byte " + std::to_string(where_) + ": " + problem_, 0, 0};
+    if (!good()) return error();
     return std::move(image_);
+  }
+
+  std::variant<std::vector<ReplacedSet>, PolicyError> runReplacedSets(size_t sets) {
+    std::vector<ReplacedSet> replaced;
+    list16(replaced, 6, [&] {
+      const uint16_t number = index(sets, "a set of addresses does not exist");
+      return ReplacedSet{number, addressSet()};
+    });
+    require(in_.left() == 0, "something follows its end");
+    if (!good()) return error();
+    return replaced;
   }
 
  private:
   [[nodiscard]] bool good() const { return problem_.empty(); }
+  [[nodiscard]] PolicyError error() const {
+    return {"the policy image is damaged near byte " + std::to_string(where_) + ": " + problem_, 0, 0};
+  }
 
   void require(bool holds, const char* what) {
     if (!good()) return;
@@ -297,6 +310,10 @@ class ImageReader {
 
 std::variant<PolicyImage, PolicyError> readPolicyImage(std::span<const uint8_t> bytes) {
   return ImageReader(bytes).run();
+}
+
+std::variant<std::vector<ReplacedSet>, PolicyError> readReplacedSets(std::span<const uint8_t> bytes, size_t sets) {
+  return ImageReader(bytes).runReplacedSets(sets);
 }
 
 }  // namespace p2pxbone::gateway

@@ -15,9 +15,13 @@
 //   list16 rules: text name, u32 line, u8 verdict, u8 flags: 1 log, 2 scan, 4 store, 8 mark; u32 mark, u16 limit
 //     (index + 1), u32 denyFor (ms), 16 bytes and u16 target of a redirect, list8 conditions: u8 index in
 //     PolicyCondition, and its fields
+//
+// What names of nodes and groups stand for changes while a policy is in force. Its sets that hold names are replaced by
+//   list16 sets: u16 index, list32 ranges as above
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
@@ -45,6 +49,13 @@ struct AddressRange {
   Address first{}, last{};
 };
 using AddressSet = std::vector<AddressRange>;
+// Of a policy, by index; shared with the policies that differ from it in other sets only.
+using AddressSets = std::vector<std::shared_ptr<const AddressSet>>;
+
+struct ReplacedSet {
+  uint16_t index = 0;
+  AddressSet set;
+};
 
 struct TimeWindow {
   bool utc = false;
@@ -136,5 +147,9 @@ struct PolicyError {
 
 // Everything that is not as described above is refused: behind this, all indices are in range and all orders hold.
 [[nodiscard]] std::variant<PolicyImage, PolicyError> readPolicyImage(std::span<const uint8_t> bytes);
+
+// `sets`: how many the policy has.
+[[nodiscard]] std::variant<std::vector<ReplacedSet>, PolicyError> readReplacedSets(std::span<const uint8_t> bytes,
+                                                                                   size_t sets);
 
 }  // namespace p2pxbone::gateway

@@ -84,7 +84,7 @@ class RuleMatcher {
   }
 
   Truth operator()(const AddressIn& in) {
-    const AddressSet& set = facts_.policy.sets[in.set];
+    const AddressSet& set = *facts_.sets[in.set];
     switch (in.end) {
       case PolicyEnd::from: return truth(holds(set, facts_.from));
       case PolicyEnd::to: return truth(holds(set, facts_.to));

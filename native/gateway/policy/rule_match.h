@@ -13,6 +13,7 @@ enum class Truth : uint8_t { no, maybe, yes };
 // What rules are compared with. All that it points to outlives it; it belongs to one question.
 struct RuleFacts {
   const PolicyImage& policy;
+  const AddressSets& sets;
   const PatternMatcher& matcher;
   // Null for a SYN, about which there is nothing to match with patterns.
   PatternScratch* scratch = nullptr;

@@ -110,6 +110,65 @@ TEST_CASE("numbers that name nothing, orders that do not hold and contradictions
   CHECK_FALSE(reads(Draft().own("\xff").noTables().u16(0).bytes()));
 }
 
+// Drops what comes from its only set, which is empty.
+Bytes imageWithSet() {
+  Draft draft;
+  draft.header().u16(1).u32(0).u16(0).zeros(10).u32(0).u16(0).u16(0);
+  draft.u16(1).text("r").u32(1).u8(1).u8(0).u32(0).u16(0).u32(0).zeros(18).u8(1).u8(1).u8(0).u16(0);
+  return draft.bytes();
+}
+
+// One address, which ends with this byte.
+Bytes replacedBy(unsigned address, unsigned index = 0) {
+  Draft draft;
+  draft.u16(1).u16(index).u32(1).zeros(15).u8(address).zeros(15).u8(address);
+  return draft.bytes();
+}
+
+bool drops(const Policy& policy, Policy::Scratch& scratch, uint8_t address) {
+  Flow flow;
+  flow.key.a[15] = address;
+  return policy.flow(FlowFacts{flow}, scratch).action == Decision::Action::drop;
+}
+
+TEST_CASE("a policy with other addresses shares the rest, and the one before stays as it was") {
+  const Policy::Build built = Policy::build(imageWithSet(), {});
+  REQUIRE(std::holds_alternative<std::shared_ptr<const Policy>>(built));
+  auto before = std::get<std::shared_ptr<const Policy>>(built);
+  const auto scratch = before->makeScratch();
+  CHECK_FALSE(drops(*before, *scratch, 7));
+  auto after = std::get<std::shared_ptr<const Policy>>(before->withSets(replacedBy(7)));
+  CHECK(drops(*after, *scratch, 7));
+  CHECK_FALSE(drops(*after, *scratch, 8));
+  CHECK_FALSE(drops(*before, *scratch, 7));
+  before.reset();
+  CHECK(drops(*after, *scratch, 7));
+  CHECK(after->ruleName(1) == "r");
+  after = std::get<std::shared_ptr<const Policy>>(after->withSets(replacedBy(8)));
+  CHECK_FALSE(drops(*after, *scratch, 7));
+  CHECK(drops(*after, *scratch, 8));
+}
+
+TEST_CASE("sets that are cut short, too long, out of order or not the policy's are refused") {
+  const auto whyNot = [](std::span<const uint8_t> bytes) {
+    const auto read = readReplacedSets(bytes, 1);
+    const auto* error = std::get_if<PolicyError>(&read);
+    return error != nullptr ? error->what : "";
+  };
+  const Bytes good = replacedBy(7);
+  REQUIRE(whyNot(good).empty());
+  for (size_t size = 0; size < good.size(); ++size) CHECK_FALSE(whyNot(std::span(good).first(size)).empty());
+  Bytes longer = good;
+  longer.push_back(0);
+  CHECK(whyNot(longer).find("something follows") != std::string::npos);
+  CHECK(whyNot(replacedBy(7, 1)).find("does not exist") != std::string::npos);
+  Draft twice;
+  twice.u16(1).u16(0).u32(2).zeros(64);
+  CHECK(whyNot(twice.bytes()).find("out of order") != std::string::npos);
+  const auto policy = std::get<std::shared_ptr<const Policy>>(Policy::build(imageWithSet(), {}));
+  CHECK(std::holds_alternative<PolicyError>(policy->withSets(replacedBy(7, 1))));
+}
+
 TEST_CASE("a pattern that cannot be compiled is told with its place, an application without signature by name") {
   Draft draft;
   draft.header().u16(0).u16(0).u16(1).zeros(8).u32(1).u8(0).u16(0).u8(1).u32(7).u32(9).text("a(").u16(0).u16(0).u16(0);
