@@ -34,6 +34,7 @@ void ApplicationStage::carryOut(Flow& flow, const Decision& decision) const {
   if (decision.mark) flow.mark = *decision.mark;
   if (decision.limit != 0) {
     flow.limit = decision.limit;
+    flow.limitNumbering = limitNumbering_;
     flow.watched = true;
   }
 }

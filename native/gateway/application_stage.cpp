@@ -25,13 +25,15 @@ ApplicationStage::ApplicationStage(const Parts& parts, const HashSeed& seed, std
 
 ApplicationStage::~ApplicationStage() = default;
 
-bool ApplicationStage::use(std::shared_ptr<const Policy> policy, std::shared_ptr<const SignatureSet> signatures) {
+bool ApplicationStage::use(std::shared_ptr<const Policy> policy, std::shared_ptr<const SignatureSet> signatures,
+                           uint8_t limitNumbering) {
   auto scratch = policy->makeScratch();
   if (scratch == nullptr || !classifier_.useSignatures(signatures)) return false;
   scratch_ = std::move(scratch);
   signatures_ = std::move(signatures);
   rules_.add(policy);
   policy_ = std::move(policy);
+  limitNumbering_ = limitNumbering;
   return true;
 }
 

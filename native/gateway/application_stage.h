@@ -48,7 +48,9 @@ class ApplicationStage final : public ChunkStage {
 
   // Before the first packet, and when another is to be in force. Flows go on as they were decided. False, and nothing
   // changes, if there is no memory.
-  [[nodiscard]] bool use(std::shared_ptr<const Policy> policy, std::shared_ptr<const SignatureSet> signatures);
+  // `limitNumbering`: Flow::limitNumbering of the limits that it gives.
+  [[nodiscard]] bool use(std::shared_ptr<const Policy> policy, std::shared_ptr<const SignatureSet> signatures,
+                         uint8_t limitNumbering = 0);
   // The policy in force with other addresses in its sets (Policy::withSets).
   void useSets(std::shared_ptr<const Policy> policy);
   // The same instant by both clocks; to be told now and then.
@@ -135,6 +137,7 @@ class ApplicationStage final : public ChunkStage {
   std::shared_ptr<const Policy> policy_;
   std::unique_ptr<Policy::Scratch> scratch_;
   std::shared_ptr<const SignatureSet> signatures_;
+  uint8_t limitNumbering_ = 0;
   RuleBook rules_;
   PeerCache peers_;
   Classifier classifier_;

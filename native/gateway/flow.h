@@ -62,6 +62,8 @@ struct Flow {
   uint32_t mark = 0;
   // Likewise: the number of the limit whose packets they are; 0: none. Takes effect while the flow is watched.
   uint16_t limit = 0;
+  // As of which settings that number is: see BandwidthStage::numbering().
+  uint8_t limitNumbering = 0;
   // Of the stage that enforces it: where packets of each side wait for it.
   std::array<uint32_t, 2> limitLines{kNotHeld, kNotHeld};
   std::array<DirectionStatistics, 2> directions;

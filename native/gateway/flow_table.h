@@ -3,6 +3,7 @@
 // was last looked at gets a second chance). Flows whose packets wait for a verdict stay.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -70,6 +71,16 @@ class FlowTable {
   void forEach(Each&& each) {
     for (uint32_t index = 0; index < allocated_; ++index)
       if (flowAt(index).ref.index == index) each(flowAt(index));
+  }
+
+  // Of the records from this place on; the place behind the last one that was looked at, or the same where there are no more.
+  // Flows may come and go in between: each that is there all the time is seen once.
+  template <typename Each>
+  [[nodiscard]] uint32_t forSome(uint32_t from, uint32_t most, Each&& each) {
+    const uint32_t until = std::min(allocated_, from + most);
+    for (uint32_t index = from; index < until; ++index)
+      if (flowAt(index).ref.index == index) each(flowAt(index));
+    return std::max(from, until);
   }
 
   [[nodiscard]] uint32_t size() const { return size_; }

@@ -1,7 +1,5 @@
 #include "os/gateway.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -22,7 +20,6 @@ constexpr Nanos kMilli = 1'000'000;
 constexpr Nanos kTimerEvery = 50 * kMilli;
 constexpr Nanos kTimeEvery = 1'000 * kMilli;
 constexpr Nanos kStatisticsEvery = 60'000 * kMilli;
-constexpr size_t kFlowLineBytesMax = 1'024;
 constexpr size_t kStatisticsBytesMax = 256 * 1024;
 constexpr size_t kNameBytesMax = 256;
 
@@ -47,12 +44,6 @@ gateway::Pipeline::Settings pipelineSettings(const GatewaySettings& settings, co
 
 gateway::ShapingSettings shapingSettings(const gateway::Policy& policy) {
   return {{policy.limits().begin(), policy.limits().end()}};
-}
-
-std::string addressText(const Address& address) {
-  char text[INET6_ADDRSTRLEN];
-  const bool v4 = isMappedIpv4(address);
-  return ::inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? &address[12] : address.data(), text, sizeof text) == nullptr ? "" : text;
 }
 
 }  // namespace
@@ -146,7 +137,8 @@ Nanos Gateway::nextDue(Nanos now) const {
 }
 
 bool Gateway::use(const GatewayRules& rules, Nanos now) {
-  if (!application_.use(rules.policy, rules.signatures)) return false;
+  const auto numbering = static_cast<uint8_t>(bandwidth_.numbering() + 1);
+  if (!application_.use(rules.policy, rules.signatures, numbering)) return false;
   policy_ = rules.policy;
   pipeline_.setConditions(policy_->conditions());
   // What was denied may be allowed now; if not, it is denied again at its next packet.
@@ -156,12 +148,17 @@ bool Gateway::use(const GatewayRules& rules, Nanos now) {
     scans_->setConditions(policy_->conditions());
     scans_->setSettings(rules.scan);
   }
-  const std::vector<uint16_t> numbers = bandwidth_.configure(shapingSettings(*policy_), pipeline_.custody(), now);
-  pipeline_.flows().forEach([&](gateway::Flow& flow) {
-    if (flow.limit != 0) flow.limit = numbers[flow.limit - 1U];
-    if (flow.limit == 0) flow.watched = false;
-  });
+  bandwidth_.configure(shapingSettings(*policy_), pipeline_.custody(), now);
+  adaptNext_ = 0;
   return true;
+}
+
+bool Gateway::adapt() {
+  if (!bandwidth_.renumbers()) return false;
+  const uint32_t from = adaptNext_;
+  const auto renumber = [this](gateway::Flow& flow) { bandwidth_.renumber(flow); };
+  adaptNext_ = pipeline_.flows().forSome(from, FlowSurvey::kFlowsAtOnce, renumber);
+  return adaptNext_ != from;
 }
 
 void Gateway::useSets(std::shared_ptr<const gateway::Policy> policy) {
@@ -303,45 +300,9 @@ std::string Gateway::statistics() {
   return text;
 }
 
-std::string Gateway::flows(size_t most) {
-  std::vector<const gateway::Flow*> found;
-  pipeline_.flows().forEach([&](gateway::Flow& flow) { found.push_back(&flow); });
-  const auto bytesOf = [](const gateway::Flow* flow) { return flow->directions[0].bytes + flow->directions[1].bytes; };
-  const size_t count = std::min(most, found.size());
-  std::partial_sort(found.begin(), found.begin() + static_cast<ptrdiff_t>(count), found.end(),
-                    [&](const auto* a, const auto* b) { return bytesOf(a) > bytesOf(b); });
-  std::string text((count + 1) * kFlowLineBytesMax, '\0');
-  JsonWriter json{text};
-  json.open();
-  json.number("total", found.size());
-  json.openList("flows");
-  for (size_t i = 0; i < count; ++i) {
-    const gateway::Flow& flow = *found[i];
-    using gateway::Side;
-    json.open();
-    json.number("id", flow.ref.id);
-    json.word("from", addressText(flow.address(Side::initiator)));
-    json.number("fromPort", flow.port(Side::initiator));
-    json.word("to", addressText(flow.address(Side::responder)));
-    json.number("toPort", flow.port(Side::responder));
-    json.number("protocol", flow.key.protocol);
-    json.text("application", application_.nameOf(flow.application), kNameBytesMax);
-    json.word("state", flow.phase == gateway::FlowPhase::inspected ? "inspected"
-                       : flow.phase == gateway::FlowPhase::settled ? "settled"
-                                                                   : "denied");
-    json.text("rule", application_.rules().nameOf(flow.verdict.rule), kNameBytesMax);
-    json.number("packetsUp", flow.directions[0].packets);
-    json.number("bytesUp", flow.directions[0].bytes);
-    json.number("packetsDown", flow.directions[1].packets);
-    json.number("bytesDown", flow.directions[1].bytes);
-    json.number("mark", flow.mark);
-    json.number("waiting", flow.waiting[0].blocks + flow.waiting[1].blocks);
-    json.close();
-  }
-  json.closeList();
-  json.close();
-  text.resize(json.full() ? 0 : json.size());
-  return text;
+bool Gateway::survey(FlowSurvey& survey) {
+  return survey.step(pipeline_.flows(), {[this](gateway::Application application) { return application_.nameOf(application); },
+                                         [this](uint32_t rule) { return application_.rules().nameOf(rule); }});
 }
 
 }  // namespace p2pxbone

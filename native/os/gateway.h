@@ -11,6 +11,7 @@
 #include "gateway/shaping/bandwidth_stage.h"
 #include "os/audit_log.h"
 #include "os/clamd_scanner.h"
+#include "os/flow_survey.h"
 #include "os/stored_files.h"
 
 namespace p2pxbone {
@@ -55,18 +56,21 @@ class Gateway {
   // At most 100 ms from now.
   [[nodiscard]] Nanos nextDue(Nanos now) const;
 
-  // Other rules from now on; no packet and no flow is lost. False, and nothing changes, if there is no memory.
+  // Other rules from now on; no packet and no flow is lost. False, and nothing changes, if there is no memory. What flows
+  // keep of the rules before is brought up to date by adapt(), some at a time: to be called until it says that none is left,
+  // before the next use(). Packets may come in between.
   [[nodiscard]] bool use(const GatewayRules& rules, Nanos now);
+  [[nodiscard]] bool adapt();
 
   // To be asked for other sets, which useSets() takes back: no packet and no flow is lost, and flows go on as they were
   // decided.
   [[nodiscard]] const std::shared_ptr<const gateway::Policy>& policy() const { return policy_; }
   void useSets(std::shared_ptr<const gateway::Policy> policy);
 
-  // One line of JSON each.
+  // One line of JSON.
   [[nodiscard]] std::string statistics();
-  // The flows with the most bytes, at most so many.
-  [[nodiscard]] std::string flows(size_t most);
+  // Some more of the flows. False when the survey is done.
+  [[nodiscard]] bool survey(FlowSurvey& survey);
 
  private:
   void tellTime(Nanos now);
@@ -84,6 +88,7 @@ class Gateway {
   gateway::BandwidthStage bandwidth_;
   gateway::Pipeline pipeline_;
   std::shared_ptr<const gateway::Policy> policy_;
+  uint32_t adaptNext_ = 0;
   Nanos timeToldAt_ = 0;
   Nanos timerDue_ = 0;
   Nanos statisticsDue_ = 0;

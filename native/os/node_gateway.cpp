@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "core/link_model.h"
+#include "os/in_turns.h"
 #include "os/thread.h"
 
 namespace p2pxbone {
@@ -122,10 +123,14 @@ void NodeGateway::settle(Lane lane) {
 }
 
 bool NodeGateway::use(const GatewayRules& rules) {
-  const std::lock_guard lock{mutex_};
-  const bool used = gateway_ != nullptr && gateway_->use(rules, nanosNow());
-  callAll();
-  return used;
+  {
+    const std::lock_guard lock{mutex_};
+    const bool used = gateway_ != nullptr && gateway_->use(rules, nanosNow());
+    callAll();
+    if (!used) return false;
+  }
+  inTurns(mutex_, [this] { return gateway_ != nullptr && gateway_->adapt(); });
+  return true;
 }
 
 std::shared_ptr<const gateway::Policy> NodeGateway::policy() {
@@ -144,8 +149,9 @@ std::string NodeGateway::statistics() {
 }
 
 std::string NodeGateway::flows(size_t most) {
-  const std::lock_guard lock{mutex_};
-  return gateway_ == nullptr ? std::string{} : gateway_->flows(most);
+  FlowSurvey survey{most};
+  inTurns(mutex_, [&] { return gateway_ != nullptr && gateway_->survey(survey); });
+  return survey.text();
 }
 
 void NodeGateway::addDropsTo(std::array<uint64_t, kDropReasonCount>& totals) {

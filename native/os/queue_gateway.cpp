@@ -10,6 +10,7 @@
 #include "gateway/audit/json_writer.h"
 #include "gateway/checks.h"
 #include "gateway/rewrite.h"
+#include "os/in_turns.h"
 #include "os/thread.h"
 
 namespace p2pxbone {
@@ -44,8 +45,12 @@ void QueueGateway::stop() {
 }
 
 bool QueueGateway::use(const GatewayRules& rules) {
-  const std::lock_guard lock{mutex_};
-  return gateway_ != nullptr && gateway_->use(rules, nanosNow());
+  {
+    const std::lock_guard lock{mutex_};
+    if (gateway_ == nullptr || !gateway_->use(rules, nanosNow())) return false;
+  }
+  inTurns(mutex_, [this] { return gateway_ != nullptr && gateway_->adapt(); });
+  return true;
 }
 
 std::string QueueGateway::statistics() {
@@ -54,8 +59,9 @@ std::string QueueGateway::statistics() {
 }
 
 std::string QueueGateway::flows(size_t most) {
-  const std::lock_guard lock{mutex_};
-  return gateway_ == nullptr ? std::string{} : gateway_->flows(most);
+  FlowSurvey survey{most};
+  inTurns(mutex_, [&] { return gateway_ != nullptr && gateway_->survey(survey); });
+  return survey.text();
 }
 
 std::string QueueGateway::queueStatistics() {

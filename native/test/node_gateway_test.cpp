@@ -208,6 +208,57 @@ TEST_CASE("node gateway: what waits for a limit leaves by itself, in order, whil
   CHECK(monotonicNow() - begun >= 100);
 }
 
+TEST_CASE("node gateway: a limited flow is limited with other rules, too, as long as they have its limit") {
+  GatewayChain chain;
+  uint32_t next = 0;
+  const auto take = [&](uint32_t packets) {
+    const Millis begun = monotonicNow();
+    for (const uint32_t until = next + packets; next < until; ++next) {
+      chain.one.send(numbered(5201, next, 1000));
+      if (next + 1 < until) continue;
+      for (uint32_t i = until - packets; i < until; ++i) REQUIRE(numberOf(chain.three.receive()) == i);
+    }
+    return monotonicNow() - begun;
+  };
+  CHECK(take(24) >= 100);
+  REQUIRE(chain.two.plane.useGatewayRules(chain.two.node, rulesOf("node-gateway.bin")).error == PlaneError::none);
+  CHECK(take(24) >= 100);
+  REQUIRE(chain.two.plane.useGatewayRules(chain.two.node, rulesOf("node-names.bin")).error == PlaneError::none);
+  (void)take(24);
+  CHECK(chain.statistics().find("\"limits\":[]") != std::string::npos);
+}
+
+TEST_CASE("gateway: other rules and a survey of the flows take the lock for so many flows at a time") {
+  struct Nowhere final : gateway::Outlet {
+    void release(std::span<uint8_t>, const Offload&, uint64_t) override {}
+    void discard(uint64_t, DropReason) override {}
+    void emit(std::span<uint8_t>) override {}
+  } nowhere;
+  constexpr uint32_t kFlows = 3 * FlowSurvey::kFlowsAtOnce + 7;
+  GatewaySettings settings = smallSettings();
+  settings.limits.flows = 4096;
+  Gateway whole{settings, rulesOf("node-gateway.bin"), nowhere, [] {}};
+  Nanos now = 1'000'000'000;
+  for (uint32_t i = 0; i < kFlows; ++i) {
+    Bytes bytes = udpPacket({v6(100), static_cast<uint16_t>(i + 1)}, {v6(300), 5201}, {});
+    (void)whole.process(bytes, {}, i, now);
+  }
+  const auto piecesOf = [](auto piece) {
+    uint32_t pieces = 1;
+    while (piece()) ++pieces;
+    return pieces;
+  };
+  FlowSurvey survey{20};
+  // Then there is one that finds no more, and names those that were found.
+  CHECK(piecesOf([&] { return whole.survey(survey); }) == 5);
+  CHECK(survey.text().find("\"total\":" + std::to_string(kFlows)) != std::string::npos);
+  REQUIRE(whole.use(rulesOf("node-names.bin"), ++now));
+  CHECK(piecesOf([&] { return whole.adapt(); }) == 5);
+  // No flow has a limit any more.
+  REQUIRE(whole.use(rulesOf("node-gateway.bin"), ++now));
+  CHECK(piecesOf([&] { return whole.adapt(); }) == 1);
+}
+
 TEST_CASE("node gateway: TCP that comes out of order leaves in order") {
   GatewayChain chain;
   Talk web{chain.one, 100, chain.three, 300, 40'005};

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <string_view>
+#include <unordered_map>
 
 #include "gateway/shaping/ecn.h"
 
@@ -45,6 +47,7 @@ uint32_t BandwidthStage::lineOf(const Flow& flow, Side side) const {
 Verdict BandwidthStage::packet(const PacketContext& context, Packet& packet) {
   now_ = std::max(now_, context.now);
   Flow& flow = context.flow;
+  renumber(flow);
   const uint32_t bytes = chargeOf(packet);
   // What waits must not be overtaken, even if the flow's limit is another one by now.
   const uint32_t line = lineOf(flow, context.side);
@@ -155,15 +158,17 @@ void BandwidthStage::shutdown(const Custody& custody, DropReason reason) {
   }
 }
 
-std::vector<uint16_t> BandwidthStage::configure(const ShapingSettings& settings, const Custody& custody, Nanos now) {
+void BandwidthStage::configure(const ShapingSettings& settings, const Custody& custody, Nanos now) {
   assert(!problemOf(settings));
   now_ = std::max(now_, now);
-  std::vector<uint16_t> numbers(settings_.classes.size() + 1, 0);
-  for (size_t i = 0; i < settings_.classes.size(); ++i) {
-    for (size_t k = 0; k < settings.classes.size(); ++k) {
-      if (settings.classes[k].name == settings_.classes[i].name) numbers[i + 1] = static_cast<uint16_t>(k + 1);
-    }
+  std::unordered_map<std::string_view, uint16_t> numbers;
+  for (size_t i = 0; i < settings.classes.size(); ++i) numbers.emplace(settings.classes[i].name, static_cast<uint16_t>(i + 1));
+  renumbered_.assign(1, 0);
+  for (const LimitClass& limit : settings_.classes) {
+    const auto found = numbers.find(limit.name);
+    renumbered_.push_back(found == numbers.end() ? uint16_t{0} : found->second);
   }
+  ++numbering_;
   if (!instances_.fits(settings)) {
     for (uint32_t line = 0; line < lines_.size(); ++line) {
       if (lines_[line].first == kNotHeld) continue;
@@ -176,7 +181,14 @@ std::vector<uint16_t> BandwidthStage::configure(const ShapingSettings& settings,
   }
   settings_ = settings;
   instances_.configure(settings, now_);
-  return numbers;
+}
+
+void BandwidthStage::renumber(Flow& flow) const {
+  if (flow.limitNumbering == numbering_) return;
+  flow.limitNumbering = numbering_;
+  if (flow.limit == 0) return;
+  flow.limit = flow.limit < renumbered_.size() ? renumbered_[flow.limit] : uint16_t{0};
+  if (flow.limit == 0) flow.watched = false;
 }
 
 std::vector<BandwidthStage::Line> BandwidthStage::statistics() const {

@@ -41,9 +41,14 @@ class BandwidthStage final : public PacketStage {
   BandwidthStage(const ShapingSettings& settings, const Limits& limits, const HashSeed& seed);
 
   // Other settings from now on. With the same limits in other numbers everything goes on; otherwise all that waits leaves at
-  // once and in order, and all limits begin anew. Returns the new number of each old one, from 1 on: that with the same
-  // name, or 0; it is for the caller to put these into the flows.
-  [[nodiscard]] std::vector<uint16_t> configure(const ShapingSettings& settings, const Custody& custody, Nanos now);
+  // once and in order, and all limits begin anew. Flows that have a limit get the number of the one with the same name, or
+  // none, with their next packet or by renumber(), which is for all to be asked before the next settings come.
+  void configure(const ShapingSettings& settings, const Custody& custody, Nanos now);
+  void renumber(Flow& flow) const;
+  // Whether any flow can have a limit of the settings before.
+  [[nodiscard]] bool renumbers() const { return renumbered_.size() > 1; }
+  // Of the settings: what Flow::limitNumbering is to be where Flow::limit is given.
+  [[nodiscard]] uint8_t numbering() const { return numbering_; }
 
   [[nodiscard]] std::string_view name() const override { return "limits"; }
   [[nodiscard]] Verdict packet(const PacketContext& context, Packet& packet) override;
@@ -86,6 +91,8 @@ class BandwidthStage final : public PacketStage {
   [[nodiscard]] Counters& countersOf(uint32_t instance) { return counters_[instances_.limitOf(instance) - 1U]; }
 
   ShapingSettings settings_;
+  uint8_t numbering_ = 0;
+  std::vector<uint16_t> renumbered_;  // by the number of before
   uint32_t blocksMax_;
   LimitTree tree_;
   LimitInstances instances_;

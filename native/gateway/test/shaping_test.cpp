@@ -436,25 +436,46 @@ TEST_CASE("packets that waited for long are marked where their sender knows mark
 
 TEST_CASE("other numbers take effect at once; other limits let go what waits, in order, and begin anew") {
   ShapingWorld world{{{limitOf("a", 64 * kKbit), limitOf("b", kMbit)}}};
+  world.limiting.limitOf = [](const Packet&) { return uint16_t{2}; };
+  CHECK(world.say(client(2), kServer, 1000).goesOn());
+  CHECK(world.say(client(3), kServer, 1000).goesOn());
+  const FlowRef ofB = world.limiting.last;
+  world.limiting.limitOf = [](const Packet&) { return uint16_t{1}; };
   for (int i = 0; i < 20; ++i) (void)world.say(client(1), kServer, 1000);
   CHECK(world.waiting == 19);
   const auto configure = [&](std::vector<LimitClass> classes) {
-    return world.stage.configure({std::move(classes)}, world.pipeline.custody(), world.now);
+    world.stage.configure({std::move(classes)}, world.pipeline.custody(), world.now);
   };
-  CHECK(configure({limitOf("a", 8 * kMbit), limitOf("b", kMbit)}) == std::vector<uint16_t>{0, 1, 2});
+  const FlowRef ofA = world.limiting.last;
+  const auto limitNow = [&](const FlowRef& ref) { return world.pipeline.flows().find(ref)->limit; };
+  configure({limitOf("a", 8 * kMbit), limitOf("b", kMbit)});
+  world.pipeline.flows().forEach([&](Flow& flow) { world.stage.renumber(flow); });
+  CHECK(limitNow(ofA) == 1);
+  CHECK(limitNow(ofB) == 2);
   CHECK(world.waiting == 19);
   const size_t before = world.out.size();
   world.pass(kSecond / 100);
   CHECK(near(double(world.out.size() - before), 10, 0.11));
   for (int i = 0; i < 30; ++i) (void)world.say(client(1), kServer, 1000);
   CHECK(world.waiting > 20);
-  CHECK(configure({limitOf("b", kMbit), limitOf("c", kMbit)}) == std::vector<uint16_t>{0, 0, 1});
+  configure({limitOf("b", kMbit), limitOf("c", kMbit)});
   CHECK(world.waiting == 0);
   for (size_t i = 1; i < world.out.size(); ++i) CHECK(world.out[i].tag > world.out[i - 1].tag);
   CHECK(world.stage.instances().size() == 0);
-  // The burst of 1,250 bytes is there again.
-  for (int i = 0; i < 2; ++i) CHECK(world.say(client(1), kServer, 1000).goesOn());
-  CHECK(world.say(client(1), kServer, 1000).action == Verdict::Action::hold);
+  // The burst of 1,250 bytes is there again, for those whose limit still is.
+  for (int i = 0; i < 2; ++i) CHECK(world.say(client(2), kServer, 1000).goesOn());
+  CHECK(world.say(client(2), kServer, 1000).action == Verdict::Action::hold);
+  for (int i = 0; i < 9; ++i) CHECK(world.say(client(1), kServer, 1000).goesOn());
+  CHECK(limitNow(ofA) == 0);
+  Flow& unheard = *world.pipeline.flows().find(ofB);
+  CHECK(unheard.limit == 2);
+  world.stage.renumber(unheard);
+  world.stage.renumber(unheard);
+  CHECK(unheard.limit == 1);
+  CHECK(unheard.watched);
+  // A flow that has got a number of today keeps it.
+  CHECK(world.say(client(4), kServer, 1000).action == Verdict::Action::hold);
+  CHECK(limitNow(world.limiting.last) == 1);
 }
 
 TEST_CASE("settings that mean nothing are refused with a sentence that says what to do") {

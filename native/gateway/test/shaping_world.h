@@ -22,6 +22,7 @@ class LimitingStage final : public ChunkStage {
   std::string_view name() const override { return "limiting"; }
   StageAnswer begin(const StageContext& context, const Packet& packet) override {
     context.flow.limit = limitOf(packet);
+    context.flow.limitNumbering = numbering();
     context.flow.watched = true;
     last = context.flow.ref;
     return {.done = !inspects};
@@ -33,6 +34,7 @@ class LimitingStage final : public ChunkStage {
   }
 
   std::function<uint16_t(const Packet&)> limitOf = [](const Packet&) { return uint16_t{1}; };
+  std::function<uint8_t()> numbering = [] { return uint8_t{0}; };
   bool inspects = false;
   FlowRef last;
 };
@@ -47,6 +49,7 @@ struct ShapingWorld final : Outlet {
 
   explicit ShapingWorld(const ShapingSettings& limits, const Pipeline::Settings& settings = {})
       : stage(limits, settings.limits, {3, 4}), pipeline(settings, *this) {
+    limiting.numbering = [this] { return stage.numbering(); };
     pipeline.addStage(limiting);
     pipeline.addStage(stage);
   }
