@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { loadInForce, type Whose } from '../../gateway/driver/loaded-policy.ts';
+import { inForceNames, loadInForce, type Whose } from '../../gateway/driver/loaded-policy.ts';
 import { explainPolicy, type PolicyAnswer, type PolicyQuestion } from '../../native/index.ts';
 import { OverlayError } from '../../overlay/errors.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
@@ -31,16 +31,17 @@ export async function explain(policy: string, options: ExplainOptions): Promise<
     throw new OverlayError('BAD_ARGUMENT', 'Ask about a file or about a message; give --file or --chat.');
   }
   const whose = await whoseBy(options);
-  const { rules, inForce } = valueOf(loadInForce(policy, whose));
+  const loaded = valueOf(loadInForce(policy, whose));
+  const { names } = inForceNames(loaded.policy, whose);
   const question = questionOf(options, whose);
-  const answer = valueOf(explainPolicy(rules, question));
+  const answer = valueOf(explainPolicy(loaded.rules, question));
   const ends = { from: bearerOf(question.from, whose), to: bearerOf(question.to, whose) };
-  if (options.json) return printJson(whose === 'router' ? answer : { ...answer, names: inForce.names, ends });
+  if (options.json) return printJson(whose === 'router' ? answer : { ...answer, names, ends });
   for (const line of wordsOf(policy, answer)) print(line);
   for (const [end, node] of Object.entries(ends)) {
     if (node !== undefined) print(`${end} is node ${node.name}, in ${node.groups.join(', ') || 'no group'}`);
   }
-  for (const line of wordsOfNames(inForce.names)) print(line);
+  for (const line of wordsOfNames(names)) print(line);
 }
 
 function questionOf(options: ExplainOptions, whose: Whose): PolicyQuestion {

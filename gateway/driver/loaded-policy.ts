@@ -2,7 +2,7 @@
 import { isAbsolute, join, resolve } from 'node:path';
 import type { GatewayRules, GatewayServices } from '../../native/index.ts';
 import { fail } from '../../overlay/errors.ts';
-import { BEARERS_TOLD_MAX, type MeantBy, NAMES_TOLD_MAX, type PolicyInForce } from '../../overlay/gateway-status.ts';
+import { BEARERS_TOLD_MAX, type MeantBy, NAMES_TOLD_MAX } from '../../overlay/gateway-status.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
 import type { Scope } from '../core/compilation.ts';
 import type { CompiledPolicy } from '../core/compiled-policy.ts';
@@ -21,7 +21,8 @@ export type Loaded = {
   readonly policy: CompiledPolicy;
   readonly rules: GatewayRules;
   readonly redirects: boolean;
-  readonly inForce: PolicyInForce;
+  /** Of what the policy's text says. */
+  readonly warnings: readonly string[];
 };
 
 /** The policy in that file, ready to be asked or put into force; its first mistakes otherwise. */
@@ -40,15 +41,7 @@ export function loadInForce(path: string, whose: Whose): Result<Loaded> {
   const { objectMax, archiveMax } = policy.services.scan;
   const signatures = [...signatureTexts(path, policy), ...ownSignatures()];
   const rules = { policy: writePolicyImage(policy, directory), signatures, objectMax, archiveMax };
-  const { dryRun } = policy;
-  const meant = inForceNames(policy, directory);
-  const inForce = {
-    rules: policy.rules.length,
-    dryRun,
-    warnings: [...warnings, ...meant.warnings],
-    names: meant.names,
-  };
-  return ok({ policy, rules, redirects, inForce });
+  return ok({ policy, rules, redirects, warnings });
 }
 
 /** Whether it could be put into force, as far as can be said without knowing who is in the virtual Internet. */
@@ -67,10 +60,10 @@ function readPolicy(path: string, scope: Scope): Result<{ policy: CompiledPolicy
 /** Whom the policy's names mean now. Names that nobody bears are worth a warning. */
 export function inForceNames(
   { names }: CompiledPolicy,
-  directory: Directory | undefined,
+  whose: Whose,
 ): { readonly names: MeantBy[]; readonly warnings: string[] } {
-  if (directory === undefined) return { names: [], warnings: [] };
-  const meant = names.map(({ name, place }) => ({ name, place, bearers: bearersOf(name, directory) }));
+  if (whose === 'router') return { names: [], warnings: [] };
+  const meant = names.map(({ name, place }) => ({ name, place, bearers: bearersOf(name, whose) }));
   const nobody = meant.filter(({ name, bearers }) => name !== STRANGERS && bearers.length === 0);
   return {
     names: meant.slice(0, NAMES_TOLD_MAX).map(({ name, bearers }) => ({

@@ -30,7 +30,7 @@ export class ManagedGateway<Statistics extends GatewayStatistics = GatewayStatis
   readonly redirects: boolean;
   readonly #place: Place;
   #policy: CompiledPolicy;
-  #inForce: PolicyInForce;
+  #warnings: readonly string[];
   /** What was given last for the sets that hold names. */
   #sets: Uint8Array;
 
@@ -42,7 +42,7 @@ export class ManagedGateway<Statistics extends GatewayStatistics = GatewayStatis
     this.#recording = recording;
     this.#services = JSON.stringify(this.#servicesOf(loaded));
     this.#policy = loaded.policy;
-    this.#inForce = loaded.inForce;
+    this.#warnings = loaded.warnings;
     this.#sets = this.#setsInForce();
   }
 
@@ -61,7 +61,9 @@ export class ManagedGateway<Statistics extends GatewayStatistics = GatewayStatis
   }
 
   get inForce(): PolicyInForce {
-    return this.#inForce;
+    const { names, warnings } = inForceNames(this.#policy, this.#place.whose());
+    const { rules, dryRun } = this.#policy;
+    return { rules: rules.length, dryRun, names, warnings: [...this.#warnings, ...warnings] };
   }
 
   /** Whether the policy in force names nodes or groups. */
@@ -74,7 +76,6 @@ export class ManagedGateway<Statistics extends GatewayStatistics = GatewayStatis
     const whose = this.#place.whose();
     if (whose === 'router' || !this.namesAnybody) return ok();
     const sets = this.#setsInForce();
-    this.#inForce = { ...this.#inForce, names: inForceNames(this.#policy, whose).names };
     if (Buffer.compare(sets, this.#sets) === 0) return ok();
     const used = this.#native.useSets?.(sets) ?? ok();
     if (used.ok) this.#sets = sets;
@@ -85,7 +86,7 @@ export class ManagedGateway<Statistics extends GatewayStatistics = GatewayStatis
   reload(): Result<PolicyInForce> {
     const loaded = loadInForce(this.#path, this.#place.whose());
     if (!loaded.ok) return loaded;
-    const { rules, redirects, inForce } = loaded.value;
+    const { rules, redirects, warnings } = loaded.value;
     if (redirects && !this.redirects && !this.#place.mayRedirectLater) {
       return fail(
         'BAD_CONFIG',
@@ -97,11 +98,10 @@ export class ManagedGateway<Statistics extends GatewayStatistics = GatewayStatis
     this.#policy = loaded.value.policy;
     this.#sets = this.#setsInForce();
     const isOther = JSON.stringify(this.#servicesOf(loaded.value)) !== this.#services;
-    const warnings = isOther
-      ? [...inForce.warnings, 'What it says of audit, stored files and the scanner holds from the next start on.']
-      : inForce.warnings;
-    this.#inForce = { ...inForce, warnings };
-    return ok(this.#inForce);
+    this.#warnings = isOther
+      ? [...warnings, 'What it says of audit, stored files and the scanner holds from the next start on.']
+      : warnings;
+    return ok(this.inForce);
   }
 
   statistics(): Statistics {

@@ -18,18 +18,21 @@ export function showGateways(nodes: readonly HostedNode[], flows: number): Resul
 
 /** The first that cannot be used is the answer; those before it are in force. */
 export async function reloadGateways(nodes: readonly HostedNode[]): Promise<Result<FromControl>> {
-  const asked = managedOf(nodes);
-  if (!asked.ok) return asked;
-  // The policies may name nodes. Where the overlay manager does not answer, who is known already is.
-  await Promise.all(asked.value.map(({ node }) => node.acquaintances.refresh()));
   const managed = managedOf(nodes);
   if (!managed.ok) return managed;
-  const answers: (FromControl & { t: 'gateway.reload' })['nodes'] = [];
-  for (const { node, gateway } of managed.value) {
+  await Promise.all(managed.value.map(({ node }) => node.acquaintances.prepare()));
+  for (const { gateway } of managed.value) {
     const reloaded = gateway.reload();
     if (!reloaded.ok) return reloaded;
-    answers.push({ ...aboutNode(node), ...reloaded.value });
   }
+  // Where the overlay manager does not answer, names mean who is known.
+  const naming = managed.value.filter(({ gateway }) => gateway.namesAnybody);
+  await Promise.all(naming.map(({ node }) => node.acquaintances.refresh()));
+  for (const { gateway } of naming) {
+    const refreshed = gateway.refresh();
+    if (!refreshed.ok) return refreshed;
+  }
+  const answers = managed.value.map(({ node, gateway }) => ({ ...aboutNode(node), ...gateway.inForce }));
   return ok({ t: 'gateway.reload', nodes: answers });
 }
 
