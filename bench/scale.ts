@@ -20,8 +20,10 @@ const PROGRAM = fileURLToPath(new URL('./models/scale-run.ts', import.meta.url))
 const SIZES = [1000, 10_000, 100_000] as const;
 /** Joins to larger rings take longer than all the rest. */
 const JOINED_MAX = 10_000;
-const PERIOD_S = 30;
-const HEAP_MB = 17_000;
+const PERIOD_S = 60;
+const HEAP_MB = 18_000;
+/** Messages on their way die young: they are not to be moved among what lasts. */
+const YOUNG_MB = 256;
 const STATIC_NODES = [10_000, 100_000, 1_000_000] as const;
 const STATIC_LOOKUPS = 20_000;
 const FAILED_PARTS = [0, 0.1, 0.3] as const;
@@ -31,7 +33,14 @@ const MANAGER_SECONDS = 5;
 type Size = { readonly nodes: number; readonly built: ScaleRun['built'] };
 
 async function simulate({ nodes, built }: Size, say: (line: string) => void): Promise<ScaleRun> {
-  const args = [`--max-old-space-size=${HEAP_MB}`, PROGRAM, String(nodes), String(PERIOD_S), built];
+  const args = [
+    `--max-old-space-size=${HEAP_MB}`,
+    `--max-semi-space-size=${YOUNG_MB}`,
+    PROGRAM,
+    String(nodes),
+    String(PERIOD_S),
+    built,
+  ];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const stop = (): void => void child.kill('SIGKILL');
   process.once('exit', stop);
