@@ -1,11 +1,12 @@
-// Joins consecutive packets of one flow to super-packets before they are written to a TAP, by the rules of Linux's GRO, so
-// that cutting such a one up gives back the packets it was made of. Order within a flow is kept; between flows it is not.
+// Joins consecutive packets of one flow to super-packets (core/join.h) before they are written to a TAP. Order within a
+// flow is kept; between flows it is not.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <span>
 
+#include "core/join.h"
 #include "core/node.h"
 #include "core/offload.h"
 
@@ -32,8 +33,7 @@ class Coalescer {
  public:
   // A packet of one more flow ends the flow that was begun first.
   static constexpr size_t kFlowsMax = 16;
-  // In one super-packet; also the kernel's limit for UDP.
-  static constexpr size_t kPacketsMax = 64;
+  static constexpr size_t kPacketsMax = Join::kPacketsMax;
 
   explicit Coalescer(TapFrameSink& sink) : sink_(sink) {}
 
@@ -47,16 +47,8 @@ class Coalescer {
   struct Flow {
     Node* node = nullptr;  // null: free
     uint32_t hash = 0;
-    InnerPacket ip;
+    Join join;
     std::span<uint8_t> first;  // the first frame; its headers become the super-packet's
-    size_t headers = 0;        // Ethernet, IP, transport
-    size_t segment = 0;        // payload of the first packet, bytes
-    size_t payload = 0;        // of all
-    uint32_t nextSequence = 0;
-    uint16_t nextIdentification = 0;
-    bool ended = false;  // nothing may be appended
-    uint8_t lastFlags = 0;
-    size_t packets = 0;
     uint64_t begun = 0;
     std::array<std::span<const uint8_t>, kPacketsMax> pieces;
   };
@@ -64,13 +56,11 @@ class Coalescer {
   struct Candidate {
     std::span<uint8_t> frame;
     const InnerPacket& ip;
-    size_t headers = 0;
-    size_t payload = 0;
+    size_t headers = 0;  // IP and transport; 0: not to be joined
     uint32_t hash = 0;
   };
 
   [[nodiscard]] Flow* find(const Node& node, const Candidate& packet);
-  [[nodiscard]] static bool continues(const Flow& flow, const Candidate& packet);
   static void append(Flow& flow, const Candidate& packet);
   void begin(Node& node, const Candidate& packet);
   void finish(Flow& flow);

@@ -33,6 +33,7 @@ Forwarder::Forwarder(Lane lane, uint64_t seed, DropCounters& drops, Sink& sink)
       scratch_(std::make_unique_for_overwrite<uint8_t[]>(kScratchBytes)) {}
 
 void Forwarder::flush() {
+  askAboutRun();
   if (!visits_.empty()) leaveGates();
   sink_.flush();
   if (!visits_.empty()) settleGates();
@@ -138,11 +139,14 @@ void Forwarder::forward(Node& node, const NodeTables& tables, const Tunnel* arri
   Division division;
   DropReason reason = readPacket(packet, offload, ip, division);
   if (arrival == nullptr) laneOf(node).packetsFromTap.add(division.count);
+  if (tables.gate != nullptr && arrival != nullptr && reason == DropReason::none) {
+    return gather({&node, &tables, arrival, now}, packet.first(kEncapsulationBytes + ip.totalBytes), ip);
+  }
   if (reason == DropReason::none) reason = decide(node, tables, arrival, ip);
   if (reason != DropReason::none) return drops_.add(reason, division.count);
   if (tables.gate != nullptr) {
     std::span<uint8_t> inner = packet.subspan(kEncapsulationBytes, ip.totalBytes);
-    if (!passGate(node, tables, arrival, inner, offload, ip, division, now)) return;
+    if (passGate(node, tables, arrival, inner, offload, ip, division, now) == TrafficGate::Answer::taken) return;
   }
   carry({node, tables, arrival, now, packet.first(kEncapsulationBytes + ip.totalBytes), offload, ip, division});
 }
@@ -228,7 +232,7 @@ Hop Forwarder::pinFlow(const Passage& passage, Hop hop) {
     if (!reset) pinned_.remember(key, passage.now);
   }
   if (local || !known) return hop;
-  laneOf(passage.node).packetsPinned.add();
+  laneOf(passage.node).packetsPinned.add(passage.division.count);
   return {HopKind::local, 0};
 }
 
@@ -245,8 +249,21 @@ void Forwarder::deliver(const Passage& passage, bool ring) {
   }
   // The kernel takes only frames that are addressed to its interface.
   std::copy(node.config.mac.begin(), node.config.mac.end(), &passage.packet[kVxlanBytes]);
+  if (passage.arrival != nullptr && passage.offload.kind != Offload::Kind::none) return deliverSegments(passage);
   const InnerPacket* const joinable = passage.arrival == nullptr ? nullptr : &passage.ip;
   sink_.toTap(node, {passage.packet.subspan(kVxlanBytes), joinable, passage.offload, passage.division.count});
+}
+
+// What a gate was asked about as one and has kept or changed. The TAP may not take super-packets; where it does, they are
+// joined again.
+void Forwarder::deliverSegments(const Passage& passage) {
+  const std::span<uint8_t> room = scratch(segmentedBytes(passage.division));
+  segment(passage.packet.first<kEncapsulationBytes>(), passage.inner(), passage.ip, passage.division, room.data())
+      .forEach([&](std::span<uint8_t> packet) {
+        InnerPacket ip;
+        if (parseInner(packet.subspan(kEncapsulationBytes), ip) != DropReason::none) return;
+        sink_.toTap(passage.node, {packet.subspan(kVxlanBytes), &ip, {}, 1});
+      });
 }
 
 void Forwarder::sendThrough(const Passage& passage, const Hop& hop) {
@@ -264,13 +281,13 @@ void Forwarder::sendThrough(const Passage& passage, const Hop& hop) {
     return refuse(passage, DropReason::packetTooBig, IcmpError::tooBig, static_cast<uint32_t>(tunnel->innerMtu));
   }
   encodeEthernet(&passage.packet[kVxlanBytes], tunnel->peerMac, passage.node.config.mac, etherTypeOf(passage.ip.v6));
-  if (super) return sendSegments(passage, *tunnel, fits);
-  completeChecksum(passage.offload, passage.ip, passage.inner());
   // The origin does not count as a hop: its kernel has set the value that the first neighbour is to see.
   if (transit) {
     decrementHopLimit(passage.inner(), passage.ip.v6);
-    laneOf(passage.node).packetsTransit.add();
+    laneOf(passage.node).packetsTransit.add(passage.division.count);
   }
+  if (super) return sendSegments(passage, *tunnel, fits);
+  completeChecksum(passage.offload, passage.ip, passage.inner());
   if (!fits) return sendFragments(passage.node, passage.inner(), passage.ip, *tunnel);
   transmit(passage.node, *tunnel, DatagramRun::single(passage.packet));
 }

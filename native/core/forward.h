@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/datagram_run.h"
+#include "core/gate_run.h"
 #include "core/icmp.h"
 #include "core/node.h"
 #include "core/offload.h"
@@ -118,12 +119,19 @@ class Forwarder {
                const Offload& offload, Millis now);
   // What follows once the packet may go on. It has been decided on.
   void carry(const Passage& passage);
-  // Asks the node's gate; false if the packet has been taken. `inner`: the packet without its encapsulation, which the gate
-  // may shorten. Afterwards decision_ may be about another packet.
-  [[nodiscard]] bool passGate(Node& node, const NodeTables& tables, const Tunnel* arrival, std::span<uint8_t>& inner,
-                              const Offload& offload, InnerPacket& ip, Division& division, Millis now);
+  // Asks the node's gate. `inner`: the packet without its encapsulation, which the gate may shorten. If it is taken,
+  // decision_ may be about another packet afterwards.
+  [[nodiscard]] TrafficGate::Answer passGate(Node& node, const NodeTables& tables, const Tunnel* arrival,
+                                             std::span<uint8_t>& inner, const Offload& offload, InnerPacket& ip,
+                                             Division& division, Millis now);
   // Whether it is what a P2P daemon says to a neighbour's. It has been decided on.
   [[nodiscard]] bool isDaemons(const NodeTables& tables, const InnerPacket& ip) const;
+  // Lets the packet wait for others of its flow that the gate can be asked about at once, or asks about it.
+  void gather(const GateRun::Way& way, std::span<uint8_t> packet, const InnerPacket& ip);
+  void askAboutOne(const GateRun::Way& way, std::span<uint8_t> packet, InnerPacket ip);
+  // Asks about what waits, which then is no more.
+  void askAboutRun();
+  void askAboutWhole(GateRun::Whole whole);
   void visit(Node& node, TrafficGate& gate, Millis now);
   void leaveGates();
   void settleGates();
@@ -144,6 +152,7 @@ class Forwarder {
   // Whether a packet of a connection that is not known here can be handed to the former owner of the range.
   [[nodiscard]] static bool mayGoOnAtFormer(const Passage& passage, const Hop& hop);
   void deliver(const Passage& passage, bool ring);
+  void deliverSegments(const Passage& passage);
   void sendThrough(const Passage& passage, const Hop& hop);
   void sendSegments(const Passage& passage, const Tunnel& tunnel, bool fits);
   void sendFragments(Node& node, std::span<const uint8_t> inner, const InnerPacket& ip, const Tunnel& tunnel);
@@ -175,6 +184,7 @@ class Forwarder {
   Decision decision_;
   Arrival arrival_;
   std::vector<Visit> visits_;
+  GateRun run_;
 };
 
 }  // namespace p2pxbone

@@ -36,7 +36,8 @@ class TrafficGate {
   virtual ~TrafficGate() = default;
 
   // All of these are called by the lane's own thread. `inner` begins with the IP header, is well-formed, and may be
-  // overwritten; with an answer other than `taken` it is what goes on. Drops count as the packets that `packets` says.
+  // overwritten; with an answer other than `taken` it is what goes on. With `goesOn` it is as it came: the caller may let
+  // that go on of which it has made `inner`. Drops count as the packets that `packets` says.
   [[nodiscard]] virtual Passed pass(Lane lane, TunnelHandle arrival, std::span<uint8_t>& inner, const Offload& offload,
                                     size_t packets, Millis now) = 0;
   // The next packets of this lane, oldest first, or none. They may be overwritten, and stay in place until settle().

@@ -117,14 +117,16 @@ Flow* FlowTable::create(const DirectedKey& directed, uint64_t hash, bool initiat
   return &flow;
 }
 
-void FlowTable::count(Flow& flow, Side side, size_t bytes, Millis now) {
+void FlowTable::count(Flow& flow, Side side, const WireSize& size, Millis now) {
   DirectionStatistics& direction = flow.of(side);
-  if (direction.packets++ == 0) {
+  const bool first = direction.packets == 0;
+  direction.packets += size.packets;
+  if (first) {
     direction.first = now;
     // The other end has spoken for the first time.
     if (flow.bothSpoke()) update(flow, now);
   }
-  direction.bytes += bytes;
+  direction.bytes += size.bytes;
   direction.last = now;
 }
 

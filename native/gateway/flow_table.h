@@ -58,7 +58,7 @@ class FlowTable {
   }
 
   // Counts the packet, and keeps the flow alive.
-  void count(Flow& flow, Side side, size_t bytes, Millis now);
+  void count(Flow& flow, Side side, const WireSize& size, Millis now);
   // After a change of phase or of the TCP state: the time-out and the order of eviction may be others now.
   void update(Flow& flow, Millis now);
   void end(Flow& flow, FlowEnd cause);

@@ -50,6 +50,13 @@ struct Packet {
   [[nodiscard]] std::span<uint8_t> transport() const { return bytes.subspan(ip.transportOffset, ip.transportBytes); }
 };
 
+// A packet as it is on the wire: a super-packet is several, each with headers of its own.
+struct WireSize {
+  uint64_t packets = 1;
+  uint64_t bytes = 0;
+};
+[[nodiscard]] WireSize wireSizeOf(const Packet& packet);
+
 // Reads the IP header, whose IPv4 checksum is verified, and cuts off padding. DropReason::none, or why it must not go on.
 [[nodiscard]] DropReason parsePacket(std::span<uint8_t> bytes, const Offload& offload, uint64_t tag, Packet& packet);
 

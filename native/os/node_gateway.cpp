@@ -21,24 +21,26 @@ Nanos nanosNow() { return monotonicMicros() * 1'000; }
 
 constexpr size_t indexOf(Lane lane) { return static_cast<size_t>(lane); }
 
-// What names a packet at the gateway: its lane, and the tunnel by which it came or, from the TAP, how many it stands for.
+// What names a packet at the gateway: its lane, how many it stands for, and the tunnel by which it came, if not from the TAP.
 struct Tag {
+  static constexpr unsigned kLaneBits = 2;
+  static constexpr unsigned kPacketBits = 11;
+
   Lane lane;
   TunnelHandle arrival;
   size_t packets;
 
   [[nodiscard]] uint64_t encode() const {
-    const uint64_t rest = arrival == 0 ? uint64_t{packets} << 1 | 1 : arrival << 1;
-    return rest << 2 | indexOf(lane);
+    return (arrival << kPacketBits | packets) << kLaneBits | indexOf(lane);
   }
   static Tag decode(uint64_t tag) {
-    const uint64_t rest = tag >> 2;
-    const auto lane = static_cast<Lane>(tag & 3);
-    if ((rest & 1) != 0) return {lane, 0, static_cast<size_t>(rest >> 1)};
-    return {lane, rest >> 1, 1};
+    constexpr uint64_t kPackets = (uint64_t{1} << kPacketBits) - 1;
+    const uint64_t rest = tag >> kLaneBits;
+    return {static_cast<Lane>(tag & ((1U << kLaneBits) - 1)), rest >> kPacketBits, static_cast<size_t>(rest & kPackets)};
   }
 };
-static_assert(kLanes == 4);
+static_assert(kSegmentsMax < size_t{1} << Tag::kPacketBits);
+static_assert(kLanes <= size_t{1} << Tag::kLaneBits);
 
 std::span<const uint8_t> sourceIn(std::span<const uint8_t> inner) {
   return inner[0] >> 4 == 6 ? inner.subspan(8, 16) : inner.subspan(12, 4);

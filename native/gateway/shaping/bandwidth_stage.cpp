@@ -14,14 +14,8 @@ namespace {
 // the more there are of its kind, the less each takes (Choudhury, Hahne: dynamic queue length thresholds, 1998).
 constexpr uint64_t kLineShare = 4;
 
-// What the packet will be on the wire: a super-packet leaves as several, each with headers of its own.
 uint32_t chargeOf(const Packet& packet) {
-  size_t bytes = packet.bytes.size();
-  const size_t segment = packet.offload.segmentBytes;
-  if (packet.offload.kind != Offload::Kind::none && segment != 0 && packet.payloadBytes > segment) {
-    bytes += ((packet.payloadBytes + segment - 1) / segment - 1) * packet.payloadOffset;
-  }
-  return static_cast<uint32_t>(std::min<size_t>(bytes, LimitTree::kChargeMax));
+  return static_cast<uint32_t>(std::min<uint64_t>(wireSizeOf(packet).bytes, LimitTree::kChargeMax));
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ struct World {
     if (packet.isTcp() && trackTcp(found.flow->tcp, found.side, packet) == TcpVerdict::valid) {
       table.update(*found.flow, now);
     }
-    table.count(*found.flow, found.side, packet.bytes.size(), now);
+    table.count(*found.flow, found.side, wireSizeOf(packet), now);
     return found;
   }
 
