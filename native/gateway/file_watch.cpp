@@ -56,8 +56,9 @@ FileWatch::Answer FileWatch::follow() {
   if (first) {
     // Only from its beginning can a file's type and hash be told; a part that is sent again is not the file.
     if (offset_ == 0 && (parts_.forRecord || (decision_.needs & kNeedsFileType) != 0)) probe_.emplace();
-    if (offset_ == 0 && (parts_.forRecord || (decision_.needs & kNeedsFileHash) != 0)) hasher_.emplace();
     if (decision_.store && parts_.store != nullptr && !decision_.dryRun) stored_ = parts_.store->begin();
+    const bool asked = offset_ == 0 && (parts_.forRecord || (decision_.needs & kNeedsFileHash) != 0);
+    if (asked || stored_ != kNotStored) hasher_.emplace();
     withoutScan_ = decision_.scan && (parts_.scans == nullptr || parts_.bypassed);
     if (decision_.scan && !withoutScan_) {
       const bool part = offset_ != 0 || (fileSize_ && size_ && *size_ < *fileSize_);
@@ -107,13 +108,14 @@ FileWatch::Answer FileWatch::end(bool complete, Millis now) {
     if (seen_ > 0) type_ = probe_->type();
     probe_.reset();
   }
+  std::optional<Sha256> digest;
   if (hasher_) {
-    Sha256 digest;
-    if (hasher_->finish(digest) && complete) sha256_ = digest;
+    if (!hasher_->finish(digest.emplace())) digest.reset();
     hasher_.reset();
   }
+  if (complete && offset_ == 0) sha256_ = digest;
   const Answer decided = decide();
-  if (stored_ != kNotStored) parts_.store->finish(stored_, complete);
+  if (stored_ != kNotStored) parts_.store->finish(stored_, complete, digest);
   if (decided != Answer::goOn || !scan_) return decided;
   return answerOf(scan_->end(complete, now));
 }

@@ -4,11 +4,13 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <cerrno>
 #include <memory>
 #include <system_error>
 
 #include "gateway/parsers/text.h"
+#include "gateway/sha256_hasher.h"
 #include "os/locked_directory.h"
 
 namespace p2pxbone {
@@ -123,9 +125,22 @@ bool FileShelf::removeOldest() {
 int FileShelf::begin(uint64_t number, Draft& draft) {
   draft.name = std::string{kDrafts} + "/" + std::to_string(number);
   draft.bytes = 0;
-  constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
+  constexpr int kFlags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
   draft.file = UniqueFd{::openat(directory_.get(), draft.name.c_str(), kFlags, 0600)};
   return draft.file.valid() ? 0 : errno;
+}
+
+int FileShelf::hash(const Draft& draft, gateway::Sha256& digest) {
+  gateway::Sha256Hasher hasher;
+  std::array<uint8_t, 16'384> room;
+  for (off_t at = 0;;) {
+    const ssize_t count = ::pread(draft.file.get(), room.data(), room.size(), at);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return errno;
+    if (count == 0) return hasher.finish(digest) ? 0 : ENOMEM;
+    hasher.add(std::span{room}.first(static_cast<size_t>(count)));
+    at += count;
+  }
 }
 
 bool FileShelf::makeRoom(Draft& draft, uint64_t bytes) {

@@ -35,6 +35,8 @@ class FileShelf {
 
   // 0 or an errno.
   [[nodiscard]] int begin(uint64_t number, Draft& draft);
+  // Of what has been written. 0 or an errno.
+  [[nodiscard]] static int hash(const Draft& draft, gateway::Sha256& digest);
   // Room for so many more bytes of it. False if all that may be removed does not suffice.
   [[nodiscard]] bool makeRoom(Draft& draft, uint64_t bytes);
   // Ends the draft; `error` is an errno with `failed`.

@@ -17,7 +17,9 @@ using gateway::StoreId;
 
 namespace {
 
-constexpr Millis kLinger = 20;
+// What comes in this time is written together: the longer, the larger a file's part, of which the disk's cache takes whole
+// pages for less.
+constexpr Millis kLinger = 100;
 constexpr Millis kWait = 10'000;
 // Pieces of one file that are written together.
 constexpr size_t kPiecesMax = 256;
@@ -26,7 +28,7 @@ constexpr size_t kSpareBytes = 64 * 1024;
 
 }  // namespace
 
-// Stands in the queue before the bytes of a file.
+// Stands in the queue before the bytes of a file, or at its end before its digest, if that is known.
 struct StoredFiles::Note {
   enum class Kind : uint8_t { data, complete, incomplete, crowded };
   StoreId id = kNotStored;
@@ -37,7 +39,6 @@ struct StoredFiles::Note {
 
 struct StoredFiles::Incoming {
   uint32_t owner = 0;
-  gateway::Sha256Hasher hasher;
   FileShelf::Draft draft;
   uint64_t bytes = 0;
   bool failed = false;
@@ -71,7 +72,7 @@ class StoredFiles::Inlet final : public gateway::FileStore {
       : files_(files), owner_(owner), results_(std::move(results)) {}
 
   ~Inlet() override {
-    for (const auto& [id, crowded] : std::exchange(open_, {})) end(id, Note::Kind::incomplete);
+    for (const auto& [id, crowded] : std::exchange(open_, {})) end({id, Note::Kind::incomplete, std::nullopt});
     files_.closeInlet(owner_);
   }
 
@@ -97,12 +98,12 @@ class StoredFiles::Inlet final : public gateway::FileStore {
     return taken;
   }
 
-  void finish(StoreId id, bool complete) override {
+  void finish(StoreId id, bool complete, const std::optional<gateway::Sha256>& digest) override {
     const auto file = open_.find(id);
     if (file == open_.end()) return;
     const bool crowded = file->second;
     open_.erase(file);
-    end(id, crowded ? Note::Kind::crowded : complete ? Note::Kind::complete : Note::Kind::incomplete);
+    end({id, crowded ? Note::Kind::crowded : complete ? Note::Kind::complete : Note::Kind::incomplete, digest});
   }
 
   std::optional<StoredFile> poll() override {
@@ -132,19 +133,29 @@ class StoredFiles::Inlet final : public gateway::FileStore {
     return files_.queue_.push(pieces, spare);
   }
 
-  void end(StoreId id, Note::Kind kind) {
-    if (!push(id, kind, {}, 0)) unended_.emplace_back(id, kind);
+  struct End {
+    StoreId id;
+    Note::Kind kind;
+    std::optional<gateway::Sha256> digest;
+  };
+
+  bool tryEnd(const End& end) {
+    return push(end.id, end.kind, end.digest ? std::span<const uint8_t>{*end.digest} : std::span<const uint8_t>{}, 0);
+  }
+
+  void end(const End& end) {
+    if (!tryEnd(end)) unended_.push_back(end);
   }
 
   void retryEnds() {
-    std::erase_if(unended_, [&](const auto& each) { return push(each.first, each.second, {}, 0); });
+    std::erase_if(unended_, [&](const End& each) { return tryEnd(each); });
   }
 
   StoredFiles& files_;
   const uint32_t owner_;
   const std::shared_ptr<Results> results_;
   std::unordered_map<StoreId, bool> open_;  // whether data of it found no room
-  std::vector<std::pair<StoreId, Note::Kind>> unended_;
+  std::vector<End> unended_;
   std::vector<StoredFile> fetched_;  // latest first
   size_t pending_ = 0;
 };
@@ -191,7 +202,7 @@ void StoredFiles::loop() {
     last = queue_.closed();
     take(queue_.take(kWait));
   }
-  while (!incoming_.empty()) conclude(incoming_.begin()->first, false);
+  while (!incoming_.empty()) conclude(incoming_.begin()->first, false, std::nullopt);
 }
 
 void StoredFiles::take(std::span<const uint8_t> batch) {
@@ -209,7 +220,9 @@ void StoredFiles::take(std::span<const uint8_t> batch) {
       continue;
     }
     if (note.kind == Note::Kind::crowded) giveUp(file, totals_.crowded);
-    conclude(note.id, note.kind == Note::Kind::complete);
+    std::optional<gateway::Sha256> digest;
+    if (bytes.size() == sizeof(gateway::Sha256)) std::copy(bytes.begin(), bytes.end(), digest.emplace().begin());
+    conclude(note.id, note.kind == Note::Kind::complete, digest);
   }
   for (const StoreId id : touched_)
     if (const auto file = incoming_.find(id); file != incoming_.end()) write(id, file->second);
@@ -226,7 +239,6 @@ void StoredFiles::write(StoreId id, Incoming& file) {
       giveUp(file, totals_.tooBig);
     } else {
       file.bytes += bytes;
-      for (const auto piece : file.pieces) file.hasher.add(piece);
       if (const int error = append(file); error != 0) giveUp(file, totals_.failed, error);
     }
   }
@@ -263,13 +275,13 @@ void StoredFiles::giveUp(Incoming& file, std::atomic<uint64_t>& counter, int err
   shelf_.discard(file.draft);
 }
 
-void StoredFiles::conclude(StoreId id, bool complete) {
+void StoredFiles::conclude(StoreId id, bool complete, const std::optional<gateway::Sha256>& digest) {
   Incoming& file = incoming_.at(id);
   write(id, file);
   StoredFile result;
   result.id = id;
   result.bytes = file.bytes;
-  if (!file.failed) finishDraft(file, complete, result);
+  if (!file.failed) finishDraft(file, complete, digest, result);
   // Before the result: who has it sees it in the figures.
   tell();
   publish(file.owner, result);
@@ -282,9 +294,14 @@ void StoredFiles::tell() {
   totals_.bytes.store(shelf_.bytes());
 }
 
-void StoredFiles::finishDraft(Incoming& file, bool complete, StoredFile& result) {
+void StoredFiles::finishDraft(Incoming& file, bool complete, const std::optional<gateway::Sha256>& known,
+                              StoredFile& result) {
   gateway::Sha256 digest;
-  if (!file.hasher.finish(digest)) return giveUp(file, totals_.failed, ENOMEM);
+  if (known) {
+    digest = *known;
+  } else if (const int error = FileShelf::hash(file.draft, digest); error != 0) {
+    return giveUp(file, totals_.failed, error);
+  }
   result.sha256 = digest;
   if (!complete && !settings_.keepPartial) {
     shelf_.discard(file.draft);

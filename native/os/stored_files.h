@@ -1,6 +1,5 @@
-// Files that pass through the gateway, kept on disk under their SHA-256. A thread hashes and writes them, fed by a
-// bounded queue that all pipelines share. What finds no room there, or on the disk, is given up and counted. Files are
-// not synced: after a power failure, a file whose bytes do not have the SHA-256 of its name is one that had not reached
+// Files that pass through the gateway, kept on disk under their SHA-256. A thread writes them, fed by a bounded queue that
+// all pipelines share. What finds no room there, or on the disk, is given up and counted. Files are not synced: after a power failure, a file whose bytes do not have the SHA-256 of its name is one that had not reached
 // the disk.
 #pragma once
 
@@ -12,7 +11,6 @@
 #include <vector>
 
 #include "gateway/audit/file_store.h"
-#include "gateway/sha256_hasher.h"
 #include "os/batch_queue.h"
 #include "os/file_shelf.h"
 
@@ -89,8 +87,9 @@ class StoredFiles {
   void write(gateway::StoreId id, Incoming& file);
   [[nodiscard]] int append(Incoming& file);
   void giveUp(Incoming& file, std::atomic<uint64_t>& counter, int error = 0);
-  void conclude(gateway::StoreId id, bool complete);
-  void finishDraft(Incoming& file, bool complete, gateway::StoredFile& result);
+  void conclude(gateway::StoreId id, bool complete, const std::optional<gateway::Sha256>& digest);
+  void finishDraft(Incoming& file, bool complete, const std::optional<gateway::Sha256>& known,
+                   gateway::StoredFile& result);
   void tell();
   void publish(uint32_t owner, const gateway::StoredFile& result);
 

@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "gateway/parsers/text.h"
+#include "gateway/sha256_hasher.h"
 #include "test/scratch_directory.h"
 
 using namespace p2pxbone;
@@ -60,6 +61,31 @@ size_t filesUnder(const std::string& directory) {
 }
 
 }  // namespace
+
+TEST_CASE("stored files: a SHA-256 that is given names the file, whole or partial; otherwise it is read from the disk") {
+  const ScratchDirectory scratch;
+  StoredFiles::Settings settings = settingsIn(scratch.in("files"));
+  settings.keepPartial = true;
+  StoredFiles files{settings};
+  const auto store = files.open();
+  Sha256 digest{};
+  digest[0] = 0xab;
+  for (const bool complete : {true, false}) {
+    const StoreId id = store->begin();
+    CHECK(store->data(id, bytesOf("some")));
+    store->finish(id, complete, digest);
+    const StoredFile result = next(*store);
+    CHECK(result.kept);
+    REQUIRE(result.sha256);
+    CHECK(*result.sha256 == digest);
+    CHECK(contentsOf(scratch.in(std::string{complete ? "files/ab/" : "files/partial/"} + hexOf(digest))) == "some");
+  }
+  const std::string large(100'000, 'x');
+  const StoredFile found = put(*store, large);
+  REQUIRE(found.sha256);
+  CHECK(hexOf(*found.sha256) == sha256(large));
+  CHECK(contentsOf(scratch.in("files/" + pathOf(large))) == large);
+}
 
 TEST_CASE("a file lies under its SHA-256, once") {
   const ScratchDirectory scratch;

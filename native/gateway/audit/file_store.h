@@ -39,7 +39,8 @@ class FileStore {
   // The next bytes, which are copied. False if there was no room: the file will be told as failed. Finish it all the
   // same.
   virtual bool data(StoreId id, std::span<const uint8_t> bytes) = 0;
-  virtual void finish(StoreId id, bool complete) = 0;
+  // `digest`: of all bytes given, from who has it anyway. Otherwise the store finds it out, which costs it reading the file.
+  virtual void finish(StoreId id, bool complete, const std::optional<Sha256>& digest = std::nullopt) = 0;
   // One result for each file that was begun, some time after it was finished. To be asked at least every 100 ms.
   [[nodiscard]] virtual std::optional<StoredFile> poll() = 0;
 };
