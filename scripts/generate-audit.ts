@@ -93,7 +93,7 @@ ${Object.entries(AUDIT_RECORDS).map(eventSection).join('\n\n')}
 With the action \`store\`, files are kept under their SHA-256: \`ab/abcd…\` in the directory of the policy's \`audit.files\`, those that did
 not come to their end in \`partial/\`, if such are to be kept at all. The same bytes are kept once.
 
-- A file is written to \`incoming/\` and hashed on the way, by a thread of its own; only whole ones get their name. What an earlier
+- A file is written to \`incoming/\` by a thread of its own, and hashed while it passes; only whole ones get their name. What an earlier
   process left in \`incoming/\` is removed at the start. Other files in the directory are left alone.
 - The total is bounded in bytes (those in \`incoming/\` included) and in number. For a new file, those go that were seen longest ago;
   one that passes again counts as new.
