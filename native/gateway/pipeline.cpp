@@ -18,21 +18,20 @@ constexpr uint32_t kResumedByTimerMax = 512;
 std::string_view stageName(StageId stage) { return kStageNames[static_cast<size_t>(stage)]; }
 
 void Pipeline::CountingOutlet::release(std::span<uint8_t> bytes, const Offload& offload, uint64_t tag) {
-  Packet packet;
-  const bool whole = parsePacket(bytes, offload, tag, packet) == DropReason::none;
-  released.add(whole ? wireSizeOf(packet).packets : 1);
-  if (whole) redirect(packet);
+  released.add();
+  redirect(bytes, offload);
   outlet_.release(bytes, offload, tag);
 }
 
 void Pipeline::CountingOutlet::emit(std::span<uint8_t> bytes) {
-  Packet packet;
-  if (parsePacket(bytes, {}, 0, packet) == DropReason::none) redirect(packet);
+  redirect(bytes, {});
   outlet_.emit(bytes);
 }
 
-void Pipeline::CountingOutlet::redirect(Packet& packet) {
-  if (redirects_ != nullptr && redirects_->size() != 0) (void)redirects_->leave(packet);
+void Pipeline::CountingOutlet::redirect(std::span<uint8_t> bytes, const Offload& offload) {
+  Packet packet;
+  if (redirects_ == nullptr || redirects_->size() == 0 || parsePacket(bytes, offload, 0, packet) != DropReason::none) return;
+  (void)redirects_->leave(packet);
 }
 
 void Pipeline::CountingOutlet::discard(uint64_t tag, DropReason reason) {
@@ -64,13 +63,12 @@ void Pipeline::lap(StageId stage, bool stopped) {
 
 Pipeline::Processed Pipeline::process(std::span<uint8_t> bytes, const Offload& offload, uint64_t tag, Millis now) {
   now_ = now;
+  totals_.packets.add();
+  totals_.bytes.add(bytes.size());
   clock_.begin();
   Packet packet;
   Flow* flow = nullptr;
   DropReason reason = parsePacket(bytes, offload, tag, packet);
-  const WireSize size = reason == DropReason::none ? wireSizeOf(packet) : WireSize{1, bytes.size()};
-  totals_.packets.add(size.packets);
-  totals_.bytes.add(size.bytes);
   Redirects* const redirects = settings_.redirects;
   if (reason == DropReason::none && redirects != nullptr && redirects->arrive(packet, now) == Redirects::Arrival::refused) {
     reason = DropReason::gatewayRedirect;
@@ -86,11 +84,11 @@ Pipeline::Processed Pipeline::process(std::span<uint8_t> bytes, const Offload& o
   switch (verdict.action) {
     case Verdict::Action::accept:
       finishRewrite(packet);
-      totals_.accepted.add(size.packets);
+      totals_.accepted.add();
       break;
-    case Verdict::Action::hold: totals_.held.add(size.packets); break;
+    case Verdict::Action::hold: totals_.held.add(); break;
     case Verdict::Action::drop:
-    case Verdict::Action::reject: drops_.add(verdict.reason, size.packets); break;
+    case Verdict::Action::reject: drops_.add(verdict.reason); break;
   }
   return {verdict, packet.bytes, changed, flow == nullptr ? 0 : flow->mark};
 }

@@ -121,7 +121,7 @@ class Pipeline {
     Counter released;
 
    private:
-    void redirect(Packet& packet);
+    void redirect(std::span<uint8_t> bytes, const Offload& offload);
 
     Outlet& outlet_;
     DropCounters& drops_;
