@@ -1,20 +1,27 @@
 /** What the management gateway costs, behind NFQUEUE and in the data path: the paper's figures 7 to 10 and table 3. */
 import { type Benchmark, type BenchmarkOptions, type BenchmarkResult, chosen, type Figure } from './benchmark.ts';
 import { startClamd } from './gateway/clamd.ts';
-import { CONFIGURATIONS } from './gateway/configurations.ts';
+import { CONFIGURATIONS, type Configuration } from './gateway/configurations.ts';
 import { type DeniedSample, measureDenied } from './gateway/denied-client.ts';
 import { type FastPassSample, type FastPassTrial, measureFastPass } from './gateway/fast-pass.ts';
 import { GatewayNetwork } from './gateway/network.ts';
 import { ratiosOf, reportOf } from './gateway/report.ts';
 import { measureScanWait, type ScanWaitSample } from './gateway/scan-wait.ts';
-import { measureConfigurations, type Place, type ThroughputSample } from './gateway/throughput.ts';
+import {
+  measureConfigurations,
+  type Place,
+  type ThroughputOptions,
+  type ThroughputSample,
+} from './gateway/throughput.ts';
 import { Web } from './gateway/web.ts';
 import { Lab } from './lab/lab.ts';
 import { settingOf } from './report/machine.ts';
 
 const ROUNDS = 3;
 const SECONDS = 5;
-const PARTS = ['throughput', 'cache', 'scanning', 'fastPass'] as const;
+const PARTS = ['throughput', 'joined', 'cache', 'scanning', 'fastPass'] as const;
+/** What is measured once more with a kernel that joins segments. */
+const JOINED: readonly Configuration[] = ['forwarding', 'filter', 'audit'];
 const LOSSES = [0, 0.01, 0.02, 0.03, 0.05] as const;
 const DELAYS_MS = [10, 50, 100] as const;
 /** The point of which there is a number to meet, and the curves around it. */
@@ -26,6 +33,8 @@ const PROGRAMS = ['nginx', 'wrk', 'clamav-daemon', 'iptables', 'libvectorscan5']
 
 export type GatewaySamples = {
   readonly throughput: readonly ThroughputSample[];
+  /** With GRO at the node. */
+  readonly joined: readonly ThroughputSample[];
   readonly denied: readonly DeniedSample[];
   readonly scanWait: readonly ScanWaitSample[];
   /** The transfers of which there is a number to meet, and those of the curves. */
@@ -65,6 +74,13 @@ async function measureCurves(place: Place, say: Say): Promise<FastPassSample[]> 
   return samples;
 }
 
+async function measureJoined(place: Place, options: ThroughputOptions, say: Say): Promise<ThroughputSample[]> {
+  await place.network.setJoining(true);
+  const samples = await measureConfigurations(place, options, (line) => say(`${line}, with GRO`));
+  await place.network.setJoining(false);
+  return samples;
+}
+
 async function measurePoints(place: Place, rounds: number, say: Say): Promise<FastPassSample[]> {
   const samples: FastPassSample[] = [];
   for (const control of CONTROLS) {
@@ -84,6 +100,13 @@ async function measureAll(place: Place, options: BenchmarkOptions, say: Say): Pr
   return {
     throughput: does('throughput')
       ? await measureConfigurations(place, { rounds, seconds, only: configurations }, say)
+      : [],
+    joined: does('joined')
+      ? await measureJoined(
+          place,
+          { rounds, seconds, only: JOINED.filter((name) => configurations.includes(name)) },
+          say,
+        )
       : [],
     denied: does('cache')
       ? await measureBoth(rounds, 'connection cache', say, (round, isOn) =>

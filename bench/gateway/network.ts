@@ -128,6 +128,15 @@ export class GatewayNetwork {
     await mustRun(this.node, ['ethtool', '-K', `vx${number}`, 'gro', 'off']);
   }
 
+  /** Whether the node's kernel joins segments that come one after the other before it looks at them (GRO). */
+  async setJoining(joins: boolean): Promise<void> {
+    for (const end of ENDS) {
+      for (const device of [`cable${numberOf(end)}`, `vx${numberOf(end)}`]) {
+        await mustRun(this.node, ['ethtool', '-K', device, 'gro', joins ? 'on' : 'off']);
+      }
+    }
+  }
+
   /** How the servers react to loss, in connections that are begun from now on through our data plane. */
   async setCongestionControl(algorithm: CongestionControl): Promise<void> {
     for (const server of SERVERS) {

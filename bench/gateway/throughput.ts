@@ -89,10 +89,16 @@ function fetchWatched(place: Place, design: Design, pids: readonly number[], sec
   return timed(pids, () => Promise.all([fetchAll(place, design, seconds), small()]));
 }
 
+export type ThroughputOptions = {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly only: readonly Configuration[];
+};
+
 /** Configurations round by round, both designs of each one after the other. */
 export async function measureConfigurations(
   place: Place,
-  { rounds, seconds, only }: { rounds: number; seconds: number; only: readonly Configuration[] },
+  { rounds, seconds, only }: ThroughputOptions,
   say: (line: string) => void,
 ): Promise<ThroughputSample[]> {
   const samples: ThroughputSample[] = [];
