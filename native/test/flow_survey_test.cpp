@@ -38,7 +38,7 @@ struct Table {
     REQUIRE(gateway::parsePacket(bytes, {}, 0, packet) == DropReason::none);
     const auto found = flows.admit(packet, 1, true);
     REQUIRE(found.outcome == gateway::FlowTable::Outcome::created);
-    flows.count(*found.flow, Side::initiator, i * 7'919 % 100'003, 1);
+    flows.count(*found.flow, Side::initiator, {.packets = 1, .bytes = i * 7'919 % 100'003}, 1);
   }
   std::vector<FlowRef> refs() {
     std::vector<FlowRef> all;
