@@ -4,6 +4,8 @@ import type { RdRoute } from '../../overlay/messages/p2pd-rd.ts';
 import type { Hop, Image, LinkAddresses } from './io.ts';
 import type { Former } from './routes.ts';
 
+const LOCAL: Hop = { kind: 'local' };
+
 export type ImageSource = {
   readonly id: Id;
   readonly ipv4: string;
@@ -29,47 +31,75 @@ export type ImageTunnel = {
   readonly use: 'all' | 'ranges' | 'link';
 };
 
+/** What an image was made of. */
+export type Compiled = { readonly source: ImageSource; readonly image: Image };
+
 /**
  * Own and link addresses go by exact entries, and so do the stable addresses of peers, which are nobody else's; all else
  * of the VI goes by its place on the circle. A range whose
  * tunnel is missing is unreachable rather than a reason to refuse: tunnels die at any time. Link addresses of others
  * match nothing, and are unreachable too. Connections that were begun at the node whose a range was before us go on there,
  * as long as there is a tunnel to it.
+ *
+ * `last`: exact entries, which are many, are taken over from it where they are the same.
  */
-export function compileImage(source: ImageSource): Image {
-  const local: Hop = { kind: 'local' };
+export function compileImage(source: ImageSource, last?: Compiled): Image {
+  return {
+    exact: last !== undefined && sameEntries(source, last.source) ? last.image.exact : exactOf(source),
+    prefixes: source.routes.length > 0 ? source.prefixes : [],
+    ranges: rangesOf(source),
+  };
+}
+
+function exactOf(source: ImageSource): Map<string, Hop> {
   const exact = new Map<string, Hop>();
   const add = (addresses: { readonly ipv4: string; readonly ipv6: string }, hop: Hop): void => {
     if (!exact.has(addresses.ipv4)) exact.set(addresses.ipv4, hop);
     if (!exact.has(addresses.ipv6)) exact.set(addresses.ipv6, hop);
   };
-  add(source, local);
-  const peers = new Set<Id>();
-  const upPeers = new Set<Id>();
-  for (const tunnel of source.tunnels) {
-    const hop: Hop = { kind: 'tunnel', peer: tunnel.peer };
-    const { link, stable, use } = tunnel;
-    if (use !== 'link') peers.add(tunnel.peer);
-    if (use === 'all') upPeers.add(tunnel.peer);
+  add(source, LOCAL);
+  for (const { peer, link, stable, use } of source.tunnels) {
+    const hop: Hop = { kind: 'tunnel', peer };
     if (use === 'all' || (link === null && use === 'ranges')) add(stable, hop);
     if (link === null) continue;
     add(link.remote, hop);
-    add(link.local, local);
+    add(link.local, LOCAL);
   }
-  const rangesOf = ({ until, to }: RdRoute): Image['ranges'] => {
+  return exact;
+}
+
+/** Whether the exact entries of both are the same; if it says no, they may be all the same. */
+function sameEntries(a: ImageSource, b: ImageSource): boolean {
+  if (a.id !== b.id || a.ipv4 !== b.ipv4 || a.ipv6 !== b.ipv6) return false;
+  const [ours, theirs] = [a.tunnels.filter(hasEntries), b.tunnels.filter(hasEntries)];
+  return ours.length === theirs.length && ours.every((tunnel, i) => sameTunnel(tunnel, theirs[i] as ImageTunnel));
+}
+
+function hasEntries({ link, use }: ImageTunnel): boolean {
+  return link !== null || use !== 'link';
+}
+
+function sameTunnel(a: ImageTunnel, b: ImageTunnel): boolean {
+  return a.peer === b.peer && a.use === b.use && a.link === b.link && a.stable === b.stable;
+}
+
+function rangesOf(source: ImageSource): Image['ranges'] {
+  const peers = new Set<Id>();
+  const upPeers = new Set<Id>();
+  for (const { peer, use } of source.tunnels) {
+    if (use !== 'link') peers.add(peer);
+    if (use === 'all') upPeers.add(peer);
+  }
+  const piecesOf = ({ until, to }: RdRoute): Image['ranges'] => {
     if (to !== source.id)
       return [{ until, hop: peers.has(to) ? { kind: 'tunnel', peer: to } : { kind: 'unreachable' } }];
-    if (source.formers.at(-1)?.until !== until) return [{ until, hop: local }];
+    if (source.formers.at(-1)?.until !== until) return [{ until, hop: LOCAL }];
     return source.formers.map((former) => {
       const hasTunnel = former.owner !== undefined && upPeers.has(former.owner);
-      return { until: former.until, hop: hasTunnel ? { kind: 'local', former: former.owner } : local };
+      return { until: former.until, hop: hasTunnel ? { kind: 'local', former: former.owner } : LOCAL };
     });
   };
-  return {
-    exact,
-    prefixes: source.routes.length > 0 ? source.prefixes : [],
-    ranges: source.routes.flatMap(rangesOf).sort((a, b) => (a.until < b.until ? -1 : 1)),
-  };
+  return source.routes.flatMap(piecesOf).sort((a, b) => (a.until < b.until ? -1 : 1));
 }
 
 export function sameImage(a: Image | undefined, b: Image): boolean {
@@ -80,6 +110,7 @@ export function sameImage(a: Image | undefined, b: Image): boolean {
     const other = b.ranges[index] as (typeof b.ranges)[number];
     if (until !== other.until || !sameHop(hop, other.hop)) return false;
   }
+  if (a.exact === b.exact) return true;
   for (const [address, hop] of a.exact) {
     const other = b.exact.get(address);
     if (other === undefined || !sameHop(hop, other)) return false;

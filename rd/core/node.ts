@@ -7,11 +7,10 @@ import { P2PD_RD_VERSION, type ToP2pd, type ToRd } from '../../overlay/messages/
 import { RD_RD_VERSION, type RdMessage } from '../../overlay/messages/rd-rd.ts';
 import type { Associations } from './associations.ts';
 import { type ContactInfo, decodeContact, sameBytes } from './contact.ts';
-import { compileImage, type ImageTunnel, sameImage } from './image.ts';
+import { type Compiled, compileImage, type ImageSource, type ImageTunnel, sameImage } from './image.ts';
 import type {
   AssociationRef,
   CertificateCheck,
-  Image,
   NodeRef,
   NodeSetup,
   Output,
@@ -39,10 +38,11 @@ export class NodeCore {
   readonly tunnels: Tunnels;
   readonly #routes: RouteTable;
   #setup: NodeSetup;
+  readonly #prefix: Cidr;
   #session: SessionRef | undefined;
   /** False from hello to the first commit after it. */
   #swept = true;
-  #image: Image | undefined;
+  #published: Compiled | undefined;
   #dirty = true;
   /** Tunnels to remove once no published image names them. */
   readonly #unsets = new Set<Id>();
@@ -51,6 +51,7 @@ export class NodeCore {
     const { associations, measurements } = shared;
     this.#ref = ref;
     this.#setup = setup;
+    this.#prefix = parseCidr(setup.vi.prefix) as Cidr;
     this.#routes = new RouteTable(setup.id);
     this.#emit = emit;
     this.#associations = associations;
@@ -205,11 +206,10 @@ export class NodeCore {
     }
     if (!this.#dirty) return;
     this.#dirty = false;
-    const image = this.#compile();
-    if (!sameImage(this.#image, image)) {
-      this.#image = image;
-      this.#emit({ kind: 'publish', node: this.#ref, image });
-    }
+    const source = this.#imageSource();
+    const image = compileImage(source, this.#published);
+    if (!sameImage(this.#published?.image, image)) this.#emit({ kind: 'publish', node: this.#ref, image });
+    this.#published = { source, image };
     for (const peer of this.#unsets) this.#emit({ kind: 'tunnel.unset', node: this.#ref, peer });
     this.#unsets.clear();
   }
@@ -301,10 +301,8 @@ export class NodeCore {
     const contact = decodeContact(from.contact);
     if (contact === undefined) return 'BAD_MESSAGE';
     if (contact.node !== from.node || contact.key !== this.#associations.keyOf(association)) return 'PEER_MISMATCH';
-    const prefix = parseCidr(this.#setup.vi.prefix);
-    if (prefix === undefined) throw new Error('a VI has a prefix');
     const record = { id: from.node, incarnation: from.incarnation, contact: from.contact };
-    const addresses = { ipv4: claims.ipv4, ipv6: idAddress(prefix, from.node) };
+    const addresses = { ipv4: claims.ipv4, ipv6: idAddress(this.#prefix, from.node) };
     const { name, groups } = claims;
     const certificate = proofOf(claims, now);
     return { contact, far: { record, name, ...addresses, p2pdPort: from.p2pdPort, groups, certificate } };
@@ -321,12 +319,12 @@ export class NodeCore {
     this.#unsets.add(peer);
   }
 
-  #compile(): Image {
+  #imageSource(): ImageSource {
     const { vi, id, ipv4, ipv6 } = this.#setup;
     const tunnels = [...this.tunnels.all()].flatMap((tunnel) => imageTunnelOf(tunnel) ?? []);
     const prefixes = [vi.prefix, vi.definition.ipv4Pool];
     const { routes, formers } = this.#routes;
-    return compileImage({ id, ipv4, ipv6, prefixes, routes, formers, tunnels });
+    return { id, ipv4, ipv6, prefixes, routes, formers, tunnels };
   }
 
   #view(tunnel: Tunnel): TunnelView {

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { type Id, inRange, toId } from '../../overlay/id.ts';
 import type { RdRoute } from '../../overlay/messages/p2pd-rd.ts';
-import { compileImage, sameImage } from '../core/image.ts';
+import { type Compiled, compileImage, sameImage } from '../core/image.ts';
 import { ROUTES_MAX, STAGED_MAX } from '../core/limits.ts';
 import { RouteTable, tilesCircle } from '../core/routes.ts';
 
@@ -186,6 +186,37 @@ describe('the forwarding image', () => {
   };
   const stable = { ipv4: '10.77.0.9', ipv6: 'fd00:1::9' };
   const self = { id: id(5), ipv4: '10.77.0.5', ipv6: 'fd00:1::5', prefixes: ['fd00:1::/64', '10.77.0.0/16'] };
+
+  test('is the same whether entries are taken over from the last one or not', () => {
+    const links = [null, link, { local: link.remote, remote: link.local }];
+    const stables = Array.from({ length: 3 }, (_, n) => ({ ipv4: `10.77.1.${n}`, ipv6: `fd00:1::${n}` }));
+    const tunnel = fc.record({
+      peer: fc.constantFrom(id(10), id(20), id(30)),
+      link: fc.constantFrom(...links),
+      stable: fc.constantFrom(...stables),
+      use: fc.constantFrom('all' as const, 'ranges' as const, 'link' as const),
+    });
+    const routes = ringOf([5n, 10n, 20n, 30n]);
+    const source = fc.record({
+      routes: fc.constantFrom([], routes),
+      tunnels: fc.uniqueArray(tunnel, { selector: ({ peer }) => peer }),
+    });
+    let takenOver = 0;
+    fc.assert(
+      fc.property(fc.array(source, { maxLength: 8 }), (sources) => {
+        let last: Compiled | undefined;
+        for (const each of sources) {
+          const whole = { ...self, formers: [], ...each };
+          const image = compileImage(whole, last);
+          if (image.exact === last?.image.exact) takenOver++;
+          assert.deepEqual(image, compileImage(whole));
+          last = { source: whole, image };
+        }
+      }),
+      { numRuns: 2000 },
+    );
+    assert.ok(takenOver > 0);
+  });
 
   test('before the first commit has exact entries only', () => {
     const image = compileImage({
