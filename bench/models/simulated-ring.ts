@@ -17,6 +17,7 @@ const FIRST_PER_S = 2;
 /** A ring of few cannot take a hundred in a second: so many for each that is there, at most. */
 const GROWTH_PER_S = 5;
 const IDEAL_MS_MAX = 1_800_000;
+const STEP_MS = 100;
 const SAY_MS = 10_000;
 
 export type RingOptions = {
@@ -25,8 +26,6 @@ export type RingOptions = {
   readonly periodS: number;
   readonly links: ViDefinition['links'];
   readonly joinsPerS?: number;
-  /** Joins a second for each node that is there, at most. */
-  readonly growthPerS?: number;
   /** All at once, as if they had joined long ago. */
   readonly laid?: boolean;
   /** Told while they come, every few virtual seconds. */
@@ -44,8 +43,7 @@ export class SimulatedRing {
   /** Those that are meant to be on the ring. */
   readonly #present: SimNode[] = [];
 
-  constructor(options: RingOptions) {
-    const { seed, nodes, periodS, links, joinsPerS = JOINS_PER_S, growthPerS = GROWTH_PER_S, laid, say } = options;
+  constructor({ seed, nodes, periodS, links, joinsPerS = JOINS_PER_S, laid, say }: RingOptions) {
     this.#rng = seededRng(seed);
     const linkPool = '12.0.0.0/8';
     const definition = { links, linkPool, ipv4Pool: '11.0.0.0/8', timers: timersOf(periodS) };
@@ -57,13 +55,15 @@ export class SimulatedRing {
     const grow = (): void => {
       this.add();
       const count = this.#present.length;
-      const perS = Math.min(joinsPerS, Math.max(FIRST_PER_S, count * growthPerS));
+      const perS = Math.min(joinsPerS, Math.max(FIRST_PER_S, count * GROWTH_PER_S));
       if (count < nodes) this.world.later(1000 / perS, grow);
     };
     grow();
+    // In steps that are short beside what is measured: it ends with the step in which the last one has begun.
     while (this.#present.length < nodes) {
-      this.world.run(SAY_MS);
-      say?.(`${this.#present.length} of ${nodes} nodes have begun to join, ${this.world.events} events`);
+      this.world.run(STEP_MS);
+      if (this.world.now % SAY_MS === 0)
+        say?.(`${this.#present.length} of ${nodes} nodes have begun to join, ${this.world.events} events`);
     }
   }
 
