@@ -17,6 +17,8 @@ export const GatewayStatistics = closed({
   applications: Counts,
   /** Now, since the start, dropped instead, and given up for want of room. */
   redirects: closed({ connections: Count, begun: Count, refused: Count, evicted: Count }),
+  /** That the gateway made itself: RSTs, ICMP errors, and those that were beyond what it may send to unproven senders. */
+  answers: closed({ resets: Count, unreachables: Count, withheld: Count }),
   /** Nanoseconds: of one packet or chunk, on average. */
   stages: Type.Array(closed({ name: Text, packets: Count, stopped: Count, nanoseconds: Count })),
   /** Packets by reason. */

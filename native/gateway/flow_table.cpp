@@ -73,6 +73,12 @@ FlowTable::Found FlowTable::admit(const Packet& packet, Millis now, bool mayPick
   return {Outcome::created, flow, Side::initiator};
 }
 
+void FlowTable::expect(const Packet& packet, Millis now) {
+  const DirectedKey directed = keyOf(packet);
+  HalfOpenFlows::Promotion promotion;
+  (void)halfOpen_.look(packet, directed, hashOf(hash_, directed.key), now, promotion);
+}
+
 FlowTable::Found FlowTable::createFromHandshake(const DirectedKey& directed, uint64_t hash,
                                                 const HalfOpenFlows::Promotion& promotion, Millis now) {
   Flow* flow = create(directed, hash, promotion.initiatorIsB, now);

@@ -61,6 +61,8 @@ class FlowTable {
   void count(Flow& flow, Side side, const WireSize& size, Millis now);
   // After a change of phase or of the TCP state: the time-out and the order of eviction may be others now.
   void update(Flow& flow, Millis now);
+  // A SYN between ports that still have a record: remembered beside it, for when the answer ends the record.
+  void expect(const Packet& packet, Millis now);
   void end(Flow& flow, FlowEnd cause);
   void endAll();
 

@@ -37,6 +37,7 @@ class Inspection {
     Counter holds;
     Counter resets;
     Counter unreachables;
+    Counter withheld;  // answers beyond what may be sent
     Counter rewritten;  // packets
   };
 
@@ -130,6 +131,8 @@ class Inspection {
   void dropWaiting(Flow& flow, DropReason reason);
   void forget(Flow& flow);
   void resetEnds(Flow& flow, Millis now);
+  [[nodiscard]] bool mayReset(const Flow& flow, Millis now);
+  [[nodiscard]] bool mayAnswer(Millis now);
   void sendReset(const Flow& flow, Side to, const Reset& reset, Millis now);
 
   Parts parts_;

@@ -129,8 +129,21 @@ void Inspection::resetEnds(Flow& flow, Millis now) {
   }
 }
 
+// Whoever has finished a handshake is no forged sender: its RSTs are as many as its packets at most, and an end that gets none
+// waits for minutes.
+bool Inspection::mayReset(const Flow& flow, Millis now) {
+  const bool shookHands = !flow.pickedUp && flow.tcp.of(Side::initiator).known && flow.tcp.of(Side::responder).known;
+  return shookHands || mayAnswer(now);
+}
+
+bool Inspection::mayAnswer(Millis now) {
+  if (answers_.take(now)) return true;
+  counters_.withheld.add();
+  return false;
+}
+
 void Inspection::sendReset(const Flow& flow, Side to, const Reset& reset, Millis now) {
-  if (!answers_.take(now)) return;
+  if (!mayReset(flow, now)) return;
   std::array<uint8_t, kResetBytesMax> bytes;
   const size_t length = buildReset(bytes, flow, to, reset);
   parts_.outlet.emit(std::span<uint8_t>{bytes}.first(length));
@@ -158,7 +171,7 @@ void Inspection::answerUnknown(const Packet& packet, Millis now) {
   } else if (mayAnswerWithError(packet.ip, packet.bytes)) {
     length = buildIcmpError(bytes, IcmpError::prohibited, 0, packet.ip.destination, packet.ip, packet.bytes);
   }
-  if (length == 0 || !answers_.take(now)) return;
+  if (length == 0 || !mayAnswer(now)) return;
   parts_.outlet.emit(std::span<uint8_t>{bytes}.first(length));
   (packet.isTcp() ? counters_.resets : counters_.unreachables).add();
 }

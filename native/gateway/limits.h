@@ -58,7 +58,8 @@ struct Limits {
   // Connections that are redirected; about 300 bytes each.
   uint32_t redirects = 16'384;
 
-  // RSTs and ICMP errors that the gateway makes, and as many at once.
+  // RSTs and ICMP errors to senders that may be forged, and as many at once. Ends of connections whose handshake was seen
+  // get theirs in any case.
   uint32_t answersPerSecond = 1'000;
 };
 

@@ -208,6 +208,7 @@ Verdict Pipeline::withoutFlow(FlowTable::Outcome outcome, const Packet& packet, 
 
 Verdict Pipeline::follow(Flow& flow, Side side, bool created, Packet& packet, Millis now, bool& restart) {
   if (packet.isTcp()) {
+    if (flow.phase == FlowPhase::denied) return followDenied(flow, side, packet, now, restart);
     const TcpPhase before = flow.tcp.phase;
     const TcpVerdict tracked = trackTcp(flow.tcp, side, packet);
     if (tracked == TcpVerdict::restart) {
@@ -240,6 +241,17 @@ Verdict Pipeline::follow(Flow& flow, Side side, bool created, Packet& packet, Mi
   const Verdict verdict = inspection_.take(flow, side, packet, now);
   lap(StageId::stream, !verdict.goesOn());
   return verdict.goesOn() ? packetStages_.pass(flow, side, packet, now) : verdict;
+}
+
+// What is refused reaches no end, and does not count for what the ends' state is. So only the other end can say that the old
+// connection is gone; its ports serve a new one then.
+Verdict Pipeline::followDenied(Flow& flow, Side side, const Packet& packet, Millis now, bool& restart) {
+  restart = answersProbe(flow.tcp, side, packet);
+  if (restart) return Verdict::accept();
+  table_.count(flow, side, wireSizeOf(packet), now);
+  if (!probe(flow.tcp, side, packet)) return inspection_.refuse(flow, side, packet, now);
+  table_.expect(packet, now);
+  return Verdict::accept();
 }
 
 void Pipeline::decide(const FlowRef& ref, Side side, const StageAnswer& answer, Millis now) {
@@ -281,6 +293,9 @@ Pipeline::Statistics Pipeline::statistics() {
   drops_.addTo(all.drops);
   for (size_t i = 0; i < kConditionCount; ++i) all.conditions[i] = conditionCounters_.counts[i].get();
   all.flows = table_.size();
+  all.resets = inspection_.counters().resets.get();
+  all.unreachables = inspection_.counters().unreachables.get();
+  all.withheldAnswers = inspection_.counters().withheld.get();
   const auto line = [&](std::string_view name, const StageStatistics& stage) {
     all.stages.push_back({name, stage.packets.get(), stage.stopped.get(), stage.samples.get(), stage.nanoseconds.get()});
   };

@@ -65,6 +65,9 @@ class Pipeline {
     std::array<uint64_t, kDropReasonCount> drops{};  // packets that were held included
     std::array<uint64_t, kConditionCount> conditions{};
     uint32_t flows = 0;
+    uint64_t resets = 0;
+    uint64_t unreachables = 0;
+    uint64_t withheldAnswers = 0;
     std::vector<StageLine> stages;
     Memory memory;
   };
@@ -135,6 +138,7 @@ class Pipeline {
   [[nodiscard]] Verdict enter(Packet& packet, Millis now, Flow*& flow);
   [[nodiscard]] Verdict withoutFlow(FlowTable::Outcome outcome, const Packet& packet, Millis now);
   [[nodiscard]] Verdict follow(Flow& flow, Side side, bool created, Packet& packet, Millis now, bool& restart);
+  [[nodiscard]] Verdict followDenied(Flow& flow, Side side, const Packet& packet, Millis now, bool& restart);
   [[nodiscard]] Verdict leaveInParts(Packet& packet, const Verdict& verdict);
   void lap(StageId stage, bool stopped);
 

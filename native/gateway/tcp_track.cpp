@@ -107,28 +107,22 @@ TcpVerdict trackReset(TcpTrack& track, Side side, const Packet& packet) {
   return TcpVerdict::valid;
 }
 
+bool repeatsSyn(const TcpEnd& sender, const TcpHeader& tcp) { return sender.syn && tcp.sequence + 1 == sender.first; }
+
 // A SYN of an end whose SYN is known already, or that was picked up later than that.
 TcpVerdict trackLateSyn(TcpTrack& track, Side side, const Packet& packet) {
   const TcpHeader& tcp = packet.tcp;
   const TcpEnd& sender = track.of(side);
-  const bool again = sender.syn && tcp.sequence + 1 == sender.first;
-  if (again) {
+  if (repeatsSyn(sender, tcp)) {
     if (!acknowledgementPossible(track, side, tcp)) return TcpVerdict::outsideWindow;
     if (tcp.has(kTcpAck)) learnAcknowledgement(track, side, tcp);
     return TcpVerdict::valid;
   }
-  if (tcp.has(kTcpAck)) {
-    const bool answersProbe = track.probing && track.probeSide != side && tcp.acknowledgement == track.probeSequence + 1;
-    return answersProbe ? TcpVerdict::restart : TcpVerdict::badState;
-  }
+  if (tcp.has(kTcpAck)) return answersProbe(track, side, packet) ? TcpVerdict::restart : TcpVerdict::badState;
   const bool over = track.phase == TcpPhase::closed || track.phase == TcpPhase::reset;
   const bool unanswered = track.phase == TcpPhase::opening && !track.of(other(side)).known;
   if (over || unanswered) return TcpVerdict::restart;
-  if (packet.payloadBytes != 0) return TcpVerdict::badState;
-  track.probing = true;
-  track.probeSide = side;
-  track.probeSequence = tcp.sequence;
-  return TcpVerdict::valid;
+  return probe(track, side, packet) ? TcpVerdict::valid : TcpVerdict::badState;
 }
 
 TcpVerdict trackSyn(TcpTrack& track, Side side, const Packet& packet) {
@@ -179,6 +173,22 @@ uint8_t windowScaleOf(const Packet& packet) {
     at += options[at + 1];
   }
   return kNoWindowScale;
+}
+
+bool probe(TcpTrack& track, Side side, const Packet& packet) {
+  const TcpHeader& tcp = packet.tcp;
+  if ((tcp.flags & (kTcpSyn | kTcpAck | kTcpRst)) != kTcpSyn || packet.payloadBytes != 0) return false;
+  if (repeatsSyn(track.of(side), tcp)) return false;
+  track.probing = true;
+  track.probeSide = side;
+  track.probeSequence = tcp.sequence;
+  return true;
+}
+
+bool answersProbe(const TcpTrack& track, Side side, const Packet& packet) {
+  const TcpHeader& tcp = packet.tcp;
+  return tcp.has(kTcpSyn) && tcp.has(kTcpAck) && track.probing && track.probeSide != side &&
+         tcp.acknowledgement == track.probeSequence + 1;
 }
 
 TcpVerdict trackTcp(TcpTrack& track, Side side, const Packet& packet) {

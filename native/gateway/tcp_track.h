@@ -67,6 +67,12 @@ enum class TcpVerdict : uint8_t {
 // `packet` comes from `side`. Unless it is valid the track is as before.
 [[nodiscard]] TcpVerdict trackTcp(TcpTrack& track, Side side, const Packet& packet);
 
+// A SYN with another number than the one before, by which its sender would begin a new connection between the same ports: the
+// track remembers it. Whether the other end has given up the old one only its answer tells.
+[[nodiscard]] bool probe(TcpTrack& track, Side side, const Packet& packet);
+// The new connection takes the old one's place.
+[[nodiscard]] bool answersProbe(const TcpTrack& track, Side side, const Packet& packet);
+
 // What was seen of a handshake: the initiator's SYN if it was `asked`, the responder's if it was `answered`.
 struct TcpHandshake {
   uint32_t initiatorSequence = 0;

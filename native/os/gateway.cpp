@@ -212,6 +212,11 @@ std::string Gateway::statistics() {
   json.number("refused", redirects_.counters().refused.get());
   json.number("evicted", redirects_.counters().evicted.get());
   json.close();
+  json.open("answers");
+  json.number("resets", all.resets);
+  json.number("unreachables", all.unreachables);
+  json.number("withheld", all.withheldAnswers);
+  json.close();
   json.openList("stages");
   for (const auto& stage : all.stages) {
     json.open();

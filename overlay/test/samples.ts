@@ -202,6 +202,7 @@ export const gatewayStatistics: GatewayStatistics = {
   flows: 1,
   applications: { classified: 1, denied: 1 },
   redirects: { connections: 1, begun: 2, refused: 0, evicted: 0 },
+  answers: { resets: 2, unreachables: 0, withheld: 0 },
   stages: [{ name: 'stream', packets: 12, stopped: 2, nanoseconds: 90 }],
   drops: { gatewayRejected: 1 },
   conditions: { scanUnavailable: 1 },

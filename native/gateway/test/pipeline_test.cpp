@@ -202,6 +202,48 @@ TEST_CASE("a rejected datagram is answered by ICMP, in both families, and not wi
   }
 }
 
+TEST_CASE("the ports of a denied connection serve another when the other end says so, and not before") {
+  World world;
+  world.open();
+  CHECK(!world.say(101, "EVIL").goesOn());
+  // The SYN that it began with is no new one, and an RST that does not go on ends nothing.
+  CHECK(world.client({.sequence = 100, .flags = kTcpSyn}).reason == DropReason::gatewayFlowDenied);
+  CHECK(world.client({.sequence = 101, .flags = kTcpRst}).reason == DropReason::gatewayFlowDenied);
+  CHECK(world.client({.sequence = 9000, .flags = kTcpSyn}).goesOn());
+  // A server that was not told would still take these.
+  CHECK(world.say(101, "EVIL").reason == DropReason::gatewayFlowDenied);
+  CHECK(world.say(105, "more").reason == DropReason::gatewayFlowDenied);
+  CHECK(!world.server({.sequence = 7000, .acknowledgement = 101, .flags = kSynAck}).goesOn());
+  CHECK(world.server({.sequence = 7000, .acknowledgement = 9001, .flags = kSynAck}).goesOn());
+  CHECK(world.client({.sequence = 9001, .acknowledgement = 7001, .data = bytesOf("fine")}).goesOn());
+  CHECK(world.text() == "fine");
+  // It is followed from its beginning: far beyond what the server allows is nothing of it.
+  CHECK(!world.client({.sequence = 9005 + (1U << 24), .acknowledgement = 7001, .data = bytesOf("x")}).goesOn());
+  CHECK(!world.client({.sequence = 9005, .acknowledgement = 7001, .data = bytesOf("EVIL")}).goesOn());
+}
+
+TEST_CASE("both ends of each connection that is rejected are told, however many; of connections that nobody saw begin, some") {
+  Pipeline::Settings settings;
+  settings.limits.answersPerSecond = 5;
+  World world(settings);
+  constexpr uint16_t kConnections = 50;
+  for (uint16_t i = 0; i < kConnections; ++i) {
+    const Host from = clientAt(static_cast<uint16_t>(1000 + i));
+    world.open(101, from);
+    CHECK(!world.client({.from = from, .sequence = 101, .acknowledgement = 501, .data = bytesOf("REJECT")}).goesOn());
+  }
+  CHECK(world.made.size() == 2 * kConnections);
+  world.made.clear();
+  for (uint16_t i = 0; i < kConnections; ++i) {
+    const Host from = clientAt(static_cast<uint16_t>(5000 + i));
+    CHECK(!world.client({.from = from, .sequence = 101, .acknowledgement = 501, .data = bytesOf("REJECT")}).goesOn());
+  }
+  CHECK(world.made.size() == 5);
+  const Pipeline::Statistics all = world.pipeline.statistics();
+  CHECK(all.resets == 2 * kConnections + 5);
+  CHECK(all.withheldAnswers > 0);
+}
+
 TEST_CASE("packets of a flow that waits stand in their own line, and leave in order when the verdict comes") {
   World world;
   world.open();
