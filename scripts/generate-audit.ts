@@ -93,9 +93,11 @@ ${Object.entries(AUDIT_RECORDS).map(eventSection).join('\n\n')}
 With the action \`store\`, files are kept under their SHA-256: \`ab/abcd…\` in the directory of the policy's \`audit.files\`, those that did
 not come to their end in \`partial/\`, if such are to be kept at all. The same bytes are kept once.
 
-- A file is written to \`incoming/\` by a thread of its own, and hashed while it passes; only whole ones get their name. What an earlier
+- A thread of its own takes what comes in. A file of at most 4 MB stays in memory until it is whole (a sixteenth of the machine's for
+  all together, at most 256 MB), so that one that is known already, or does not come to its end, costs the disk nothing; others are
+  written to \`incoming/\` in parts of 512 KB. Files are hashed while they pass, and only whole ones get their name. What an earlier
   process left in \`incoming/\` is removed at the start. Other files in the directory are left alone.
-- The total is bounded in bytes (those in \`incoming/\` included) and in number. For a new file, those go that were seen longest ago;
+- The total is bounded in bytes (those that come in included) and in number. For a new file, those go that were seen longest ago;
   one that passes again counts as new.
 - Given up and counted are: a file above the bound for one file, or that does not fit at all; one whose data found no room in
   the queue (16 MB), because the disk is too slow; one that the disk refused. A full disk does not cost files that are already

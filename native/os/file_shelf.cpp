@@ -4,13 +4,11 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include <array>
 #include <cerrno>
 #include <memory>
 #include <system_error>
 
 #include "gateway/parsers/text.h"
-#include "gateway/sha256_hasher.h"
 #include "os/locked_directory.h"
 
 namespace p2pxbone {
@@ -54,7 +52,7 @@ int makeFolder(int directory, const char* folder) {
 }  // namespace
 
 FileShelf::FileShelf(Settings settings)
-    : settings_(std::move(settings)), directory_(openLockedDirectory(settings_.directory)) {
+    : settings_(std::move(settings)), directory_(openLockedDirectory(settings_.directory)), memory_(settings_.memoryMax) {
   if (const int error = makeFolder(directory_.get(), kDrafts); error != 0)
     throw std::system_error{error, std::generic_category(), settings_.directory};
 }
@@ -122,25 +120,9 @@ bool FileShelf::removeOldest() {
   return true;
 }
 
-int FileShelf::begin(uint64_t number, Draft& draft) {
-  draft.name = std::string{kDrafts} + "/" + std::to_string(number);
-  draft.bytes = 0;
-  constexpr int kFlags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
-  draft.file = UniqueFd{::openat(directory_.get(), draft.name.c_str(), kFlags, 0600)};
-  return draft.file.valid() ? 0 : errno;
-}
-
-int FileShelf::hash(const Draft& draft, gateway::Sha256& digest) {
-  gateway::Sha256Hasher hasher;
-  std::array<uint8_t, 16'384> room;
-  for (off_t at = 0;;) {
-    const ssize_t count = ::pread(draft.file.get(), room.data(), room.size(), at);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return errno;
-    if (count == 0) return hasher.finish(digest) ? 0 : ENOMEM;
-    hasher.add(std::span{room}.first(static_cast<size_t>(count)));
-    at += count;
-  }
+FileShelf::Draft FileShelf::begin(uint64_t number) {
+  const std::string path = std::string{kDrafts} + "/" + std::to_string(number);
+  return {std::make_unique<FileDraft>(directory_.get(), path, memory_), 0};
 }
 
 bool FileShelf::makeRoom(Draft& draft, uint64_t bytes) {
@@ -171,8 +153,7 @@ FileShelf::Placed FileShelf::place(Draft& draft, const gateway::Sha256& digest, 
   while (kept_.size() >= settings_.filesMax && removeOldest()) {
   }
   error = makeFolder(directory_.get(), folderOf(name).c_str());
-  const int directory = directory_.get();
-  if (error == 0 && ::renameat(directory, draft.name.c_str(), directory, path.c_str()) != 0) error = errno;
+  if (error == 0) error = draft.file->keep(path);
   if (error != 0) {
     discard(draft);
     return Placed::failed;
@@ -184,7 +165,6 @@ FileShelf::Placed FileShelf::place(Draft& draft, const gateway::Sha256& digest, 
 }
 
 void FileShelf::discard(Draft& draft) {
-  if (!draft.name.empty()) (void)::unlinkat(directory_.get(), draft.name.c_str(), 0);
   draftBytes_ -= draft.bytes;
   draft = {};
 }

@@ -5,10 +5,12 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "gateway/sha256.h"
 #include "os/fd.h"
+#include "os/file_draft.h"
 
 namespace p2pxbone {
 
@@ -16,14 +18,15 @@ class FileShelf {
  public:
   struct Settings {
     std::string directory;  // see openLockedDirectory()
-    // Of all files, those that are being written included.
+    // Of all files, those that come in included.
     uint64_t bytesMax = 0;
     uint32_t filesMax = 0;
+    // For those that come in.
+    size_t memoryMax = 0;
   };
-  // A file that is being written.
+  // A file that comes in.
   struct Draft {
-    UniqueFd file;
-    std::string name;
+    std::unique_ptr<FileDraft> file;
     uint64_t bytes = 0;  // for which there is room
   };
   enum class Placed : uint8_t { stored, known, failed };
@@ -33,15 +36,15 @@ class FileShelf {
   // What an earlier process has left: kept files are counted, unfinished ones removed. Takes a while if they are many.
   void load();
 
-  // 0 or an errno.
-  [[nodiscard]] int begin(uint64_t number, Draft& draft);
-  // Of what has been written. 0 or an errno.
-  [[nodiscard]] static int hash(const Draft& draft, gateway::Sha256& digest);
+  // The number is no other draft's.
+  [[nodiscard]] Draft begin(uint64_t number);
   // Room for so many more bytes of it. False if all that may be removed does not suffice.
   [[nodiscard]] bool makeRoom(Draft& draft, uint64_t bytes);
   // Ends the draft; `error` is an errno with `failed`.
   [[nodiscard]] Placed place(Draft& draft, const gateway::Sha256& digest, bool partial, int& error);
   void discard(Draft& draft);
+  // Nothing has come for a while.
+  void rest() { memory_.release(); }
 
   [[nodiscard]] uint64_t bytes() const { return keptBytes_; }
   [[nodiscard]] size_t files() const { return kept_.size(); }
@@ -69,6 +72,7 @@ class FileShelf {
 
   const Settings settings_;
   UniqueFd directory_;
+  DraftMemory memory_;
   Index kept_;
   std::map<uint64_t, Index::iterator> byAge_;
   uint64_t nextAge_ = 0;

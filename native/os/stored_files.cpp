@@ -1,10 +1,9 @@
 #include "os/stored_files.h"
 
-#include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstring>
 
 #include "os/thread.h"
@@ -17,11 +16,10 @@ using gateway::StoreId;
 
 namespace {
 
-// What comes in this time is written together: the longer, the larger a file's part, of which the disk's cache takes whole
-// pages for less.
+// What comes in this time is taken together: the thread wakes ten times a second however much there is.
 constexpr Millis kLinger = 100;
 constexpr Millis kWait = 10'000;
-// Pieces of one file that are written together.
+// Pieces of one file that are taken together.
 constexpr size_t kPiecesMax = 256;
 // Kept free for the ends of files when data fill the queue.
 constexpr size_t kSpareBytes = 64 * 1024;
@@ -160,9 +158,15 @@ class StoredFiles::Inlet final : public gateway::FileStore {
   size_t pending_ = 0;
 };
 
+size_t StoredFiles::defaultMemoryMax() {
+  const auto pages = static_cast<uint64_t>(std::max(0L, ::sysconf(_SC_PHYS_PAGES)));
+  const auto pageBytes = static_cast<uint64_t>(std::max(0L, ::sysconf(_SC_PAGESIZE)));
+  return std::min(pages * pageBytes / 16, uint64_t{256} << 20);
+}
+
 StoredFiles::StoredFiles(Settings settings)
     : settings_(std::move(settings)),
-      shelf_({settings_.directory, settings_.bytesMax, settings_.filesMax}),
+      shelf_({settings_.directory, settings_.bytesMax, settings_.filesMax, settings_.memoryMax}),
       queue_(std::max(settings_.queueBytes, 2 * kSpareBytes), kLinger) {
   thread_ = startThread("p2px-files", [this] { loop(); });
 }
@@ -200,7 +204,9 @@ void StoredFiles::loop() {
   for (bool last = false; !last;) {
     // Before taking: what is pushed before the queue is closed is in the last batch.
     last = queue_.closed();
-    take(queue_.take(kWait));
+    const std::span<const uint8_t> batch = queue_.take(kWait);
+    if (batch.empty()) shelf_.rest();
+    take(batch);
   }
   while (!incoming_.empty()) conclude(incoming_.begin()->first, false, std::nullopt);
 }
@@ -230,41 +236,18 @@ void StoredFiles::take(std::span<const uint8_t> batch) {
 }
 
 void StoredFiles::write(StoreId id, Incoming& file) {
-  if (!file.failed && file.draft.name.empty())
-    if (const int error = shelf_.begin(id, file.draft); error != 0) giveUp(file, totals_.failed, error);
   if (!file.failed) {
+    if (file.draft.file == nullptr) file.draft = shelf_.begin(id);
     uint64_t bytes = 0;
     for (const auto piece : file.pieces) bytes += piece.size();
     if (file.bytes + bytes > settings_.fileBytesMax || !shelf_.makeRoom(file.draft, bytes)) {
       giveUp(file, totals_.tooBig);
     } else {
       file.bytes += bytes;
-      if (const int error = append(file); error != 0) giveUp(file, totals_.failed, error);
+      if (const int error = file.draft.file->append(file.pieces); error != 0) giveUp(file, totals_.failed, error);
     }
   }
   file.pieces.clear();
-}
-
-int StoredFiles::append(Incoming& file) {
-  std::array<iovec, kPiecesMax> pieces;
-  size_t count = 0;
-  for (const auto piece : file.pieces) pieces[count++] = {const_cast<uint8_t*>(piece.data()), piece.size()};
-  for (iovec* next = pieces.data(); count > 0;) {
-    const ssize_t written = ::writev(file.draft.file.get(), next, static_cast<int>(count));
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return errno;
-    auto rest = static_cast<size_t>(written);
-    while (count > 0 && rest >= next->iov_len) {
-      rest -= next->iov_len;
-      ++next;
-      --count;
-    }
-    if (count > 0) {
-      next->iov_base = static_cast<uint8_t*>(next->iov_base) + rest;
-      next->iov_len -= rest;
-    }
-  }
-  return 0;
 }
 
 void StoredFiles::giveUp(Incoming& file, std::atomic<uint64_t>& counter, int error) {
@@ -299,7 +282,7 @@ void StoredFiles::finishDraft(Incoming& file, bool complete, const std::optional
   gateway::Sha256 digest;
   if (known) {
     digest = *known;
-  } else if (const int error = FileShelf::hash(file.draft, digest); error != 0) {
+  } else if (const int error = file.draft.file->hash(digest); error != 0) {
     return giveUp(file, totals_.failed, error);
   }
   result.sha256 = digest;

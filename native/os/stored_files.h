@@ -1,6 +1,6 @@
 // Files that pass through the gateway, kept on disk under their SHA-256. A thread writes them, fed by a bounded queue that
-// all pipelines share. What finds no room there, or on the disk, is given up and counted. Files are not synced: after a power failure, a file whose bytes do not have the SHA-256 of its name is one that had not reached
-// the disk.
+// all pipelines share. What finds no room there, or on the disk, is given up and counted. Files are not synced: after a
+// power failure, a file whose bytes do not have the SHA-256 of its name is one that had not reached the disk.
 #pragma once
 
 #include <atomic>
@@ -18,6 +18,9 @@ namespace p2pxbone {
 
 class StoredFiles {
  public:
+  // A sixteenth of the machine's, at most 256 MB.
+  [[nodiscard]] static size_t defaultMemoryMax();
+
   struct Settings {
     std::string directory;  // see openLockedDirectory()
     // Of all files together; the oldest go.
@@ -29,6 +32,8 @@ class StoredFiles {
     uint32_t openMax = 256;
     // Data that wait to be written; the memory is twice this.
     size_t queueBytes = 16 << 20;
+    // For files that come in and are small; kept for ten seconds after the last.
+    size_t memoryMax = defaultMemoryMax();
     // Those that did not come to their end are kept as well.
     bool keepPartial = false;
   };
@@ -85,7 +90,6 @@ class StoredFiles {
   void loop();
   void take(std::span<const uint8_t> batch);
   void write(gateway::StoreId id, Incoming& file);
-  [[nodiscard]] int append(Incoming& file);
   void giveUp(Incoming& file, std::atomic<uint64_t>& counter, int error = 0);
   void conclude(gateway::StoreId id, bool complete, const std::optional<gateway::Sha256>& digest);
   void finishDraft(Incoming& file, bool complete, const std::optional<gateway::Sha256>& known,

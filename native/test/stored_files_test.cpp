@@ -116,6 +116,44 @@ TEST_CASE("a file lies under its SHA-256, once") {
   CHECK(files.statistics().bytes == bytes.size());
 }
 
+TEST_CASE("files come in the same with much memory, little and none, whether known or not") {
+  const ScratchDirectory scratch;
+  std::mt19937 random{7};
+  for (const size_t memory : {size_t{0}, size_t{100'000}, size_t{3'000'000}, size_t{64} << 20}) {
+    CAPTURE(memory);
+    StoredFiles::Settings settings = settingsIn(scratch.in(std::to_string(memory)));
+    settings.memoryMax = memory;
+    StoredFiles files{settings};
+    const auto store = files.open();
+    for (const size_t bytes : {0, 1, 65'536, 65'537, 700'000, 4'194'304, 6'000'000}) {
+      CAPTURE(bytes);
+      std::string contents(bytes, 'x');
+      for (size_t at = 0; at < bytes; at += 1 + random() % 5'000) contents[at] = static_cast<char>(random());
+      CHECK(put(*store, contents).state == State::stored);
+      const StoredFile again = put(*store, contents);
+      CHECK(again.state == State::known);
+      CHECK(hexOf(again.sha256.value()) == sha256(contents));
+      CHECK(put(*store, contents, false).state == State::partial);
+      CHECK(contentsOf(settings.directory + "/" + pathOf(contents)) == contents);
+    }
+    CHECK(filesUnder(settings.directory) == 7);
+  }
+}
+
+TEST_CASE("small files go to disk when they are whole, and not at all where there is nothing new in them") {
+  const ScratchDirectory scratch;
+  StoredFiles files{settingsIn(scratch.in("files"))};
+  const auto store = files.open();
+  const StoreId small = store->begin();
+  CHECK(store->data(small, bytesOf("some")));
+  // The thread has seen both when it has done with the second.
+  CHECK(put(*store, "other").state == State::stored);
+  CHECK(filesUnder(scratch.in("files")) == 1);
+  store->finish(small, true);
+  CHECK(next(*store).state == State::stored);
+  CHECK(filesUnder(scratch.in("files")) == 2);
+}
+
 TEST_CASE("what did not come to its end is removed, or kept aside") {
   const ScratchDirectory scratch;
   for (const bool keep : {false, true}) {
