@@ -6,7 +6,7 @@ import { availableParallelism } from 'node:os';
 import { runCrew } from '../test/sim/crew.ts';
 import type { Benchmark } from './benchmark.ts';
 import { drawChart, type LinePanel } from './chart.ts';
-import { type Load, MEASURED_S, type Scene } from './models/address-load.ts';
+import { type Load, MEASURED_S, type Scene, SETTLE_PERIODS } from './models/address-load.ts';
 import { describeSetting, settingOf } from './report/machine.ts';
 import { markdownTable } from './report/markdown.ts';
 import { rounded } from './statistics.ts';
@@ -78,8 +78,9 @@ export const figure6: Benchmark = {
 
 \`npm run bench -- figure6 --results\`. ${describeSetting(await settingOf([]))}
 
-Requests and releases per second, in the simulator (\`docs/simulation.md\`), ${MEASURED_S} s of each. Departures are power failures; joins and
-departures take turns. **per tunnel**: one for each tunnel that is made and one for each that goes, which is how the paper's resource daemons asked.
+Requests and releases per second, in the simulator (\`docs/simulation.md\`), ${MEASURED_S} s of each. Rings begin as if their nodes had joined long
+ago; then churn goes on for ${SETTLE_PERIODS} periods before it is measured. Departures are power failures; joins and departures take turns. **per
+tunnel**: one for each tunnel that is made and one for each that goes, which is how the paper's resource daemons asked.
 **blocks**: what ours ask, which lease link pairs in blocks and keep them. Unnumbered VIs ask for none (${rounded(unnumbered.blocks)} per second were
 counted with ${SIZE_OF_CHURN} nodes, a period of 1 s and 10 joins and departures per second).
 

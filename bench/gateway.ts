@@ -8,6 +8,7 @@ import { GatewayNetwork } from './gateway/network.ts';
 import { ratiosOf, reportOf } from './gateway/report.ts';
 import { measureScanWait, type ScanWaitSample } from './gateway/scan-wait.ts';
 import {
+  DESIGNS,
   measureConfigurations,
   type Place,
   type ThroughputOptions,
@@ -60,6 +61,17 @@ async function measureBoth<Sample>(
   return samples;
 }
 
+async function measureCache(place: Place, rounds: number, seconds: number, say: Say): Promise<DeniedSample[]> {
+  const samples: DeniedSample[] = [];
+  for (const design of DESIGNS) {
+    const both = await measureBoth(rounds, `${design}, connection cache`, say, (round, isOn) =>
+      measureDenied(place, round, design, isOn, seconds),
+    );
+    samples.push(...both);
+  }
+  return samples;
+}
+
 async function measureCurves(place: Place, say: Say): Promise<FastPassSample[]> {
   const samples: FastPassSample[] = [];
   const points = DELAYS_MS.flatMap((delayMs) => LOSSES.map((loss) => ({ delayMs, loss })));
@@ -108,11 +120,7 @@ async function measureAll(place: Place, options: BenchmarkOptions, say: Say): Pr
           say,
         )
       : [],
-    denied: does('cache')
-      ? await measureBoth(rounds, 'connection cache', say, (round, isOn) =>
-          measureDenied(place, round, 'embedded', isOn, seconds),
-        )
-      : [],
+    denied: does('cache') ? await measureCache(place, rounds, seconds, say) : [],
     scanWait: does('scanning')
       ? await measureBoth(rounds, 'scanning', say, (round, isOn) => measureScanWait(place, round, isOn, seconds))
       : [],

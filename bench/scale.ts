@@ -9,6 +9,7 @@ import { OverlayError } from '../overlay/errors.ts';
 import { systemClock } from '../overlay/lib/clock.ts';
 import { seededRng } from '../overlay/lib/rng.ts';
 import type { Benchmark, Figure } from './benchmark.ts';
+import { MachineSettings } from './lab/machine-settings.ts';
 import { measureManager } from './lab/manager-load.ts';
 import type { ScaleRun } from './models/scale-run.ts';
 import { StaticRing } from './models/static-ring.ts';
@@ -24,6 +25,8 @@ const PERIOD_S = 60;
 const HEAP_MB = 18_000;
 /** Messages on their way die young: they are not to be moved among what lasts. */
 const YOUNG_MB = 256;
+/** The engine maps its heap in pieces of 256 KB; the system's usual bound on maps of a process ends it at 16 GB. */
+const MAPS = 262_144;
 const STATIC_NODES = [10_000, 100_000, 1_000_000] as const;
 const STATIC_LOOKUPS = 20_000;
 const FAILED_PARTS = [0, 0.1, 0.3] as const;
@@ -63,10 +66,19 @@ async function simulate({ nodes, built }: Size, say: (line: string) => void): Pr
 async function simulateAll(sizes: readonly Size[], say: (line: string) => void): Promise<ScaleRun[]> {
   const left = [...sizes].sort((a, b) => b.nodes - a.nodes);
   const runs: ScaleRun[] = [];
+  const settings = new MachineSettings();
+  settings.raise('vm.max_map_count', MAPS);
+  const restore = (): void => settings.restore();
+  process.once('exit', restore);
   const lane = async (): Promise<void> => {
     for (let size = left.shift(); size !== undefined; size = left.shift()) runs.push(await simulate(size, say));
   };
-  await Promise.all(Array.from({ length: Math.min(availableParallelism(), sizes.length) }, lane));
+  try {
+    await Promise.all(Array.from({ length: Math.min(availableParallelism(), sizes.length) }, lane));
+  } finally {
+    process.off('exit', restore);
+    restore();
+  }
   return runs.sort((a, b) => a.nodes - b.nodes || a.built.localeCompare(b.built));
 }
 

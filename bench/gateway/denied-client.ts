@@ -1,20 +1,44 @@
 /** One client is denied and comes back as fast as it can; what the other one gets, with the connection cache and without. */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { run } from '../../cli/demo/namespaces.ts';
+import { OverlayError } from '../../overlay/errors.ts';
+import { toolPath } from '../lab/tool.ts';
+import { timed } from '../measure/processor.ts';
+import { writePolicy } from './configurations.ts';
 import { addressOf, type Design } from './network.ts';
 import { startNode } from './nodes.ts';
 import { gbitsOf, newHome, type Place } from './throughput.ts';
 
-const CONNECTIONS = 100;
+export const CONNECTIONS = 1000;
+/** How long the denied client waits for an answer before it tries from another port: until TCP would repeat its SYN. */
+export const PATIENCE_MS = 1000;
+
+/** The denied client's attempts, by how they ended. */
+type Retries = {
+  readonly refused: number;
+  readonly unanswered: number;
+  readonly answered: number;
+  readonly seconds: number;
+};
 
 export type DeniedSample = {
   readonly round: number;
   readonly cache: boolean;
   readonly design: Design;
   readonly gbitsPerSecond: number;
-  /** Connections of the denied client that failed, per second. */
-  readonly retries: number;
+  readonly retries: Retries;
+  /** Of the gateway's process, seconds for each gigabit of the other client. */
+  readonly gatewayPerGbit: number;
 };
+
+async function retry({ network }: Place, design: Design, seconds: number): Promise<Retries> {
+  const to = `${addressOf('s1', design)}:80`;
+  const args = [to, '/part-1.bin', String(CONNECTIONS), String(PATIENCE_MS), String(seconds)];
+  const { code, stdout, stderr } = await run(network.within('c2', [toolPath('http_retry'), ...args]));
+  if (code !== 0) throw new OverlayError('SYSTEM', `http_retry failed: ${stderr.trim()}.`);
+  const retries = JSON.parse(stdout) as Retries;
+  if (retries.answered > 0) throw new OverlayError('SYSTEM', `The denied client got ${retries.answered} answers.`);
+  return retries;
+}
 
 export async function measureDenied(
   place: Place,
@@ -23,24 +47,23 @@ export async function measureDenied(
   cache: boolean,
   seconds: number,
 ): Promise<DeniedSample> {
-  const policy = join(newHome(place), 'policy.yaml');
-  const denied = addressOf('c2', design);
-  writeFileSync(
-    policy,
-    `policy: p2pxbone gateway, format 1
-connectionCache: {denyFor: ${cache ? '10m' : '0s'}}
-rules:
-  - {name: no web for the second, when: {from: "${denied}", application: http}, do: reject}
-  - {name: no songs, when: {file: {name: ["*.mp3"]}}, do: reject}
-`,
-  );
+  const policy = writePolicy({
+    configuration: 'filter',
+    directory: newHome(place),
+    clamd: place.clamd,
+    denied: { from: addressOf('c2', design), denyFor: cache ? '10m' : '0s' },
+  });
   const node = await startNode(place.network, design, { policy });
   try {
-    const [allowed, refused] = await Promise.all([
-      place.web.fetch('c1', 's1', design, 'part-N.bin', CONNECTIONS, seconds),
-      place.web.fetch('c2', 's1', design, 'part-N.bin', CONNECTIONS, seconds),
-    ]);
-    return { round, cache, design, gbitsPerSecond: gbitsOf([allowed]), retries: refused.errors / refused.seconds };
+    const [[allowed, retries], time] = await timed(node.pids, () =>
+      Promise.all([
+        place.web.fetch('c1', 's1', design, 'part-N.bin', CONNECTIONS, seconds),
+        retry(place, design, seconds),
+      ]),
+    );
+    const gbits = (allowed.bytes * 8) / 1e9;
+    const gatewayPerGbit = time.daemonSeconds / gbits;
+    return { round, cache, design, gbitsPerSecond: gbitsOf([allowed]), retries, gatewayPerGbit };
   } finally {
     await node.stop();
   }

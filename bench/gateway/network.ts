@@ -55,7 +55,7 @@ export class GatewayNetwork {
   }
 
   static async lay(lab: Lab): Promise<GatewayNetwork> {
-    lab.raise('net.core.netdev_max_backlog', BACKLOG);
+    lab.settings.raise('net.core.netdev_max_backlog', BACKLOG);
     const node = await lab.addNamespace('node');
     const ends = new Map<End, string>();
     for (const end of ENDS) ends.set(end, await lab.addNamespace(end));

@@ -6,6 +6,7 @@ import { describeSetting, type Setting } from '../report/machine.ts';
 import { markdownTable } from '../report/markdown.ts';
 import { medianOf, medianRatio, rounded } from '../statistics.ts';
 import { CONFIGURATIONS, type Configuration, WHAT } from './configurations.ts';
+import { CONNECTIONS, type DeniedSample, PATIENCE_MS } from './denied-client.ts';
 import type { FastPassSample } from './fast-pass.ts';
 import type { CongestionControl, Design } from './network.ts';
 import { DESIGNS, type ThroughputSample } from './throughput.ts';
@@ -36,16 +37,24 @@ export function ratiosOf(samples: GatewaySamples): Ratios {
     seriesOf(samples.throughput, design, configuration, gbits);
   const forwarding = series('embedded', 'forwarding');
   const { denied, scanWait, fastPass } = samples;
-  const allowed = (cache: boolean) => denied.filter((one) => one.cache === cache).map((one) => one.gbitsPerSecond);
   const waits = (scans: boolean) => scanWait.filter((one) => one.scans === scans).map(({ small }) => small.p99);
   return {
     embeddedVsNfqueue: medianRatio(series('embedded', 'audit'), series('nfqueue', 'audit')),
     filterVsForwarding: medianRatio(series('embedded', 'filter'), forwarding),
     auditVsForwarding: medianRatio(series('embedded', 'audit'), forwarding),
-    connectionCacheGain: medianRatio(allowed(true), allowed(false)),
+    connectionCacheGain: cacheGain(denied, 'nfqueue'),
     holSmallP99Ratio: medianRatio(waits(true), waits(false)),
     fastPassGain5: fastPassGain(fastPass, 'cubic'),
   };
+}
+
+function deniedOf(denied: readonly DeniedSample[], design: Design, cache: boolean): readonly DeniedSample[] {
+  return denied.filter((one) => one.design === design && one.cache === cache);
+}
+
+function cacheGain(denied: readonly DeniedSample[], design: Design): number | null {
+  const allowed = (cache: boolean) => deniedOf(denied, design, cache).map(({ gbitsPerSecond }) => gbitsPerSecond);
+  return medianRatio(allowed(true), allowed(false));
 }
 
 function timesOf(samples: readonly FastPassSample[], control: CongestionControl, on: boolean): number[] {
@@ -68,7 +77,8 @@ const MEANING: Readonly<Record<RatioKey, string>> = {
   embeddedVsNfqueue: 'everything but the scan, throughput: in the data path / NFQUEUE',
   filterVsForwarding: 'in the data path: classification and filter / forwarding only',
   auditVsForwarding: 'in the data path: with recorded files / forwarding only',
-  connectionCacheGain: 'throughput of a client beside one that is denied and retries: with the cache / without',
+  connectionCacheGain:
+    'NFQUEUE: throughput of a client beside one that is denied and retries: with the cache / without',
   holSmallP99Ratio: '99th percentile of a small request: while other files are scanned / while none is',
   fastPassGain5: 'time for 300 MB at 5 % loss and 50 ms, CUBIC: without fast pass / with it',
 };
@@ -130,6 +140,36 @@ function stageTable(samples: GatewaySamples): string {
   );
 }
 
+function deniedTable(denied: readonly DeniedSample[]): string {
+  const perSecond = (name: 'refused' | 'unanswered', those: readonly DeniedSample[]) =>
+    rounded(medianOf(those.map(({ retries }) => retries[name] / retries.seconds)));
+  const row = (design: Design, cache: boolean): string[] => {
+    const those = deniedOf(denied, design, cache);
+    return [
+      DESIGN_TEXTS[design],
+      cache ? 'on' : 'off',
+      rounded(medianOf(those.map(({ gbitsPerSecond }) => gbitsPerSecond))),
+      cache ? rounded(cacheGain(denied, design)) : '',
+      rounded(medianOf(those.map(({ gatewayPerGbit }) => gatewayPerGbit * 1000))),
+      perSecond('refused', those),
+      perSecond('unanswered', those),
+    ];
+  };
+  const headings = [
+    'design',
+    'cache',
+    'Gbit/s of the other',
+    'gain',
+    'gateway process, ms/Gbit',
+    'refused/s',
+    'unanswered/s',
+  ];
+  return markdownTable(
+    headings,
+    DESIGNS.flatMap((design) => [false, true].map((cache) => row(design, cache))),
+  );
+}
+
 function curveOf(curves: readonly FastPassSample[], delayMs: number, fastPass: boolean) {
   const those = curves.filter((sample) => sample.delayMs === delayMs && sample.fastPass === fastPass);
   return {
@@ -187,6 +227,12 @@ written, hashed, and kept once by their hash; there are 16 different ones.`,
     `Where the node's kernel joins segments before anybody looks at them (GRO, which most network cards have switched on), NFQUEUE is
 asked about super-packets of many segments; to the data path, the datagrams of a tunnel come in fewer calls:`,
     throughputTable(samples.joined),
+    '## One client is denied and comes back',
+    `One client's requests are refused at their first line. It asks again at once from another port, over ${CONNECTIONS} connections at a time, and
+waits ${PATIENCE_MS} ms where nothing is said. The other one fetches files meanwhile. The cache lets nothing of the denied connections through and
+does not answer; without it, each attempt is a connection to the server that is ended with RST. Behind NFQUEUE it is the gateway that
+limits what passes, as it was in the paper; in the data path it is the ends, and attempts cost the other client less.`,
+    deniedTable(samples.denied),
     '## Time in each stage, ns',
     'Of a packet; of the stream and the application, of a piece that they were given.',
     stageTable(samples),

@@ -60,8 +60,10 @@ export async function measureThroughput(
   configuration: Configuration,
   seconds: number,
 ): Promise<ThroughputSample> {
-  const policy = configuration === 'forwarding' ? undefined : writePolicy(configuration, newHome(place), place.clamd);
-  const node = await startNode(place.network, design, policy === undefined ? {} : { policy });
+  const { network, clamd } = place;
+  const policy =
+    configuration === 'forwarding' ? undefined : writePolicy({ configuration, directory: newHome(place), clamd });
+  const node = await startNode(network, design, policy === undefined ? {} : { policy });
   try {
     await fetchAll(place, design, WARM_UP_S);
     const [[loads, small], time] = await fetchWatched(place, design, node.pids, seconds);

@@ -1,12 +1,13 @@
 /** Network namespaces joined by cables, and programs in them; all of it goes away together. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, mkdtempSync, openSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createNamespaces, ip, type Ran, run, within } from '../../cli/demo/namespaces.ts';
 import { removeWorld, type World } from '../../cli/demo/world.ts';
 import { OverlayError } from '../../overlay/errors.ts';
+import { MachineSettings } from './machine-settings.ts';
 
 const labs = new Set<Pick<World, 'remove'>>();
 
@@ -33,8 +34,8 @@ export class Lab {
   /** Unique on this machine; first part of all names. */
   readonly id: string = `pxb${randomBytes(3).toString('hex')}`;
   readonly directory: string;
-  /** Files of settings of the whole machine, and what they said before. */
-  readonly #settings = new Map<string, string>();
+  /** As long as the lab is there. */
+  readonly settings: MachineSettings = new MachineSettings();
   #removed: Promise<void> | undefined;
 
   constructor() {
@@ -84,19 +85,10 @@ export class Lab {
     return readFileSync(join(this.directory, log), 'utf8').trim().split('\n').slice(-3).join(' | ');
   }
 
-  /** Raises a setting of the whole machine, by its name for sysctl, until the lab is removed. */
-  raise(name: string, value: number): void {
-    const file = join('/proc/sys', ...name.split('.'));
-    const before = readFileSync(file, 'utf8');
-    if (Number(before) >= value) return;
-    if (!this.#settings.has(file)) this.#settings.set(file, before);
-    writeFileSync(file, String(value));
-  }
-
   /** Ends everything inside and removes it all; may be called at any time and again. */
   remove(): Promise<void> {
     this.#removed ??= removeWorld(this.id, this.directory).finally(() => {
-      for (const [file, before] of this.#settings) writeFileSync(file, before);
+      this.settings.restore();
       labs.delete(this);
     });
     return this.#removed;

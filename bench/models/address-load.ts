@@ -19,16 +19,14 @@ export type Load = Scene & {
 const SEED = 6;
 export const MEASURED_S = 120;
 /** Churn goes on for so many periods before it is measured. */
-const SETTLE_PERIODS = 5;
-/** In one period every finger is looked up once. */
-const FINGER_PERIODS = 5;
+export const SETTLE_PERIODS = 5;
 
 export function measureLoad(scene: Scene): Load {
   const { periodS, perSecond } = scene;
-  const ring = new SimulatedRing({ seed: SEED, ...scene });
+  // Nodes that all joined a moment ago look their fingers up for many periods, which is not churn.
+  const ring = new SimulatedRing({ seed: SEED, ...scene, laid: true });
   const { world } = ring;
   ring.untilIdeal();
-  world.run(FINGER_PERIODS * periodS * 1000);
   ring.churn(perSecond, SETTLE_PERIODS * periodS);
   const tunnels = world.tunnelEndsMade + world.tunnelEndsGone;
   const requests = world.manager.leaseRequests;
