@@ -137,7 +137,8 @@ export const ViDefinition = Type.Object(
       minimum: 8,
       maximum: 4096,
       default: 512,
-      description: 'Tunnels that one node may have; at least two for each of `successors`, and two more.',
+      description:
+        'Tunnels that one node may have; at least two for each of `successors`, and two more. An eighth is for those that it asks for.',
     }),
     nodesMax: Type.Integer({
       minimum: 1,

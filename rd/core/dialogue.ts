@@ -41,7 +41,7 @@ export class Dialogue {
     if (known?.phase === 'up' && known.contact.key !== contact.key) {
       return letters.refuse(message, 'CONFLICT', association);
     }
-    const tunnel = known ?? table.make(from.node, contact, now);
+    const tunnel = known ?? table.make(from.node, contact, 'peer', now);
     if (tunnel === undefined) return letters.refuse(message, 'LIMIT_REACHED', association);
     const refusal = pairs.agree(tunnel, message.pair, now);
     if (refusal !== undefined) {

@@ -4,6 +4,12 @@ import type { Millis } from '../../overlay/lib/clock.ts';
 import type { ContactInfo } from './contact.ts';
 import { createTunnel, type Tunnel } from './tunnel.ts';
 
+/**
+ * One place in eight is for tunnels that this node asks for. Where many nodes come at once, each wants a tunnel to the
+ * few that are there, and these must not be kept from each other.
+ */
+const OWN_PART = 8;
+
 export class TunnelTable {
   readonly #tunnels = new Map<Id, Tunnel>();
   readonly #max: () => number;
@@ -24,9 +30,11 @@ export class TunnelTable {
     return this.#tunnels.get(tunnel.peer) === tunnel;
   }
 
-  /** A new one to a peer that has none; undefined where the table is full. */
-  make(peer: Id, contact: ContactInfo, now: Millis): Tunnel | undefined {
-    if (this.#tunnels.size >= this.#max()) return undefined;
+  /** A new one to a peer that has none; undefined where there is no place for it. */
+  make(peer: Id, contact: ContactInfo, asker: 'self' | 'peer', now: Millis): Tunnel | undefined {
+    const max = this.#max();
+    const kept = asker === 'self' ? 0 : Math.floor(max / OWN_PART);
+    if (this.#tunnels.size >= max - kept) return undefined;
     const tunnel = createTunnel(peer, contact, now);
     this.#tunnels.set(peer, tunnel);
     return tunnel;

@@ -64,7 +64,7 @@ export class Tunnels {
     if (contact === undefined) return this.#life.refuse(peer, 'BAD_MESSAGE');
     if (peer === this.#host.setup().id) return this.#life.refuse(peer, 'BAD_ARGUMENT');
     if (contact.node !== peer) return this.#life.refuse(peer, 'PEER_MISMATCH');
-    const tunnel = this.#table.get(peer) ?? this.#table.make(peer, contact, now);
+    const tunnel = this.#table.get(peer) ?? this.#table.make(peer, contact, 'self', now);
     if (tunnel === undefined) return this.#life.refuse(peer, 'LIMIT_REACHED');
     this.#life.takeHold(tunnel, role, now);
     if (carriesPackets(tunnel)) {

@@ -159,6 +159,25 @@ describe('a tunnel between two nodes', () => {
     checkAgreement(network);
   });
 
+  test('keeps places for what its own node asks, however many others ask', () => {
+    const network = new Network(8, 24, testVi('numbered', 16));
+    const [first, second, ...others] = network.peers as [Peer, Peer, ...Peer[]];
+    for (const other of others) network.add(other, first);
+    network.run(2000);
+    assert.equal(network.views(first).length, 14);
+    const refused = others.filter((other) => network.views(other).length === 0);
+    assert.equal(refused.length, others.length - 14);
+    for (const other of refused) {
+      const told = lastAbout(other, first.id);
+      assert.ok(told?.t === 'failed' && told.code === 'LIMIT_REACHED');
+    }
+    network.add(first, second);
+    network.add(first, refused[0] as Peer);
+    network.run(2000);
+    assert.equal(network.views(first).length, 16);
+    checkAgreement(network);
+  });
+
   test('never has the pair of another tunnel of the node, though two ends lease the same', () => {
     const network = new Network(9, 4);
     const [a, b, c, d] = network.peers as [Peer, Peer, Peer, Peer];
