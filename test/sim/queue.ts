@@ -82,7 +82,8 @@ export class EventQueue {
       let least = first;
       const end = Math.min(first + ARITY, size);
       for (let child = first + 1; child < end; child++) {
-        const [a, b] = [ats[child] as number, ats[least] as number];
+        const a = ats[child] as number;
+        const b = ats[least] as number;
         if (a < b || (a === b && (orders[child] as number) < (orders[least] as number))) least = child;
       }
       const a = ats[least] as number;
