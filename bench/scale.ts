@@ -22,7 +22,7 @@ const SIZES = [1000, 10_000, 100_000] as const;
 /** Joins to larger rings take longer than all the rest. */
 const JOINED_MAX = 10_000;
 const PERIOD_S = 60;
-const HEAP_MB = 18_000;
+const HEAP_MB = 16_000;
 /** Messages on their way die young: they are not to be moved among what lasts. */
 const YOUNG_MB = 256;
 /** The engine maps its heap in pieces of 256 KB; the system's usual bound on maps of a process ends it at 16 GB. */
