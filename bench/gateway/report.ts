@@ -42,7 +42,7 @@ export function ratiosOf(samples: GatewaySamples): Ratios {
     embeddedVsNfqueue: medianRatio(series('embedded', 'audit'), series('nfqueue', 'audit')),
     filterVsForwarding: medianRatio(series('embedded', 'filter'), forwarding),
     auditVsForwarding: medianRatio(series('embedded', 'audit'), forwarding),
-    connectionCacheGain: cacheGain(denied, 'nfqueue'),
+    connectionCacheGain: cacheGain(denied, 'embedded'),
     holSmallP99Ratio: medianRatio(waits(true), waits(false)),
     fastPassGain5: fastPassGain(fastPass, 'cubic'),
   };
@@ -78,7 +78,7 @@ const MEANING: Readonly<Record<RatioKey, string>> = {
   filterVsForwarding: 'in the data path: classification and filter / forwarding only',
   auditVsForwarding: 'in the data path: with recorded files / forwarding only',
   connectionCacheGain:
-    'NFQUEUE: throughput of a client beside one that is denied and retries: with the cache / without',
+    'in the data path: throughput of a client beside one that is denied and retries: with the cache / without',
   holSmallP99Ratio: '99th percentile of a small request: while other files are scanned / while none is',
   fastPassGain5: 'time for 300 MB at 5 % loss and 50 ms, CUBIC: without fast pass / with it',
 };
@@ -230,8 +230,7 @@ asked about super-packets of many segments; to the data path, the datagrams of a
     '## One client is denied and comes back',
     `One client's requests are refused at their first line. It asks again at once from another port, over ${CONNECTIONS} connections at a time, and
 waits ${PATIENCE_MS} ms where nothing is said. The other one fetches files meanwhile. The cache lets nothing of the denied connections through and
-does not answer; without it, each attempt is a connection to the server that is ended with RST. Behind NFQUEUE it is the gateway that
-limits what passes, as it was in the paper; in the data path it is the ends, and attempts cost the other client less.`,
+does not answer; without it, each attempt is a connection to the server that is ended with RST.`,
     deniedTable(samples.denied),
     '## Time in each stage, ns',
     'Of a packet; of the stream and the application, of a piece that they were given.',

@@ -1,7 +1,8 @@
 /**
  * A large ring as it would have come to be, without the joins that lead there: while a ring grows, each node makes
- * several times the tunnels that it has in the end. The resource daemons make the tunnels of a ring at rest, as their P2P daemons would have them,
- * and then the P2P daemons start all at once and find them, as they do when they alone were restarted.
+ * several times the tunnels that it has in the end. The resource daemons make the tunnels of a ring at rest, as their
+ * P2P daemons would have them, and then the P2P daemons start all at once and find them, as they do when they alone were
+ * restarted.
  */
 import { fingerTarget, ID_BITS, inRange } from '../../overlay/id.ts';
 import { P2PD_RD_VERSION, type ToRd } from '../../overlay/messages/p2pd-rd.ts';

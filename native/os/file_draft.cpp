@@ -16,6 +16,7 @@ namespace {
 constexpr size_t kSmallFileBytes = size_t{4} << 20;
 // Of a larger one, what is written at once: 500 KB cost a third of what they cost in parts of 8 KB.
 constexpr size_t kPartBytes = size_t{512} << 10;
+// Pieces of memory that are written at once.
 constexpr size_t kPiecesMax = 256;
 
 size_t bytesOf(std::span<const std::span<const uint8_t>> pieces) {
