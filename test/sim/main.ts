@@ -6,7 +6,7 @@ import { Progress } from '../../cli/progress.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
 import { mergeMs } from './merge.ts';
 import { NODES_MAX, type Plan, parsePlan } from './plan.ts';
-import { type PlanOptions, randomPlan } from './random-plan.ts';
+import { CALM_S, type PlanOptions, randomPlan, START_S } from './random-plan.ts';
 import { type Outcome, runPlan } from './run.ts';
 import { shrunk } from './shrink.ts';
 import { Summary } from './summary.ts';
@@ -21,6 +21,7 @@ type Options = {
   readonly plan?: string;
   readonly nodes?: number;
   readonly minutes: number;
+  readonly calm: number;
   readonly jobs: number;
   readonly output: string;
   readonly shrink: boolean;
@@ -37,6 +38,7 @@ Examples:
   npm run sim -- --seed 8123                     one life of a ring, the same each time
   npm run sim -- --seeds 1..300                  many, on all processors
   npm run sim -- --seeds 1..100 --nodes 200 --minutes 10
+  npm run sim -- --seeds 1..20000 --minutes 1.5 --calm 15     short lives, for many more of them in the same time
   npm run sim -- --plan sim-failure-8123.json    what a failure left behind, again
 `;
 
@@ -51,6 +53,12 @@ const program = new Command('npm run sim --')
   .option('--merge', 'how long a ring that broke in two takes to become one again, by size and time apart', false)
   .option('--nodes <number>', 'size of the ring at first; drawn from 5 to 64 if absent', integerUpTo(NODES_MAX))
   .option('--minutes <number>', 'virtual minutes', minutesOf, 5)
+  .option(
+    '--calm <seconds>',
+    'of these, virtual seconds at the end in which nothing befalls the ring',
+    integerUpTo(3600),
+    CALM_S,
+  )
   .option('--jobs <number>', 'threads of a sweep', integerUpTo(256), availableParallelism())
   .option('--output <directory>', 'where failures are written', '.')
   .option('--no-shrink', 'leave the plan of a failure as it is')
@@ -59,7 +67,12 @@ const program = new Command('npm run sim --')
 
 async function main(): Promise<void> {
   const options = program.parse().opts<Options>();
-  const planOptions = { minutes: options.minutes, nodes: options.nodes };
+  const planOptions = { minutes: options.minutes, nodes: options.nodes, calmS: options.calm };
+  if (options.minutes * 60 <= START_S + options.calm) {
+    program.error(
+      `The first ${START_S} s and the calm of ${options.calm} s leave no time for faults: give more --minutes or less --calm.`,
+    );
+  }
   if (options.merge) return merges(options);
   if (options.plan !== undefined) return one(readPlan(options.plan), options);
   if (options.seeds !== undefined) return many(options.seeds, planOptions, options);
@@ -203,7 +216,7 @@ function integerUpTo(most: number): (text: string) => number {
 
 function minutesOf(text: string): number {
   const value = Number(text);
-  if (!(value >= 3 && value <= 1440)) throw new InvalidArgumentError('Give a number of minutes from 3 to 1440.');
+  if (!(value > 0 && value <= 1440)) throw new InvalidArgumentError('Give a number of minutes up to 1440.');
   return value;
 }
 

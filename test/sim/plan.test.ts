@@ -22,6 +22,11 @@ test('the same seed gives the same plan, another seed another', () => {
   assert.notDeepEqual(randomPlan(7, { minutes: 5 }), randomPlan(8, { minutes: 5 }));
 });
 
+test('a shorter calm at the end leaves the faults as they are', () => {
+  const [long, short] = [randomPlan(7, { minutes: 5 }), randomPlan(7, { minutes: 3, calmS: 15 })];
+  assert.deepEqual(short, { ...long, minutes: 3 });
+});
+
 test('what is no plan is refused with the field that is wrong', () => {
   const plan = randomPlan(1, { minutes: 5 });
   for (const wrong of [null, {}, { ...plan, seed: -1 }, { ...plan, steps: [{ at: 1, do: 'explode' }] }]) {

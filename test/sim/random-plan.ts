@@ -6,13 +6,17 @@ export type PlanOptions = {
   readonly minutes: number;
   /** The ring's size; drawn from 5 to 64 where nothing is said. */
   readonly nodes?: number | undefined;
+  /** Of the minutes, seconds at the end in which nothing befalls the ring; CALM_S where nothing is said. */
+  readonly calmS?: number | undefined;
 };
 
 export const NODES_LEAST = 5;
 export const NODES_MOST = 64;
-/** Time for the ring to come up, and at the end for it to become ideal again. */
-const START_MS = 20_000;
-const CALM_MS = 135_000;
+/** Time for the ring to come up. */
+export const START_S = 20;
+/** At the end: as long as a ring may take to become ideal again, and a little. */
+export const CALM_S = 135;
+const START_MS = START_S * 1000;
 /** Failures that the proof allows are so far apart that each is repaired before the next. */
 const REPAIR_MS = 20_000;
 
@@ -25,8 +29,7 @@ export function randomPlan(seed: number, options: PlanOptions): Plan {
   const nodes = options.nodes ?? Math.round(NODES_LEAST * (NODES_MOST / NODES_LEAST) ** fraction(rng));
   const isProven = mood === 'proven';
   const setting = randomSetting(rng, nodes, isProven);
-  const totalMs = options.minutes * 60_000;
-  const until = Math.max(START_MS, totalMs - CALM_MS);
+  const until = options.minutes * 60_000 - (options.calmS ?? CALM_S) * 1000;
   const steps = arrivals(rng, nodes);
   const draw = new Drawer(rng, setting, nodes);
   let at = START_MS;
