@@ -6,11 +6,11 @@
 import type { Id } from '../../overlay/id.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
 import { below, seededRng } from '../../overlay/lib/rng.ts';
-import { p2pdCodec } from '../../overlay/messages/p2pd-p2pd.ts';
 import { isIdeal, members, ownerOf, randomId } from '../../test/sim/checks.ts';
 import type { SimNode } from '../../test/sim/sim-node.ts';
 import { quantile } from '../statistics.ts';
 import { CHURN_PER_MINUTE, SimulatedRing } from './simulated-ring.ts';
+import { Traffic, type TrafficOfNode } from './traffic.ts';
 
 export type ScaleRun = {
   readonly nodes: number;
@@ -25,9 +25,8 @@ export type ScaleRun = {
   readonly wrong: number;
   readonly unanswered: number;
   readonly hops: { readonly median: number; readonly p99: number; readonly most: number };
-  /** Per node and second, of P2P daemons to each other, under churn. */
-  readonly datagrams: number;
-  readonly bytes: number;
+  /** Under churn. */
+  readonly traffic: TrafficOfNode;
   readonly tunnels: { readonly mean: number; readonly p99: number; readonly most: number };
   /** Per second, all nodes together, under churn. */
   readonly bootstraps: number;
@@ -45,8 +44,6 @@ const SEED = 100_000;
 const JOINS_PER_S = 500;
 const CHURN_S = 600;
 const LOOKUPS_PER_S = 100;
-/** One datagram of so many is encoded, to know how long they are. */
-const MEASURED_OF = 64;
 
 const [nodes = 1000, periodS = 30] = process.argv.slice(2, 4).map(Number);
 const laid = process.argv[4] === 'laid';
@@ -68,14 +65,7 @@ const eventsUntilIdeal = world.events;
 if (!laid) world.run(5 * periodS * 1000);
 say(`fingers are ${isIdeal(world) === true ? 'right' : `not all right: ${isIdeal(world)}`}`);
 
-let [sampled, sampledBytes] = [0, 0];
-world.watch = {
-  sent: (message) => {
-    if (world.datagrams % MEASURED_OF !== 0) return;
-    sampled++;
-    sampledBytes += p2pdCodec.encode(message).length;
-  },
-};
+const traffic = new Traffic(world);
 const rng = seededRng(SEED + 1);
 const hops: number[] = [];
 const open = new Map<number, { readonly node: SimNode; readonly id: Id; readonly owner: SimNode }>();
@@ -91,7 +81,7 @@ world.onLookup = (node, request) => {
   if (answer.owner === question.owner.id || answer.owner === ownerOf(sorted, question.id).id) hops.push(answer.hops);
   else wrong++;
 };
-const before = { datagrams: world.datagrams, bootstraps: world.manager.bootstraps };
+const bootstrapsBefore = world.manager.bootstraps;
 const askingEnds = world.now + CHURN_S * 1000;
 const ask = (): void => {
   if (world.now >= askingEnds) return;
@@ -113,9 +103,8 @@ for (let minute = 1; minute <= CHURN_S / 60; minute++) {
   ring.churn((2 * perMinute) / 60, 60);
   say(`minute ${minute} of churn: ${asked} lookups`);
 }
-const seconds = CHURN_S;
-const datagrams = (world.datagrams - before.datagrams) / seconds / nodes;
-const bootstraps = (world.manager.bootstraps - before.bootstraps) / seconds;
+const underChurn = traffic.perNode(nodes, CHURN_S);
+const bootstraps = (world.manager.bootstraps - bootstrapsBefore) / CHURN_S;
 world.run(10_000);
 const idealAgainS = 10 + ring.untilIdeal() / 1000;
 const tunnels = ring.present.map((node) => node.tunnels.size);
@@ -129,8 +118,7 @@ const run: ScaleRun = {
   wrong,
   unanswered: asked - answered,
   hops: { median: quantile(hops, 0.5), p99: quantile(hops, 0.99), most: Math.max(...hops) },
-  datagrams,
-  bytes: sampled === 0 ? 0 : (datagrams * sampledBytes) / sampled,
+  traffic: underChurn,
   tunnels: {
     mean: tunnels.reduce((sum, count) => sum + count, 0) / tunnels.length,
     p99: quantile(tunnels, 0.99),

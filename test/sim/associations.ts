@@ -61,6 +61,8 @@ export class Associations {
   readonly #slots: Map<number, Slot>[] = [];
   readonly #ends: Map<AssociationRef, End>[] = [];
   #refs = 0;
+  /** Datagrams of handshakes that were sent. */
+  flights = 0;
   #spells = 0;
 
   constructor(world: Surroundings) {
@@ -180,6 +182,7 @@ export class Associations {
   #fly(association: Association, flight: number): void {
     const { client } = association;
     const { network } = this.#world;
+    this.flights++;
     const [from, to] = flight % 2 === 1 ? [client.machine, client.peer] : [client.peer, client.machine];
     const isOpen = flight % 2 === 0 || network.canBegin(from, to);
     const ms = isOpen ? network.delay(from, to) : undefined;

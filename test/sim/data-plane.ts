@@ -28,6 +28,8 @@ export class DataPlanes {
   /** Most hops that a packet took, and packets that had no way or met their limit of hops. */
   hopsMax = 0;
   lost = 0;
+  /** Times that a packet was sent over a tunnel. */
+  carried = 0;
 
   constructor(world: Surroundings) {
     this.#world = world;
@@ -56,6 +58,7 @@ export class DataPlanes {
     }
     if (this.muted.size > 0 && this.muted.has(`${node.index}>${tunnel.machine}`)) return;
     if (tunnel.plan.secure && this.#world.associations.end(node.index, tunnel.plan.association)?.state !== 'up') return;
+    this.carried++;
     const copies = this.#world.network.isDoubled() ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
       const ms = this.#world.network.delay(node.index, tunnel.machine);

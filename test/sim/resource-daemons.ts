@@ -213,6 +213,7 @@ export class ResourceDaemons {
   #sendControl(node: SimNode, association: End['ref'], message: RdMessage): void {
     this.#world.controls++;
     this.#world.trace.note(message.t);
+    this.#world.watch.told?.(message);
     if (this.#world.options.wire !== true) return this.#world.associations.send(node.index, association, message);
     const bytes = rdCodec.encode(message);
     if (bytes.length > RD_RD_BYTES_MAX) throw new Error(`a ${message.t} of ${bytes.length} bytes is too long`);

@@ -7,6 +7,7 @@ import { type Cidr, idOfAddress, parseAddress, parseCidr, poolAddress } from '..
 import { type Id, idOfNode } from '../../overlay/id.ts';
 import { type Rng, seededRng } from '../../overlay/lib/rng.ts';
 import type { P2pdMessage } from '../../overlay/messages/p2pd-p2pd.ts';
+import type { RdMessage } from '../../overlay/messages/rd-rd.ts';
 import { parseViDefinition, type ViConfig, type ViDefinition } from '../../overlay/vi.ts';
 import type { Endpoint } from '../../p2pd/core/io.ts';
 import { Associations } from './associations.ts';
@@ -43,6 +44,8 @@ export type Watch = {
   retunnelled?(node: SimNode): void;
   /** Its P2P daemon has sent this. */
   sent?(message: P2pdMessage): void;
+  /** Its resource daemon has sent this to another. */
+  told?(message: RdMessage): void;
 };
 
 /** One way on the base network where nothing else is said, milliseconds. */
