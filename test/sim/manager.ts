@@ -2,11 +2,14 @@
  * The overlay manager and its address server, as the simulated resource daemons see them: whom it names to those who
  * join, who may found the ring, and which link pairs are leased to whom.
  */
+import { PairPool } from '../../om-server/store/pair-pool.ts';
 import type { NodeRecord } from '../../overlay/fields.ts';
 import { below, type Rng } from '../../overlay/lib/rng.ts';
 import { FOUNDER_MS, HEARD_OF_MS, LEASE_MS } from '../../overlay/om-api.ts';
 
 export const BOOTSTRAP_MAX = 8;
+/** Of the largest pool for links. */
+const PAIRS = 2 ** 23;
 
 export type ManagerRequest =
   | { readonly kind: 'bootstrap' }
@@ -35,7 +38,8 @@ export class Manager {
   readonly #leases = new Map<number, Set<number>>();
   /** Answers to requests that may be repeated, by machine and request; the latest few of each. */
   readonly #granted = new Map<number, Map<string, readonly number[]>>();
-  #next = 0;
+  /** The product's: what comes back is handed out again, first of all. */
+  readonly #pool = new PairPool(PAIRS, []);
   /** Pairs handed out and given back since the start. */
   leased = 0;
   freed = 0;
@@ -119,14 +123,14 @@ export class Manager {
     if (granted === undefined) this.#granted.set(machine, (granted = new Map()));
     const before = granted.get(request);
     if (before !== undefined) return before;
-    const pairs = Array.from({ length: count }, () => this.#next++);
+    const pairs = this.#pool.take(count);
     let leases = this.#leases.get(machine);
     if (leases === undefined) this.#leases.set(machine, (leases = new Set()));
     for (const pair of pairs) {
       this.#owners.set(pair, machine);
       leases.add(pair);
     }
-    this.leased += count;
+    this.leased += pairs.length;
     if (granted.size >= 2) granted.delete(granted.keys().next().value as string);
     granted.set(request, pairs);
     return pairs;
@@ -139,6 +143,7 @@ export class Manager {
       if (kept.has(pair)) continue;
       leases?.delete(pair);
       this.#owners.delete(pair);
+      this.#pool.giveBack(pair);
       this.freed++;
     }
     return pairs.filter((pair) => this.#owners.get(pair) === machine);

@@ -84,6 +84,56 @@ test('a lease that the address server counts and the node has forgotten', () => 
   assert.match(forgottenLeases(world) ?? '', /forgotten/);
 });
 
+/** The node's successor list is this one from now on, whatever its daemon thinks. */
+function pretend(node: SimNode, successors: readonly SimNode[]): void {
+  const chord = node.machine?.node?.ring.chord as object;
+  const version = node.machine?.node?.ring.version ?? 0;
+  const records = successors.map(({ record }) => record);
+  Object.defineProperty(chord, 'successors', { get: () => records, configurable: true });
+  // A change is looked at when it is told.
+  Object.defineProperty(chord, 'version', { get: () => version + 1_000_000 + successors.length, configurable: true });
+}
+
+test('a member without a living successor, and too few that nobody skips', () => {
+  const { world, sorted } = ideal(12);
+  pretend(sorted[3] as SimNode, []);
+  assert.match(String(invariantsHold(world)), /no live successor/);
+  const other = ideal(12);
+  const [first, before] = [other.sorted[0] as SimNode, other.sorted[11] as SimNode];
+  pretend(first, [before]);
+  assert.match(String(invariantsHold(other.world)), /principals/);
+  assert.throws(() => other.referee.run(5000), /invariant of the proof/);
+});
+
+test('successors out of order, and lists that stay too short', () => {
+  const { world, referee, sorted } = ideal(12);
+  const [node, one, two] = [sorted[2], sorted[3], sorted[4]] as [SimNode, SimNode, SimNode];
+  pretend(node, [two, one]);
+  assert.throws(() => world.watch.touched?.(node), /out of order/);
+  pretend(node, [one]);
+  assert.throws(() => referee.run(60_000), /too short/);
+});
+
+test('a pair that is leased to two, and one that names two tunnels', () => {
+  const { world, sorted } = ideal(6);
+  const { manager } = world;
+  manager.ownerOf = () => 99;
+  assert.match(lostPairs(world) ?? '', /leased to/);
+  const again = ideal(6).world;
+  const [a] = members(again) as [SimNode];
+  const views = a.tunnelViews.map((view) => ({ ...view, pair: 5 }));
+  Object.defineProperty(a, 'tunnelViews', { get: () => views });
+  assert.match(lostPairs(again) ?? '', /names two tunnels/);
+  assert.equal(sorted.length, 6);
+});
+
+test('a table beyond its limit', () => {
+  const { referee, sorted } = ideal(6);
+  const node = sorted[1]?.machine?.node as { tables: () => Record<string, number> };
+  node.tables = () => ({ questions: 100_000 });
+  assert.throws(() => referee.run(5000), /100000 questions/);
+});
+
 test('stretches of the circle, also across its end', () => {
   const ownership = new Ownership();
   const node = (after: bigint, until: bigint): SimNode =>
