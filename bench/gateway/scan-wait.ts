@@ -1,6 +1,7 @@
 /** Requests for a small file of one client, while the files of another are scanned, and while they are not. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { OverlayError } from '../../overlay/errors.ts';
 import { addressOf } from './network.ts';
 import { startNode } from './nodes.ts';
 import { newHome, type Place } from './throughput.ts';
@@ -44,7 +45,11 @@ rules:
       place.web.fetch('c1', 's1', 'embedded', 'part-N.bin', CONNECTIONS, seconds),
     ]);
     const { statistics } = await node.stop();
-    return { round, scans, small, large, scanned: statistics?.scanner?.files ?? 0 };
+    const scanned = statistics?.scanner?.files ?? 0;
+    if (scans !== scanned > 0) throw new OverlayError('SYSTEM', `clamd has looked at ${scanned} files.`);
+    const errors = small.errors + large.errors;
+    if (errors > 0) throw new OverlayError('SYSTEM', `${errors} requests failed; nothing can be said of the others.`);
+    return { round, scans, small, large, scanned };
   } finally {
     await node.stop();
   }

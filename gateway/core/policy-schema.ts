@@ -215,8 +215,8 @@ export type Limit = Static<typeof Limit>;
 export const EVENTS = ['flow', 'alert', 'fileinfo', 'chat', 'drop', 'stats'] as const;
 const Scan = closed({
   socket: optional(text('the path of a socket or HOST:PORT', { description: 'Where clamd listens.' })),
-  objectMax: optional(Size('Larger files are a scanTooBig.')),
-  archiveMax: optional(Size('Archives, which are scanned as a whole, likewise.')),
+  objectMax: optional(Size('Larger files are scanned piece by piece as they come.')),
+  archiveMax: optional(Size('Archives are scanned as a whole; larger ones are a scanTooBig.')),
   connections: optional(count(1, 256, 'To clamd, at the same time.')),
   timeout: optional(Duration('Of one object, after which it is a scanUnavailable.')),
 });
@@ -243,7 +243,7 @@ export const PolicyFile = closed({
   }),
   mode: optional(
     words(['enforce', 'dry-run'] as const, {
-      description: 'dry-run decides and records, and accepts everything. Default enforce.',
+      description: 'dry-run decides and records, and drops nothing that a host would take. Default enforce.',
     }),
   ),
   default: optional(

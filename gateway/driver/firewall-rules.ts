@@ -25,7 +25,9 @@ export class FirewallRules {
 
   async set(): Promise<Result<void>> {
     for (const [program = '', ...words] of this.commands()) {
-      const problem = await run(program, words);
+      // One that was killed has left its own.
+      const isThere = (await run(program, ['-w', '-t', 'mangle', '-C', ...this.#rule])) === undefined;
+      const problem = isThere ? undefined : await run(program, words);
       if (problem !== undefined) {
         await this.remove();
         return fail('SYSTEM', `The firewall's rule could not be set: ${problem}`);

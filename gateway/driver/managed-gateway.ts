@@ -25,7 +25,8 @@ export class ManagedGateway<Statistics extends GatewayStatistics = GatewayStatis
   readonly #native: Gateway<Statistics>;
   readonly #path: string;
   readonly #recording: Recording;
-  readonly #services: string;
+  /** Those that were opened with it. */
+  readonly #services: GatewayServices;
   /** Its first policy redirects. */
   readonly redirects: boolean;
   readonly #place: Place;
@@ -40,7 +41,7 @@ export class ManagedGateway<Statistics extends GatewayStatistics = GatewayStatis
     this.#place = place;
     this.#path = path;
     this.#recording = recording;
-    this.#services = JSON.stringify(this.#servicesOf(loaded));
+    this.#services = this.#servicesOf(loaded);
     this.#policy = loaded.policy;
     this.#warnings = loaded.warnings;
     this.#sets = this.#setsInForce();
@@ -93,11 +94,19 @@ export class ManagedGateway<Statistics extends GatewayStatistics = GatewayStatis
         `${this.#path} redirects, and packets are not queued before they are routed; start the gateway again with it.`,
       );
     }
+    const services = this.#servicesOf(loaded.value);
+    const missing = missingOf(services, this.#services);
+    if (missing !== undefined) {
+      return fail(
+        'BAD_CONFIG',
+        `${this.#path} asks for ${missing}, without which the gateway was started; start it again with this policy.`,
+      );
+    }
     const used = this.#native.use(rules);
     if (!used.ok) return used;
     this.#policy = loaded.value.policy;
     this.#sets = this.#setsInForce();
-    const isOther = JSON.stringify(this.#servicesOf(loaded.value)) !== this.#services;
+    const isOther = JSON.stringify(services) !== JSON.stringify(this.#services);
     this.#warnings = isOther
       ? [...warnings, 'What it says of audit, stored files and the scanner holds from the next start on.']
       : warnings;
@@ -125,4 +134,14 @@ export class ManagedGateway<Statistics extends GatewayStatistics = GatewayStatis
   #servicesOf({ policy }: Loaded): GatewayServices {
     return servicesOf(policy, dirname(this.#path), this.#recording);
   }
+}
+
+const NAMES = { audit: 'an audit trail', files: 'a place for files', scanner: 'a scanner' } as const;
+
+/** What is wanted and was not opened at the start. With it missing, a policy would do something other than it says. */
+function missingOf(wanted: GatewayServices, open: GatewayServices): string | undefined {
+  for (const service of ['audit', 'files', 'scanner'] as const) {
+    if (wanted[service] !== undefined && open[service] === undefined) return NAMES[service];
+  }
+  return undefined;
 }

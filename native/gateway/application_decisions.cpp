@@ -1,4 +1,5 @@
 // What the application stage asks the policy about flows, and how it carries out what the policy says of anything.
+#include "gateway/application_events.h"
 #include "gateway/application_work.h"
 #include "gateway/audit/from_flow.h"
 
@@ -103,21 +104,27 @@ StageAnswer ApplicationStage::decide(const StageContext& context, Work& work, Au
   return first ? deny(flow, decision, cause, work.host, Side::initiator, context.now) : StageAnswer{};
 }
 
-// A protocol that cannot be followed hides what its flow carries from here on.
-StageAnswer ApplicationStage::parserFailed(Flow& flow, Side side, Millis now) {
-  now_ = now;
+void ApplicationStage::heedGivingUp(const StageContext& context, const Work& work, Side side, Events& events) {
+  if (!events.gaveUp || work.forOthers || events.answer.denies()) return;
+  merge(events.answer, parserFailed(context, work, side));
+}
+
+// A protocol that cannot be followed hides what its flow carries from here on. The sender has it in hand whether it can.
+StageAnswer ApplicationStage::parserFailed(const StageContext& context, const Work& work, Side side) {
+  if ((work.needs & kNeedsContent) == 0) return {};
   conditionCounters_.add(Condition::parserError);
-  if (letsPass(policy_->conditions()[Condition::parserError])) return {};
+  const bool passes = letsPass(policy_->conditions()[Condition::parserError]);
   const DropReason reason = reasonOf(Condition::parserError);
   if (wants(AuditEvent::alert)) {
     AlertAudit alert;
-    alert.decision.action = AuditAction::drop;
-    alert.decision.reason = reason;
+    alert.decision.action = passes ? AuditAction::accept : AuditAction::drop;
+    if (!passes) alert.decision.reason = reason;
     alert.decision.dryRun = policy_->dryRun();
     alert.cause = AuditCause::condition;
     alert.condition = Condition::parserError;
-    record(endsOf(flow, side, nameOf(flow.application)), alert);
+    record(endsOf(context.flow, side, nameOf(context.flow.application)), alert);
   }
+  if (passes) return {};
   (policy_->dryRun() ? counters_.wouldDeny : counters_.denied).add();
   if (policy_->dryRun()) return {};
   return {.verdict = Verdict::drop(reason)};

@@ -151,7 +151,7 @@ StageAnswer ApplicationStage::parse(const StageContext& context, Work& work, con
   Events events(*this, context, work);
   work.parser->data(chunk, events);
   if (kept_.full() && work.parser->keptBytes() > kKeptInAnyCase) work.parser->stop(events);
-  if (events.gaveUp && !work.forOthers && !events.answer.denies()) merge(events.answer, parserFailed(context.flow, chunk.side, context.now));
+  heedGivingUp(context, work, chunk.side, events);
   if (events.hostFound && !events.answer.denies()) merge(events.answer, decide(context, work, AuditCause::host));
   if (events.handedOver && !events.answer.denies()) merge(events.answer, handOver(context, work, chunk, events));
   return events.answer;
@@ -159,6 +159,7 @@ StageAnswer ApplicationStage::parse(const StageContext& context, Work& work, con
 
 StageAnswer ApplicationStage::handOver(const StageContext& context, Work& work, const Chunk& chunk, Events& events) {
   const HandOver& order = *events.handedOver;
+  events.note("application.before", nameOf(context.flow.application));
   work.from = order.offset;
   const uint64_t begins = order.offset[indexOf(chunk.side)];
   Chunk rest = chunk;
@@ -191,6 +192,7 @@ StageAnswer ApplicationStage::gap(const StageContext& context, Side side, uint64
   if (!answer.denies() && work.parser && !work.parser->finished()) {
     Events events(*this, context, work);
     work.parser->gap(side, bytes, events);
+    heedGivingUp(context, work, side, events);
     merge(answer, events.answer);
   }
   return finish(work, side, answer);
@@ -207,6 +209,7 @@ StageAnswer ApplicationStage::end(const StageContext& context, Side side) {
   if (!answer.denies() && work.parser && !work.parser->finished()) {
     Events events(*this, context, work);
     work.parser->end(side, events);
+    heedGivingUp(context, work, side, events);
     merge(answer, events.answer);
   }
   return finish(work, side, answer);

@@ -89,7 +89,9 @@ class ApplicationStage final : public ChunkStage {
   [[nodiscard]] StageAnswer classify(const StageContext& context, Work& work, const Chunk& chunk);
   [[nodiscard]] StageAnswer identified(const StageContext& context, Work& work, const Classified& result);
   [[nodiscard]] StageAnswer parse(const StageContext& context, Work& work, const Chunk& chunk);
-  [[nodiscard]] StageAnswer parserFailed(Flow& flow, Side side, Millis now);
+  // What the parser's giving up leads to, whatever it was told before.
+  void heedGivingUp(const StageContext& context, const Work& work, Side side, Events& events);
+  [[nodiscard]] StageAnswer parserFailed(const StageContext& context, const Work& work, Side side);
   [[nodiscard]] StageAnswer handOver(const StageContext& context, Work& work, const Chunk& chunk, Events& events);
   // Asks the policy about the flow, and does what it says.
   [[nodiscard]] StageAnswer decide(const StageContext& context, Work& work, AuditCause cause);

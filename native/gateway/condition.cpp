@@ -28,7 +28,7 @@ constexpr std::array<Row, kConditionCount> kRows{{
     {Condition::streamHistory, "streamHistory", drop, DropReason::gatewayStreamHistory},
     {Condition::streamOld, "streamOld", pass, DropReason::gatewayStreamHistory},
     {Condition::heldFull, "heldFull", drop, DropReason::gatewayHeldFull},
-    {Condition::parserError, "parserError", bypass, DropReason::gatewayRule},
+    {Condition::parserError, "parserError", dropFlow, DropReason::gatewayRule},
     {Condition::scanUnavailable, "scanUnavailable", dropFlow, DropReason::gatewayRule},
     {Condition::scanTooBig, "scanTooBig", pass, DropReason::gatewayRule},
 }};
@@ -49,6 +49,17 @@ std::array<ConditionAction, kConditionCount> ConditionPolicy::defaults() {
   std::array<ConditionAction, kConditionCount> actions{};
   for (size_t i = 0; i < kRows.size(); ++i) actions[i] = kRows[i].action;
   return actions;
+}
+
+ConditionPolicy ConditionPolicy::watching() const {
+  ConditionPolicy watching = *this;
+  for (const Row& row : kRows) {
+    // These are inspected without dropping anything; to inspect the others means to drop.
+    const bool inspects = row.action == inspect || row.condition == Condition::synData;
+    const ConditionAction action = (*this)[row.condition];
+    if (!letsPass(action) && !(action == inspect && inspects)) watching.set(row.condition, pass);
+  }
+  return watching;
 }
 
 std::string_view conditionName(Condition condition) { return kRows[static_cast<size_t>(condition)].name; }

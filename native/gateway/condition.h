@@ -35,7 +35,8 @@ enum class Condition : uint8_t {
   streamOld,
   // No more room for packets that wait for a verdict.
   heldFull,
-  // A protocol parser has lost its way.
+  // A protocol parser has lost its way in a flow whose files or chat a rule still has to see. Where none has, the flow goes
+  // on.
   parserError,
   // The virus scanner is absent, too slow, out of memory, or refuses.
   scanUnavailable,
@@ -73,7 +74,11 @@ struct ConditionPolicy {
   }
   void set(Condition condition, ConditionAction action) { actions[static_cast<size_t>(condition)] = action; }
 
-  // Nothing passes unseen but what cannot matter any more: data that were acknowledged.
+  // Where the policy only watches: what would be dropped goes on.
+  [[nodiscard]] ConditionPolicy watching() const;
+
+  // Nothing passes unseen but what cannot matter any more, data that were acknowledged; packed files that are too large are
+  // seen as they are on the wire.
   [[nodiscard]] static std::array<ConditionAction, kConditionCount> defaults();
 };
 

@@ -33,6 +33,17 @@ FileWatch::FileWatch(const Transfer& transfer, Side sender, Parts parts)
       fileSize_(transfer.fileSize ? transfer.fileSize : transfer.size),
       offset_(transfer.offset) {}
 
+FileWatch::~FileWatch() { endStoring(); }
+
+void FileWatch::letGo() {
+  endStoring();
+  parts_.decide = nullptr;
+}
+
+void FileWatch::endStoring() {
+  if (stored_ != kNotStored && !std::exchange(storeEnded_, true)) parts_.store->finish(stored_, false);
+}
+
 FileFacts FileWatch::facts() const {
   FileFacts facts;
   facts.name = name_;
@@ -70,7 +81,10 @@ FileWatch::Answer FileWatch::follow() {
     scan_.reset();
     withoutScan_ = false;
   }
-  if (!decision_.store && stored_ != kNotStored) parts_.store->finish(std::exchange(stored_, kNotStored), false);
+  if (!decision_.store) {
+    endStoring();
+    stored_ = kNotStored;
+  }
   const auto missed = withoutScan_ ? unscanned() : std::nullopt;
   return missed && !letsPass(missed->action) && !decision_.dryRun ? Answer::denyScan : Answer::goOn;
 }
@@ -92,7 +106,7 @@ FileWatch::Answer FileWatch::begin() { return decide(); }
 FileWatch::Answer FileWatch::data(std::span<const uint8_t> bytes, Millis now) {
   seen_ += bytes.size();
   if (hasher_) hasher_->add(bytes);
-  if (stored_ != kNotStored) (void)parts_.store->data(stored_, bytes);
+  if (stored_ != kNotStored && !storeEnded_) (void)parts_.store->data(stored_, bytes);
   if (probe_ && probe_->data(bytes)) {
     type_ = probe_->type();
     probe_.reset();
@@ -115,7 +129,7 @@ FileWatch::Answer FileWatch::end(bool complete, Millis now) {
   }
   if (complete && offset_ == 0) sha256_ = digest;
   const Answer decided = decide();
-  if (stored_ != kNotStored) parts_.store->finish(stored_, complete, digest);
+  if (stored_ != kNotStored && !std::exchange(storeEnded_, true)) parts_.store->finish(stored_, complete, digest);
   if (decided != Answer::goOn || !scan_) return decided;
   return answerOf(scan_->end(complete, now));
 }

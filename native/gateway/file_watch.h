@@ -41,6 +41,10 @@ class FileWatch {
   };
 
   FileWatch(const Transfer& transfer, Side sender, Parts parts);
+  // What is being stored and has not come to its end is incomplete.
+  ~FileWatch();
+  FileWatch(const FileWatch&) = delete;
+  FileWatch& operator=(const FileWatch&) = delete;
 
   [[nodiscard]] Answer begin();
   [[nodiscard]] Answer data(std::span<const uint8_t> bytes, Millis now);
@@ -61,12 +65,13 @@ class FileWatch {
   [[nodiscard]] bool ended() const { return ended_; }
   // With its texts borrowed; the file's state is for the caller to say.
   [[nodiscard]] FileAudit record() const;
-  // The flow is gone, and nobody is to be asked any more.
-  void letGo() { parts_.decide = nullptr; }
+  // The flow is gone, and nobody is to be asked any more. What is being stored ends here.
+  void letGo();
   // kNotStored if it is not being stored.
   [[nodiscard]] StoreId stored() const { return stored_; }
 
  private:
+  void endStoring();
   [[nodiscard]] FileFacts facts() const;
   [[nodiscard]] Answer decide();
   // Begins and ends what the decision asks for.
@@ -85,6 +90,7 @@ class FileWatch {
   std::optional<Sha256> sha256_;
   std::unique_ptr<FileScan> scan_;
   StoreId stored_ = kNotStored;
+  bool storeEnded_ = false;
   bool begun_ = false;
   bool withoutScan_ = false;  // it was to be scanned, and was not even begun
   bool ended_ = false;

@@ -80,7 +80,7 @@ struct Flow {
   bool watched = false;
   // TCP: one past the highest sequence number of each side that has gone on.
   std::array<uint32_t, 2> passed{};
-  uint8_t resets = 0;  // RSTs sent since it was rejected
+  std::array<uint8_t, 2> resets{};  // RSTs sent to each end since it was rejected
   // Packets that were refused since it was denied, and their bytes.
   uint64_t refusedPackets = 0;
   uint64_t refusedBytes = 0;

@@ -75,8 +75,7 @@ FlowTable::Found FlowTable::admit(const Packet& packet, Millis now, bool mayPick
 
 void FlowTable::expect(const Packet& packet, Millis now) {
   const DirectedKey directed = keyOf(packet);
-  HalfOpenFlows::Promotion promotion;
-  (void)halfOpen_.look(packet, directed, hashOf(hash_, directed.key), now, promotion);
+  halfOpen_.expect(packet, directed, hashOf(hash_, directed.key), now);
 }
 
 FlowTable::Found FlowTable::createFromHandshake(const DirectedKey& directed, uint64_t hash,
@@ -155,8 +154,8 @@ FlowTable::Order FlowTable::orderOf(const Flow& flow) const {
 }
 
 Millis FlowTable::timeoutOf(const Flow& flow) const {
-  if (flow.phase == FlowPhase::denied) return limits_.deniedTimeout;
   if (flow.key.protocol == kProtocolTcp) {
+    if (flow.phase == FlowPhase::denied) return limits_.deniedTimeout;
     switch (flow.tcp.phase) {
       case TcpPhase::closed:
       case TcpPhase::reset: return limits_.closedTimeout;

@@ -97,15 +97,19 @@ HalfOpenFlows::Outcome HalfOpenFlows::answer(const Packet& packet, const Directe
   return Outcome::handshake;
 }
 
+TcpHandshake HalfOpenFlows::handshakeOf(const Entry& entry) {
+  return {entry.initiatorSequence,
+          entry.responderSequence,
+          entry.initiatorWindow,
+          entry.responderWindow,
+          unpackScale(entry.scales >> 4U),
+          unpackScale(entry.scales & 0x0fU),
+          (entry.flags & kAsked) != 0,
+          (entry.flags & kAnswered) != 0};
+}
+
 HalfOpenFlows::Outcome HalfOpenFlows::promote(Entry& entry, Promotion& promotion) {
-  promotion.handshake = {entry.initiatorSequence,
-                         entry.responderSequence,
-                         entry.initiatorWindow,
-                         entry.responderWindow,
-                         unpackScale(entry.scales >> 4U),
-                         unpackScale(entry.scales & 0x0fU),
-                         (entry.flags & kAsked) != 0,
-                         (entry.flags & kAnswered) != 0};
+  promotion.handshake = handshakeOf(entry);
   promotion.initiatorIsB = (entry.flags & kInitiatorIsB) != 0;
   promotion.packets = {entry.initiatorPackets, entry.responderPackets};
   promotion.bytes = {entry.initiatorBytes, entry.responderBytes};
@@ -141,8 +145,21 @@ HalfOpenFlows::Outcome HalfOpenFlows::look(const Packet& packet, const DirectedK
     counters_.refused.add();
     return Outcome::handshake;
   }
+  // What no end would accept makes no record: one begins with a packet that is its connection's.
+  TcpTrack track = trackOf(handshakeOf(*entry));
+  const TcpVerdict verdict = trackTcp(track, fromInitiator ? Side::initiator : Side::responder, packet);
+  if (verdict == TcpVerdict::outsideWindow || verdict == TcpVerdict::badState) return Outcome::forged;
   promotion.seen = now - Millis{tick - entry->seen} * kTick;
   return promote(*entry, promotion);
+}
+
+void HalfOpenFlows::expect(const Packet& packet, const DirectedKey& directed, uint64_t hash, Millis now) {
+  const auto tick = static_cast<uint32_t>(now / kTick);
+  Entry* entry = find(&entries_[(hash & (sets_ - 1)) * kWays], hash | 1, tick);
+  const bool fromInitiator = entry != nullptr && directed.senderIsB == ((entry->flags & kInitiatorIsB) != 0);
+  const bool repeated = fromInitiator && packet.tcp.sequence == entry->initiatorSequence;
+  if (entry != nullptr && !repeated) entry->fingerprint = 0;
+  (void)begin(packet, directed, hash, repeated ? entry : nullptr, tick);
 }
 
 uint32_t HalfOpenFlows::countLive(Millis now) const {

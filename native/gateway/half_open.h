@@ -39,6 +39,9 @@ class HalfOpenFlows {
   [[nodiscard]] Outcome look(const Packet& packet, const DirectedKey& directed, uint64_t hash, Millis now,
                              Promotion& promotion);
 
+  // A SYN without data, of a connection that may take the place of one that has a full record: the latest one counts.
+  void expect(const Packet& packet, const DirectedKey& directed, uint64_t hash, Millis now);
+
   [[nodiscard]] const Counters& counters() const { return counters_; }
   // Live ones; looks at every entry, so it is for tests and rare statistics.
   [[nodiscard]] uint32_t countLive(Millis now) const;
@@ -72,6 +75,7 @@ class HalfOpenFlows {
   [[nodiscard]] Outcome begin(const Packet& packet, const DirectedKey& directed, uint64_t hash, Entry* known,
                               uint32_t tick);
   [[nodiscard]] Outcome answer(const Packet& packet, const DirectedKey& directed, Entry& entry);
+  [[nodiscard]] static TcpHandshake handshakeOf(const Entry& entry);
   [[nodiscard]] Outcome promote(Entry& entry, Promotion& promotion);
 
   uint32_t sets_;

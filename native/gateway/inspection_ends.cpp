@@ -7,7 +7,7 @@
 namespace p2pxbone::gateway {
 namespace {
 
-// RSTs that one rejected flow gets for what it sends afterwards.
+// RSTs that each end of a rejected flow gets for what it sends afterwards.
 constexpr uint8_t kResetsMax = 16;
 
 }  // namespace
@@ -101,7 +101,9 @@ void Inspection::bypass(Flow& flow, Millis now) {
 
 void Inspection::deny(Flow& flow, const StageAnswer& answer, Millis now) {
   if (flow.phase == FlowPhase::denied) return;
-  if (answer.denyFor > 0) {
+  // One packet in the middle of a connection proves no sender: it would keep somebody else's connections out.
+  const bool proven = !flow.pickedUp || flow.bothSpoke();
+  if (answer.denyFor > 0 && proven) {
     parts_.denied.deny({flow.address(Side::initiator), flow.address(Side::responder), flow.port(Side::responder),
                         flow.key.protocol},
                        answer.verdict.rule, now, now + answer.denyFor);
@@ -132,7 +134,7 @@ void Inspection::resetEnds(Flow& flow, Millis now) {
 // Whoever has finished a handshake is no forged sender: its RSTs are as many as its packets at most, and an end that gets none
 // waits for minutes.
 bool Inspection::mayReset(const Flow& flow, Millis now) {
-  const bool shookHands = !flow.pickedUp && flow.tcp.of(Side::initiator).known && flow.tcp.of(Side::responder).known;
+  const bool shookHands = !flow.pickedUp && !flow.tcp.liberal && flow.tcp.of(Side::initiator).known && flow.tcp.of(Side::responder).known;
   return shookHands || mayAnswer(now);
 }
 
@@ -155,9 +157,9 @@ Verdict Inspection::refuse(Flow& flow, Side side, const Packet& packet, Millis n
   flow.refusedBytes += packet.bytes.size();
   // If an end has not taken the first RST, what it sends tells which number it does take (RFC 5961 §3).
   const bool tell = flow.verdict.action == Verdict::Action::reject && packet.isTcp() && packet.tcp.has(kTcpAck) &&
-                    !packet.tcp.has(kTcpRst) && flow.resets < kResetsMax;
+                    !packet.tcp.has(kTcpRst) && flow.resets[indexOf(side)] < kResetsMax;
   if (tell) {
-    ++flow.resets;
+    ++flow.resets[indexOf(side)];
     sendReset(flow, side, {packet.tcp.acknowledgement, 0, false}, now);
   }
   return Verdict::drop(DropReason::gatewayFlowDenied, flow.verdict.rule);

@@ -23,7 +23,9 @@ struct Limits {
   Millis closedTimeout = 10'000;          // both have, or one has said RST
   Millis oneSidedTimeout = 30'000;        // only one end has spoken
   Millis datagramTimeout = 120'000;       // UDP and others: both have; RFC 4787 REQ-5 asks for at least 2 min
-  Millis deniedTimeout = 60'000;
+  // Longer than an end that nobody has told waits before it sends again (Linux: 120 s), or what was cut off would go on in
+  // the middle of a connection of which nothing is known any more.
+  Millis deniedTimeout = 300'000;  // TCP
 
   // Data that are collected until it is known what a flow carries, that parsers keep, and that flows' records will tell. Beyond, flows
   // are what they seem by their present packet, and parsers that need more than a little give up.

@@ -119,7 +119,7 @@ Verdict Pipeline::pass(Packet& packet, Millis now, Flow*& flow) {
   const DropReason reason = checkTransport(packet);
   lap(StageId::checks, reason != DropReason::none);
   if (reason != DropReason::none) return Verdict::drop(reason);
-  if (const auto verdict = cutSynData(packet, now)) return *verdict;
+  if (const auto verdict = cutSynData(packet)) return *verdict;
   return enter(packet, now, flow);
 }
 
@@ -149,7 +149,7 @@ std::optional<Verdict> Pipeline::collect(Packet& packet, Millis now) {
   return full.value_or(Verdict::drop(result.reason));
 }
 
-std::optional<Verdict> Pipeline::cutSynData(Packet& packet, Millis now) {
+std::optional<Verdict> Pipeline::cutSynData(Packet& packet) {
   if (!packet.isTcp() || !packet.tcp.has(kTcpSyn) || packet.payloadBytes == 0) return std::nullopt;
   conditionCounters_.add(Condition::synData);
   switch (conditions_[Condition::synData]) {
@@ -163,7 +163,6 @@ std::optional<Verdict> Pipeline::cutSynData(Packet& packet, Millis now) {
     case ConditionAction::pass:
     case ConditionAction::bypass: break;
   }
-  (void)now;
   return std::nullopt;
 }
 
@@ -174,14 +173,15 @@ Verdict Pipeline::enter(Packet& packet, Millis now, Flow*& flow) {
     const FlowTable::Found found = table_.admit(packet, now, mayPickUp);
     lap(StageId::flowTable, false);
     if (found.flow == nullptr) return withoutFlow(found.outcome, packet, now);
-    bool restart = false;
+    Record record = Record::stays;
     const bool created = found.outcome == FlowTable::Outcome::created;
-    const Verdict verdict = follow(*found.flow, found.side, created, packet, now, restart);
-    if (!restart || attempt > 0) {
+    const Verdict verdict = follow(*found.flow, found.side, created, packet, now, record);
+    if (record == Record::stays) {
       flow = found.flow;
       return verdict;
     }
     table_.end(*found.flow, FlowEnd::replaced);
+    if (record == Record::ends || attempt > 0) return verdict;
   }
 }
 
@@ -206,15 +206,17 @@ Verdict Pipeline::withoutFlow(FlowTable::Outcome outcome, const Packet& packet, 
   return Verdict::accept();
 }
 
-Verdict Pipeline::follow(Flow& flow, Side side, bool created, Packet& packet, Millis now, bool& restart) {
+Verdict Pipeline::follow(Flow& flow, Side side, bool created, Packet& packet, Millis now, Record& record) {
   if (packet.isTcp()) {
-    if (flow.phase == FlowPhase::denied) return followDenied(flow, side, packet, now, restart);
+    if (flow.phase == FlowPhase::denied) return followDenied(flow, side, packet, now, record);
     const TcpPhase before = flow.tcp.phase;
     const TcpVerdict tracked = trackTcp(flow.tcp, side, packet);
     if (tracked == TcpVerdict::restart) {
-      restart = true;
+      record = Record::restarts;
       return Verdict::accept();
     }
+    // The stages have heard of no flow whose first packet was none of it.
+    if (created && tracked != TcpVerdict::valid) record = Record::ends;
     if (tracked == TcpVerdict::badState) return Verdict::drop(DropReason::gatewayTcpState);
     if (tracked == TcpVerdict::outsideWindow) {
       const auto verdict = inspection_.meet(Condition::outsideWindow, &flow, now);
@@ -222,6 +224,7 @@ Verdict Pipeline::follow(Flow& flow, Side side, bool created, Packet& packet, Mi
     }
     table_.count(flow, side, wireSizeOf(packet), now);
     if (flow.tcp.phase != before) table_.update(flow, now);
+    if (!created && isProbe(flow.tcp, side, packet)) return admitProbe(packet, now);
   } else {
     table_.count(flow, side, wireSizeOf(packet), now);
   }
@@ -245,13 +248,22 @@ Verdict Pipeline::follow(Flow& flow, Side side, bool created, Packet& packet, Mi
 
 // What is refused reaches no end, and does not count for what the ends' state is. So only the other end can say that the old
 // connection is gone; its ports serve a new one then.
-Verdict Pipeline::followDenied(Flow& flow, Side side, const Packet& packet, Millis now, bool& restart) {
-  restart = answersProbe(flow.tcp, side, packet);
-  if (restart) return Verdict::accept();
+Verdict Pipeline::followDenied(Flow& flow, Side side, const Packet& packet, Millis now, Record& record) {
+  if (answersProbe(flow.tcp, side, packet)) {
+    record = Record::restarts;
+    return Verdict::accept();
+  }
   table_.count(flow, side, wireSizeOf(packet), now);
   if (!probe(flow.tcp, side, packet)) return inspection_.refuse(flow, side, packet, now);
-  table_.expect(packet, now);
-  return Verdict::accept();
+  return admitProbe(packet, now);
+}
+
+// To the policy, it is the beginning of a connection like any other.
+Verdict Pipeline::admitProbe(const Packet& packet, Millis now) {
+  const Verdict verdict = inspection_.syn(packet, now);
+  if (verdict.goesOn()) table_.expect(packet, now);
+  if (verdict.action == Verdict::Action::reject) inspection_.answerUnknown(packet, now);
+  return verdict;
 }
 
 void Pipeline::decide(const FlowRef& ref, Side side, const StageAnswer& answer, Millis now) {

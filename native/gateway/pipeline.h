@@ -134,11 +134,14 @@ class Pipeline {
   [[nodiscard]] Verdict pass(Packet& packet, Millis now, Flow*& flow);
   [[nodiscard]] std::optional<Verdict> refuseDenied(const Packet& packet, Millis now);
   [[nodiscard]] std::optional<Verdict> collect(Packet& packet, Millis now);
-  [[nodiscard]] std::optional<Verdict> cutSynData(Packet& packet, Millis now);
+  [[nodiscard]] std::optional<Verdict> cutSynData(Packet& packet);
   [[nodiscard]] Verdict enter(Packet& packet, Millis now, Flow*& flow);
   [[nodiscard]] Verdict withoutFlow(FlowTable::Outcome outcome, const Packet& packet, Millis now);
-  [[nodiscard]] Verdict follow(Flow& flow, Side side, bool created, Packet& packet, Millis now, bool& restart);
-  [[nodiscard]] Verdict followDenied(Flow& flow, Side side, const Packet& packet, Millis now, bool& restart);
+  // What becomes of a flow's record. `restarts`: the packet begins another connection between the same ports.
+  enum class Record : uint8_t { stays, ends, restarts };
+  [[nodiscard]] Verdict follow(Flow& flow, Side side, bool created, Packet& packet, Millis now, Record& record);
+  [[nodiscard]] Verdict followDenied(Flow& flow, Side side, const Packet& packet, Millis now, Record& record);
+  [[nodiscard]] Verdict admitProbe(const Packet& packet, Millis now);
   [[nodiscard]] Verdict leaveInParts(Packet& packet, const Verdict& verdict);
   void lap(StageId stage, bool stopped);
 

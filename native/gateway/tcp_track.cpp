@@ -13,7 +13,6 @@ constexpr uint32_t kBehindMin = 66'000;
 // The largest window there is (RFC 7323 §2.3), where the real one is not known.
 constexpr int32_t kLiberalDistance = 1 << 30;
 
-
 // Sequence numbers that it takes.
 uint32_t lengthOf(const Packet& packet) {
   return static_cast<uint32_t>(packet.payloadBytes) + (packet.tcp.has(kTcpSyn) ? 1 : 0) +
@@ -118,7 +117,7 @@ TcpVerdict trackLateSyn(TcpTrack& track, Side side, const Packet& packet) {
     if (tcp.has(kTcpAck)) learnAcknowledgement(track, side, tcp);
     return TcpVerdict::valid;
   }
-  if (tcp.has(kTcpAck)) return answersProbe(track, side, packet) ? TcpVerdict::restart : TcpVerdict::badState;
+  if (tcp.has(kTcpAck)) return TcpVerdict::badState;
   const bool over = track.phase == TcpPhase::closed || track.phase == TcpPhase::reset;
   const bool unanswered = track.phase == TcpPhase::opening && !track.of(other(side)).known;
   if (over || unanswered) return TcpVerdict::restart;
@@ -129,6 +128,7 @@ TcpVerdict trackSyn(TcpTrack& track, Side side, const Packet& packet) {
   TcpEnd& sender = track.of(side);
   const TcpEnd& receiver = track.of(other(side));
   const TcpHeader& tcp = packet.tcp;
+  if (answersProbe(track, side, packet)) return TcpVerdict::restart;
   if (sender.known) return trackLateSyn(track, side, packet);
   if (tcp.has(kTcpAck) && receiver.known && !track.liberal) {
     const bool acknowledgesSyn = !sequenceBefore(tcp.acknowledgement, receiver.first) &&
@@ -183,6 +183,12 @@ bool probe(TcpTrack& track, Side side, const Packet& packet) {
   track.probeSide = side;
   track.probeSequence = tcp.sequence;
   return true;
+}
+
+bool isProbe(const TcpTrack& track, Side side, const Packet& packet) {
+  const TcpHeader& tcp = packet.tcp;
+  return tcp.has(kTcpSyn) && !tcp.has(kTcpAck) && track.probing && track.probeSide == side &&
+         track.probeSequence == tcp.sequence;
 }
 
 bool answersProbe(const TcpTrack& track, Side side, const Packet& packet) {

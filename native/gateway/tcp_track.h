@@ -70,6 +70,8 @@ enum class TcpVerdict : uint8_t {
 // A SYN with another number than the one before, by which its sender would begin a new connection between the same ports: the
 // track remembers it. Whether the other end has given up the old one only its answer tells.
 [[nodiscard]] bool probe(TcpTrack& track, Side side, const Packet& packet);
+// Whether the packet is the latest of these.
+[[nodiscard]] bool isProbe(const TcpTrack& track, Side side, const Packet& packet);
 // The new connection takes the old one's place.
 [[nodiscard]] bool answersProbe(const TcpTrack& track, Side side, const Packet& packet);
 

@@ -57,7 +57,7 @@ int hashFile(int file, gateway::Sha256Hasher& hasher) {
 
 }  // namespace
 
-DraftMemory::Chunk DraftMemory::take() {
+DraftRoom::Chunk DraftRoom::take() {
   if (left_ == 0) return nullptr;
   --left_;
   if (spare_.empty()) return std::make_unique_for_overwrite<uint8_t[]>(kChunkBytes);
@@ -66,15 +66,28 @@ DraftMemory::Chunk DraftMemory::take() {
   return chunk;
 }
 
-void DraftMemory::giveBack(std::vector<Chunk>& chunks) {
+bool DraftRoom::takeFile() {
+  if (filesLeft_ == 0) return false;
+  --filesLeft_;
+  return true;
+}
+
+void DraftRoom::giveBack(std::vector<Chunk>& chunks) {
   left_ += chunks.size();
   for (Chunk& chunk : chunks) spare_.push_back(std::move(chunk));
   chunks.clear();
 }
 
 FileDraft::~FileDraft() {
-  memory_.giveBack(chunks_);
-  if (file_.valid()) (void)::unlinkat(directory_, path_.c_str(), 0);
+  room_.giveBack(chunks_);
+  if (!file_.valid()) return;
+  (void)::unlinkat(directory_, path_.c_str(), 0);
+  close();
+}
+
+void FileDraft::close() {
+  file_ = {};
+  room_.giveBackFile();
 }
 
 int FileDraft::append(std::span<const std::span<const uint8_t>> pieces) {
@@ -86,17 +99,17 @@ int FileDraft::append(std::span<const std::span<const uint8_t>> pieces) {
 
 // All of them, or none.
 bool FileDraft::copy(std::span<const std::span<const uint8_t>> pieces) {
-  const size_t needed = (chunkBytes_ + bytesOf(pieces) + DraftMemory::kChunkBytes - 1) / DraftMemory::kChunkBytes;
+  const size_t needed = (chunkBytes_ + bytesOf(pieces) + DraftRoom::kChunkBytes - 1) / DraftRoom::kChunkBytes;
   while (chunks_.size() < needed) {
-    DraftMemory::Chunk chunk = memory_.take();
+    DraftRoom::Chunk chunk = room_.take();
     if (chunk == nullptr) return false;
     chunks_.push_back(std::move(chunk));
   }
   for (auto piece : pieces) {
     while (!piece.empty()) {
-      const size_t within = chunkBytes_ % DraftMemory::kChunkBytes;
-      const size_t count = std::min(piece.size(), DraftMemory::kChunkBytes - within);
-      std::memcpy(&chunks_[chunkBytes_ / DraftMemory::kChunkBytes][within], piece.data(), count);
+      const size_t within = chunkBytes_ % DraftRoom::kChunkBytes;
+      const size_t count = std::min(piece.size(), DraftRoom::kChunkBytes - within);
+      std::memcpy(&chunks_[chunkBytes_ / DraftRoom::kChunkBytes][within], piece.data(), count);
       chunkBytes_ += count;
       piece = piece.subspan(count);
     }
@@ -106,21 +119,26 @@ bool FileDraft::copy(std::span<const std::span<const uint8_t>> pieces) {
 
 int FileDraft::flush() {
   std::vector<std::span<const uint8_t>> pieces;
-  for (size_t at = 0; at < chunkBytes_; at += DraftMemory::kChunkBytes) {
-    const size_t bytes = std::min(DraftMemory::kChunkBytes, chunkBytes_ - at);
-    pieces.emplace_back(chunks_[at / DraftMemory::kChunkBytes].get(), bytes);
+  for (size_t at = 0; at < chunkBytes_; at += DraftRoom::kChunkBytes) {
+    const size_t bytes = std::min(DraftRoom::kChunkBytes, chunkBytes_ - at);
+    pieces.emplace_back(chunks_[at / DraftRoom::kChunkBytes].get(), bytes);
   }
   if (const int error = write(pieces); error != 0) return error;
-  memory_.giveBack(chunks_);
+  room_.giveBack(chunks_);
   chunkBytes_ = 0;
   return 0;
 }
 
 int FileDraft::write(std::span<const std::span<const uint8_t>> pieces) {
   if (!file_.valid()) {
+    if (!room_.takeFile()) return EMFILE;
     constexpr int kFlags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
     file_ = UniqueFd{::openat(directory_, path_.c_str(), kFlags, 0600)};
-    if (!file_.valid()) return errno;
+    if (!file_.valid()) {
+      const int error = errno;
+      room_.giveBackFile();
+      return error;
+    }
   }
   std::array<iovec, kPiecesMax> some;
   while (!pieces.empty()) {
@@ -137,9 +155,9 @@ int FileDraft::hash(gateway::Sha256& digest) {
   if (file_.valid()) {
     if (const int error = hashFile(file_.get(), hasher); error != 0) return error;
   }
-  for (size_t at = 0; at < chunkBytes_; at += DraftMemory::kChunkBytes) {
-    const size_t bytes = std::min(DraftMemory::kChunkBytes, chunkBytes_ - at);
-    hasher.add({chunks_[at / DraftMemory::kChunkBytes].get(), bytes});
+  for (size_t at = 0; at < chunkBytes_; at += DraftRoom::kChunkBytes) {
+    const size_t bytes = std::min(DraftRoom::kChunkBytes, chunkBytes_ - at);
+    hasher.add({chunks_[at / DraftRoom::kChunkBytes].get(), bytes});
   }
   return hasher.finish(digest) ? 0 : ENOMEM;
 }
@@ -147,7 +165,7 @@ int FileDraft::hash(gateway::Sha256& digest) {
 int FileDraft::keep(const std::string& path) {
   if (const int error = flush(); error != 0) return error;
   if (::renameat(directory_, path_.c_str(), directory_, path.c_str()) != 0) return errno;
-  file_ = {};
+  close();
   return 0;
 }
 

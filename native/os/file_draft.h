@@ -14,31 +14,35 @@
 
 namespace p2pxbone {
 
-// Of all drafts of one writer; one thread. Outlives them.
-class DraftMemory {
+// Of all drafts of one writer: memory, and descriptors of those on disk. One thread. Outlives them.
+class DraftRoom {
  public:
-  static constexpr size_t kChunkBytes = 64 * 1024;
+  static constexpr size_t kChunkBytes = 16 * 1024;
   using Chunk = std::unique_ptr<uint8_t[]>;
 
-  explicit DraftMemory(size_t bytesMax) : left_(bytesMax / kChunkBytes) {}
+  DraftRoom(size_t bytesMax, size_t filesMax) : left_(bytesMax / kChunkBytes), filesLeft_(filesMax) {}
 
   // Null where there is none left.
   [[nodiscard]] Chunk take();
   // Kept for the next drafts: fresh memory costs more than what is written to it.
   void giveBack(std::vector<Chunk>& chunks);
+  // Whether one more may be on disk; giveBackFile() when it is no more.
+  [[nodiscard]] bool takeFile();
+  void giveBackFile() { ++filesLeft_; }
   // Nothing has come for a while.
   void release() { std::vector<Chunk>{}.swap(spare_); }
 
  private:
   size_t left_;
+  size_t filesLeft_;
   std::vector<Chunk> spare_;
 };
 
 class FileDraft {
  public:
   // `path` in `directory`; a file of that name is made when it goes to disk, and must not be there.
-  FileDraft(int directory, std::string path, DraftMemory& memory)
-      : directory_(directory), path_(std::move(path)), memory_(memory) {}
+  FileDraft(int directory, std::string path, DraftRoom& room)
+      : directory_(directory), path_(std::move(path)), room_(room) {}
   FileDraft(const FileDraft&) = delete;
   FileDraft& operator=(const FileDraft&) = delete;
   // What is on disk is removed, unless it was kept.
@@ -55,12 +59,13 @@ class FileDraft {
   [[nodiscard]] bool copy(std::span<const std::span<const uint8_t>> pieces);
   [[nodiscard]] int flush();
   [[nodiscard]] int write(std::span<const std::span<const uint8_t>> pieces);
+  void close();
 
   const int directory_;
   std::string path_;
-  DraftMemory& memory_;
+  DraftRoom& room_;
   UniqueFd file_;
-  std::vector<DraftMemory::Chunk> chunks_;  // behind what is on disk; all but the last are full
+  std::vector<DraftRoom::Chunk> chunks_;  // behind what is on disk; all but the last are full
   size_t chunkBytes_ = 0;
 };
 

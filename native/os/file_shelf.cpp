@@ -16,6 +16,8 @@ namespace {
 
 constexpr const char* kDrafts = "incoming";
 constexpr const char* kPartial = "partial";
+// Each takes a descriptor of the process, which needs others.
+constexpr size_t kDraftsOnDiskMax = 256;
 
 struct CloseDirectory {
   void operator()(DIR* directory) const { ::closedir(directory); }
@@ -52,7 +54,7 @@ int makeFolder(int directory, const char* folder) {
 }  // namespace
 
 FileShelf::FileShelf(Settings settings)
-    : settings_(std::move(settings)), directory_(openLockedDirectory(settings_.directory)), memory_(settings_.memoryMax) {
+    : settings_(std::move(settings)), directory_(openLockedDirectory(settings_.directory)), room_(settings_.memoryMax, kDraftsOnDiskMax) {
   if (const int error = makeFolder(directory_.get(), kDrafts); error != 0)
     throw std::system_error{error, std::generic_category(), settings_.directory};
 }
@@ -122,7 +124,7 @@ bool FileShelf::removeOldest() {
 
 FileShelf::Draft FileShelf::begin(uint64_t number) {
   const std::string path = std::string{kDrafts} + "/" + std::to_string(number);
-  return {std::make_unique<FileDraft>(directory_.get(), path, memory_), 0};
+  return {std::make_unique<FileDraft>(directory_.get(), path, room_), 0};
 }
 
 bool FileShelf::makeRoom(Draft& draft, uint64_t bytes) {

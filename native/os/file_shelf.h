@@ -44,7 +44,7 @@ class FileShelf {
   [[nodiscard]] Placed place(Draft& draft, const gateway::Sha256& digest, bool partial, int& error);
   void discard(Draft& draft);
   // Nothing has come for a while.
-  void rest() { memory_.release(); }
+  void rest() { room_.release(); }
 
   [[nodiscard]] uint64_t bytes() const { return keptBytes_; }
   [[nodiscard]] size_t files() const { return kept_.size(); }
@@ -72,7 +72,7 @@ class FileShelf {
 
   const Settings settings_;
   UniqueFd directory_;
-  DraftMemory memory_;
+  DraftRoom room_;
   Index kept_;
   std::map<uint64_t, Index::iterator> byAge_;
   uint64_t nextAge_ = 0;

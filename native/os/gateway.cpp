@@ -34,7 +34,7 @@ gateway::Pipeline::Settings pipelineSettings(const GatewaySettings& settings, co
                                              gateway::Redirects& redirects) {
   gateway::Pipeline::Settings made;
   made.limits = settings.limits;
-  made.conditions = policy.conditions();
+  made.conditions = policy.packetConditions();
   made.seed = settings.seed;
   made.fastPass = policy.fastPass();
   made.clock = steadyNanos;
@@ -140,7 +140,7 @@ bool Gateway::use(const GatewayRules& rules, Nanos now) {
   const auto numbering = static_cast<uint8_t>(bandwidth_.numbering() + 1);
   if (!application_.use(rules.policy, rules.signatures, numbering)) return false;
   policy_ = rules.policy;
-  pipeline_.setConditions(policy_->conditions());
+  pipeline_.setConditions(policy_->packetConditions());
   // What was denied may be allowed now; if not, it is denied again at its next packet.
   pipeline_.connectionCache().clear();
   pipeline_.setFastPass(policy_->fastPass());

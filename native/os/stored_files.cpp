@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <deque>
 
 #include "os/thread.h"
 
@@ -142,18 +143,18 @@ class StoredFiles::Inlet final : public gateway::FileStore {
   }
 
   void end(const End& end) {
-    if (!tryEnd(end)) unended_.push_back(end);
+    if (!unended_.empty() || !tryEnd(end)) unended_.push_back(end);
   }
 
   void retryEnds() {
-    std::erase_if(unended_, [&](const End& each) { return tryEnd(each); });
+    while (!unended_.empty() && tryEnd(unended_.front())) unended_.pop_front();
   }
 
   StoredFiles& files_;
   const uint32_t owner_;
   const std::shared_ptr<Results> results_;
   std::unordered_map<StoreId, bool> open_;  // whether data of it found no room
-  std::vector<End> unended_;
+  std::deque<End> unended_;
   std::vector<StoredFile> fetched_;  // latest first
   size_t pending_ = 0;
 };
@@ -279,6 +280,13 @@ void StoredFiles::tell() {
 
 void StoredFiles::finishDraft(Incoming& file, bool complete, const std::optional<gateway::Sha256>& known,
                               StoredFile& result) {
+  if (!complete && !settings_.keepPartial) {
+    shelf_.discard(file.draft);
+    result.sha256 = known;
+    result.state = StoredFile::State::partial;
+    totals_.partial.fetch_add(1);
+    return;
+  }
   gateway::Sha256 digest;
   if (known) {
     digest = *known;
@@ -286,12 +294,6 @@ void StoredFiles::finishDraft(Incoming& file, bool complete, const std::optional
     return giveUp(file, totals_.failed, error);
   }
   result.sha256 = digest;
-  if (!complete && !settings_.keepPartial) {
-    shelf_.discard(file.draft);
-    result.state = StoredFile::State::partial;
-    totals_.partial.fetch_add(1);
-    return;
-  }
   int error = 0;
   switch (shelf_.place(file.draft, digest, !complete, error)) {
     case FileShelf::Placed::failed:

@@ -28,8 +28,8 @@ class StoredFiles {
     uint32_t filesMax = 100'000;
     // A larger one is given up.
     uint64_t fileBytesMax = 1'000'000'000;
-    // Files of one pipeline that are open, or whose results it has not fetched. One that is larger than what waits in
-    // memory takes a descriptor. Those of connections that were reset stay open until their flow is given up.
+    // Files of one pipeline that are open, or whose results it has not fetched. Those of connections that were reset stay
+    // open until their flow is given up.
     uint32_t openMax = 4096;
     // Data that wait to be written; the memory is twice this.
     size_t queueBytes = 16 << 20;

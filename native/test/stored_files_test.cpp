@@ -338,7 +338,8 @@ TEST_CASE("files of many pipelines, in pieces and interleaved, are all on their 
       const std::string& bytes = pipeline.sent.at(result->id);
       REQUIRE(result->state != State::failed);
       CHECK(result->bytes == bytes.size());
-      CHECK(hexOf(result->sha256.value()) == sha256(bytes));
+      // Nobody has asked for that of one that is thrown away.
+      if (result->kept) CHECK(hexOf(result->sha256.value()) == sha256(bytes));
       CHECK(result->kept == pipeline.complete[result->id]);
       if (!result->kept) continue;
       CHECK(contentsOf(scratch.in("files/" + pathOf(bytes))) == bytes);

@@ -27,7 +27,7 @@ struct StoredFile {
   // It can be found under its hash. A partial one only if such are to be kept.
   bool kept = false;
   uint64_t bytes = 0;
-  // Of what has come; none if it has failed.
+  // Of what has come; none if it has failed, or is not kept and nobody had it.
   std::optional<Sha256> sha256;
 };
 

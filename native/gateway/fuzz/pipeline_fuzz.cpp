@@ -55,6 +55,7 @@ class ByteStage final : public ChunkStage {
   std::string_view name() const override { return "bytes"; }
   Verdict syn(const Packet& packet, Millis now) override { return redirect(packet, now); }
   StageAnswer begin(const StageContext& context, const Packet& packet) override {
+    context.remember(std::make_unique<StageMemory>());
     const Verdict verdict = packet.isTcp() ? Verdict::accept() : redirect(packet, context.now);
     if (!verdict.goesOn()) return {.verdict = verdict};
     context.flow.redirected = redirects != nullptr && redirects->concerns(context.flow);
@@ -65,17 +66,22 @@ class ByteStage final : public ChunkStage {
     return {};
   }
   StageAnswer data(const StageContext& context, const Chunk& chunk) override {
+    // No stage is asked about a flow of which it has not heard.
+    require(context.memory<StageMemory>() != nullptr);
     uint64_t& expected = next_[{context.flow.ref.id, indexOf(chunk.side)}];
     require(chunk.offset == expected);
     expected += chunk.bytes.size();
     return answer(context, chunk.side, chunk.bytes.empty() ? 0 : chunk.bytes[0]);
   }
   StageAnswer gap(const StageContext& context, Side side, uint64_t bytes) override {
-    require(bytes > 0);
+    require(bytes > 0 && context.memory<StageMemory>() != nullptr);
     next_[{context.flow.ref.id, indexOf(side)}] += bytes;
     return {};
   }
-  StageAnswer end(const StageContext& context, Side side) override { return answer(context, side, holdEnds ? 1 : 0); }
+  StageAnswer end(const StageContext& context, Side side) override {
+    require(context.memory<StageMemory>() != nullptr);
+    return answer(context, side, holdEnds ? 1 : 0);
+  }
 
   bool fastPass = false;
   bool holdEnds = false;

@@ -6,7 +6,7 @@
 namespace p2pxbone::gateway {
 namespace {
 
-constexpr size_t kLineBytesMax = 16 * 1024;
+constexpr size_t kLineBytesMax = 32 * 1024;
 constexpr size_t kEmptyLinesBytesMax = 64;
 
 bool isToken(std::string_view text) {

@@ -55,6 +55,8 @@ inline constexpr uint32_t kNeedsFileType = 1U << 3;
 // The hash of all of the file: the end of it has to be held back until it is known.
 inline constexpr uint32_t kNeedsFileHash = 1U << 4;
 inline constexpr uint32_t kNeedsChat = 1U << 5;
+// Any of what only a protocol's parser can tell.
+inline constexpr uint32_t kNeedsContent = kNeedsFiles | kNeedsFileType | kNeedsFileHash | kNeedsChat;
 
 struct Decision {
   enum class Action : uint8_t { accept, drop, reject, redirect };

@@ -57,6 +57,10 @@ class Policy {
   [[nodiscard]] RedirectTarget redirectOf(uint32_t rule) const;
   [[nodiscard]] size_t ruleCount() const { return image_->rules.size(); }
   [[nodiscard]] const ConditionPolicy& conditions() const { return image_->conditions; }
+  // For packets and streams; in a dry run none of them drops.
+  [[nodiscard]] ConditionPolicy packetConditions() const {
+    return image_->dryRun ? image_->conditions.watching() : image_->conditions;
+  }
   // How long a connection is refused that was cut for another reason than a rule, ms.
   [[nodiscard]] Millis denyFor() const { return image_->denyFor; }
   // Whether any rule asks what a flow carries.

@@ -99,6 +99,13 @@ TEST_CASE("in a dry run everything is decided and recorded, and everything goes 
   CHECK(on.stage.counters().wouldDeny.get() >= 2);
   for (const std::string& dryRun : on.audit.all("alert", "dry_run")) CHECK(dryRun == "true");
   CHECK(on.audit.all("alert", "rule").front() == "no songs");
+  // Nor do conditions drop anything: a segment far outside of its window, a SYN with data.
+  const Host other{kClient.address, 40'003};
+  CHECK(on.world.client({.from = other, .sequence = 100, .flags = kTcpSyn, .data = bytesOf("early")}).goesOn());
+  CHECK(slow.client("x").goesOn());
+  const Segment strange{.from = {kClient.address, 40'002}, .sequence = 1U << 30, .acknowledgement = 501, .data = bytesOf("x")};
+  CHECK(on.world.client(strange).goesOn());
+  CHECK(on.world.pipeline.statistics().conditions[static_cast<size_t>(Condition::outsideWindow)] == 1);
 }
 
 TEST_CASE("a flow that no rule can concern any more is settled at once; without records after its first data") {
@@ -161,6 +168,55 @@ TEST_CASE("a flood of connections that a rule refuses is counted, and recorded u
     (void)on.world.client({.from = {kClient.address, static_cast<uint16_t>(1'000 + i)}, .to = {kServer.address, 23}, .flags = kTcpSyn});
   }
   CHECK(on.audit.records.size() == 200);
+}
+
+TEST_CASE("a sender who makes its protocol hard to follow does not get by rules about files") {
+  const std::string head = "GET /notes.txt HTTP/1.1\r\nHost: some.example\r\n";
+  // More than a parser keeps of one line, and more than of a whole head.
+  const std::string line = "X: " + std::string(40'000, 'y') + "\r\n";
+  const std::string many = [] {
+    std::string lines;
+    for (int i = 0; i < 100; ++i) lines += "X-" + std::to_string(i) + ": " + std::string(1000, 'y') + "\r\n";
+    return lines;
+  }();
+  for (const std::string& padding : {line, many}) {
+    const auto speak = [&](Connection& web) {
+      const std::string all = head + padding + "\r\n";
+      Verdict verdict = Verdict::accept();
+      for (size_t at = 0; at < all.size() && verdict.goesOn(); at += 1000) {
+        verdict = web.client(all.substr(at, 1000));
+        (void)web.server("");
+      }
+      return verdict;
+    };
+    ApplicationWorld on{"rules"};
+    Connection web{on};
+    CHECK(speak(web).action == Verdict::Action::drop);
+    CHECK(on.audit.all("alert", "condition") == Texts{"parserError"});
+    CHECK(on.audit.all("alert", "action") == Texts{"drop"});
+    // The policy may say otherwise, and then it is told all the same.
+    ApplicationWorld passing{"rules-follow-or-pass"};
+    Connection other{passing};
+    CHECK(speak(other).goesOn());
+    CHECK(passing.audit.all("alert", "condition") == Texts{"parserError"});
+    CHECK(passing.audit.all("alert", "action") == Texts{"accept"});
+    // Where no rule is about files or chat, nothing depends on it.
+    ApplicationWorld careless{"flows-only"};
+    Connection third{careless};
+    CHECK(speak(third).goesOn());
+    CHECK(careless.audit.all("alert", "condition").empty());
+  }
+}
+
+TEST_CASE("a protocol that cannot be followed behind a gap is not followed either") {
+  ApplicationWorld on{"rules"};
+  const std::string begins = "GET /notes.txt HTTP/1.1\r\nHo";
+  const auto end = static_cast<uint32_t>(1000 + begins.size());
+  // Of a connection that is picked up it is not known what went by another way: what is acknowledged has passed.
+  CHECK(on.world.client({.sequence = 1000, .acknowledgement = 500, .data = bytesOf(begins)}).goesOn());
+  CHECK(!on.world.server({.sequence = 500, .acknowledgement = end + 20}).goesOn());
+  CHECK(!on.world.client({.sequence = end + 20, .acknowledgement = 500, .data = bytesOf("st: a\r\n\r\n")}).goesOn());
+  CHECK(on.audit.all("alert", "condition") == Texts{"parserError"});
 }
 
 TEST_CASE("a denied flow, the connection cache, checks and bounds refuse any number of packets with one record") {

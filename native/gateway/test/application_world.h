@@ -75,7 +75,7 @@ struct ApplicationWorld {
   void use(const std::string& name) {
     const auto policy = goldenPolicy(name);
     REQUIRE(stage.use(policy, signaturesOnce()));
-    world.pipeline.setConditions(policy->conditions());
+    world.pipeline.setConditions(policy->packetConditions());
     world.pipeline.connectionCache().clear();
     desk.setConditions(policy->conditions());
   }
