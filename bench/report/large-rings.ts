@@ -131,7 +131,7 @@ places in them, as after a restart of these alone. ${laidBeside(runs)}
 
 Then 10 minutes in which 1 % of the nodes lose power in each
 minute and as many join, and 100 lookups a second, of random keys from random members. An owner counts as right if it was that when the
-question was put or when it was answered. The sizes run at the same time, each on a processor.
+question was put or when it was answered. The largest runs for itself, the others at the same time, each on a processor.
 
 ${simulatedTable(runs)}
 
