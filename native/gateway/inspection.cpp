@@ -132,6 +132,11 @@ Verdict Inspection::takeTcp(Flow& flow, Side side, Current& current, Millis now)
 
 Verdict Inspection::takeSegment(Flow& flow, Side side, Stream& stream, Current& current, Millis now) {
   Packet& packet = current.packet;
+  if (stream.bringsUnseen(packet)) {
+    const auto verdict = meet(Condition::streamGap, &flow, now);
+    if (!verdict || !verdict->goesOn()) return verdict.value_or(Verdict::drop(DropReason::gatewayStreamGap));
+    if (flow.phase != FlowPhase::inspected) return *verdict;
+  }
   if (stream.reachesBack(packet)) {
     const auto verdict = meet(Condition::streamOld, &flow, now);
     if (!verdict || !verdict->goesOn()) return verdict.value_or(Verdict::drop(DropReason::gatewayStreamHistory));

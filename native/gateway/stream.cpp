@@ -32,6 +32,15 @@ bool Stream::reachesBack(const Packet& packet) const {
   return begin < static_cast<int64_t>(base_) && packet.payloadBytes != 0;
 }
 
+bool Stream::bringsUnseen(const Packet& packet) const {
+  if (unseenTo_ == unseenFrom_ || packet.payloadBytes == 0) return false;
+  const int64_t begin = static_cast<int64_t>(next_) + sequenceDistance(nextSequence_, dataSequence(packet));
+  const int64_t end = begin + static_cast<int64_t>(packet.payloadBytes);
+  // A keep-alive repeats the last byte (RFC 9293 §3.8.4).
+  if (packet.payloadBytes == 1 && end == static_cast<int64_t>(base_)) return false;
+  return begin < static_cast<int64_t>(unseenTo_) && end > static_cast<int64_t>(unseenFrom_);
+}
+
 Stream::Result Stream::take(Packet& packet, Millis now) {
   const int64_t begin = static_cast<int64_t>(next_) + sequenceDistance(nextSequence_, dataSequence(packet));
   const int64_t end = begin + static_cast<int64_t>(packet.payloadBytes);
@@ -156,7 +165,9 @@ uint64_t Stream::acknowledged(uint32_t acknowledgement, bool evenUnseen, Millis 
   uint64_t lost = 0;
   if (evenUnseen && end > static_cast<int64_t>(next_)) {
     lost = std::min(static_cast<uint64_t>(end), pieces_.empty() ? UINT64_MAX : pieces_.front().begin) - next_;
+    if (unseenTo_ == unseenFrom_) unseenFrom_ = next_;
     advance(next_ + lost, now);
+    unseenTo_ = next_;
     base_ = next_;
   } else if (end > static_cast<int64_t>(base_)) {
     base_ = std::min(static_cast<uint64_t>(end), next_);

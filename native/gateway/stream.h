@@ -41,6 +41,8 @@ class Stream {
   // Some of its data lie before what is remembered, so that they cannot be compared with what was there. To be asked before
   // take(), which counts what is new in it as seen.
   [[nodiscard]] bool reachesBack(const Packet& packet) const;
+  // Some of its data were acknowledged before anybody saw them here. Whoever has acknowledged them honestly has them already.
+  [[nodiscard]] bool bringsUnseen(const Packet& packet) const;
   // `packet` is a valid segment with data or FIN; its payload is rewritten where other data came first. A packet that is
   // `ahead` either goes on at once (fast pass) or is put into await().
   [[nodiscard]] Result take(Packet& packet, Millis now);
@@ -103,6 +105,9 @@ class Stream {
   const Limits* limits_;
   uint64_t base_ = 0;  // [base_, next_) is remembered
   uint64_t next_ = 0;  // all before it was given for inspection
+  // Around all that was acknowledged without having been seen; empty if nothing was.
+  uint64_t unseenFrom_ = 0;
+  uint64_t unseenTo_ = 0;
   uint32_t nextSequence_;
   std::optional<uint64_t> endAt_;  // where the FIN stands
   std::vector<Piece> pieces_;      // beyond next_, sorted, neither overlapping nor touching

@@ -253,6 +253,20 @@ TEST_CASE("a connection that begins behind a segment of none is followed from it
   CHECK(!world.client({.sequence = 1011, .acknowledgement = 501, .data = bytesOf("IL")}).goesOn());
 }
 
+TEST_CASE("what an end acknowledges before it was sent does not pass unseen when it is") {
+  World world;
+  // Picked up in the middle, so that nothing is known of windows.
+  CHECK(world.client({.sequence = 1000, .acknowledgement = 500, .data = bytesOf("get")}).goesOn());
+  CHECK(world.server({.sequence = 500, .acknowledgement = 1003, .data = bytesOf("head")}).goesOn());
+  CHECK(world.client({.sequence = 1003, .acknowledgement = 504 + 100'000}).goesOn());
+  CHECK(world.server({.sequence = 504, .acknowledgement = 1003, .data = bytesOf("EVIL")}).reason ==
+        DropReason::gatewayStreamGap);
+  // A keep-alive is no data, and what comes behind is inspected.
+  CHECK(world.server({.sequence = 504 + 99'999, .acknowledgement = 1003, .data = bytesOf("x")}).goesOn());
+  CHECK(world.server({.sequence = 504 + 100'000, .acknowledgement = 1003, .data = bytesOf("fine")}).goesOn());
+  CHECK(world.seen(Side::responder) == "headfine");
+}
+
 TEST_CASE("a new connection between ports that are in use is asked of the policy as any other") {
   World world;
   const Host closed{kServer.address, WordStage::kClosedPort};
