@@ -38,19 +38,21 @@ class Wakeup {
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] bool valid() const { return fd_.valid(); }
 
-  // Whether signal() has been called since the last drain(); without a system call.
-  [[nodiscard]] bool signalled() const { return signalled_.load(std::memory_order_relaxed); }
+  // Whether signal() has been called since the last drain(); without a system call. Where it has, whoever drains looks
+  // afterwards at all that was done before this was asked, so that there is no need for another signal.
+  [[nodiscard]] bool signalled() const { return signalled_.load(); }
 
   void signal() const {
-    signalled_.store(true, std::memory_order_relaxed);
+    signalled_.store(true);
     const uint64_t one = 1;
     // It can only fail when the counter is full, and then it is signalled.
     [[maybe_unused]] const ssize_t written = ::write(fd_.get(), &one, sizeof one);
   }
   void drain() const {
-    signalled_.store(false, std::memory_order_relaxed);
     uint64_t count = 0;
     [[maybe_unused]] const ssize_t taken = ::read(fd_.get(), &count, sizeof count);
+    // Last: taking back a signal that came in between would leave a flag that nobody ever drains.
+    signalled_.store(false);
   }
 
  private:

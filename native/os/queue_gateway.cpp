@@ -124,13 +124,12 @@ void QueueGateway::sleep() {
     wait = {left / kNanosPerSecond, left % kNanosPerSecond};
   }
   std::array<pollfd, 2> polled{{{queue_.fd(), POLLIN, 0}, {wakeup_.fd(), POLLIN, 0}}};
-  (void)::ppoll(polled.data(), polled.size(), &wait, nullptr);
+  if (::ppoll(polled.data(), polled.size(), &wait, nullptr) > 0 && polled[1].revents != 0) wakeup_.drain();
 }
 
 void QueueGateway::loop() {
   for (;;) {
     sleep();
-    if (wakeup_.signalled()) wakeup_.drain();
     const std::lock_guard lock{mutex_};
     if (stopping_) return;
     for (int batch = 0; batch < kBatchesMax; ++batch) {
