@@ -136,11 +136,11 @@ export class ManagedGateway<Statistics extends GatewayStatistics = GatewayStatis
   }
 }
 
-const NAMES = { audit: 'an audit trail', files: 'a place for files', scanner: 'a scanner' } as const;
+const NAMES = { files: 'a place for files', scanner: 'a scanner' } as const;
 
-/** What is wanted and was not opened at the start. With it missing, a policy would do something other than it says. */
+/** What rules need and was not opened at the start: without it they would do something other than they say. */
 function missingOf(wanted: GatewayServices, open: GatewayServices): string | undefined {
-  for (const service of ['audit', 'files', 'scanner'] as const) {
+  for (const service of ['files', 'scanner'] as const) {
     if (wanted[service] !== undefined && open[service] === undefined) return NAMES[service];
   }
   return undefined;

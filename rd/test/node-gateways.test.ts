@@ -104,6 +104,14 @@ test('a policy with a mistake is said, and the one in force stays', () => {
   assert.ok(reloaded.ok && reloaded.value.rules === 0);
   assert.match(reloaded.value.warnings[0] ?? '', /holds from the next start on/);
   assert.notEqual(noted.rules, inForce);
+  const withAudit = noted.rules;
+  policy('changing.yaml', 'rules: [{when: {file: {}}, do: scan}]\n');
+  const scanning = opened.value.reload();
+  assert.ok(
+    !scanning.ok && /asks for a scanner, without which/.test(scanning.message),
+    'no rule does less than it says',
+  );
+  assert.equal(noted.rules, withAudit);
 });
 
 test('a gateway that cannot start is a failure, and so is a directory that cannot be made', () => {
