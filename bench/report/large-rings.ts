@@ -50,7 +50,7 @@ function simulatedTable(runs: readonly ScaleRun[]): string {
       row('keep-alives of its tunnels', ({ traffic }) => rounded(traffic.keepAlives)),
       row('bytes of all of these with their headers', ({ traffic }) => rounded(traffic.bytes)),
       row('tunnels of a node: mean, 99th percentile, most', ({ tunnels }) =>
-        [tunnels.mean.toFixed(1), tunnels.p99, tunnels.most].join(', '),
+        [tunnels.mean.toFixed(1), Math.round(tunnels.p99), tunnels.most].join(', '),
       ),
       row('bootstrap requests to the overlay manager, per second', ({ bootstraps }) => rounded(bootstraps)),
       row('heartbeats to it, per second', ({ nodes }) => rounded((nodes * 1000) / HEARTBEAT_MS)),
