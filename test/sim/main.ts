@@ -38,7 +38,7 @@ Examples:
   npm run sim -- --seed 8123                     one life of a ring, the same each time
   npm run sim -- --seeds 1..300                  many, on all processors
   npm run sim -- --seeds 1..100 --nodes 200 --minutes 10
-  npm run sim -- --seeds 1..20000 --minutes 1.5 --calm 15     short lives, for many more of them in the same time
+  npm run sim -- --seeds 1..20000 --minutes 3.5 --calm 45     the same faults as in five minutes, and a shorter rest
   npm run sim -- --plan sim-failure-8123.json    what a failure left behind, again
 `;
 
