@@ -3,8 +3,8 @@ import { type Benchmark, type BenchmarkOptions, type BenchmarkResult, chosen, ty
 import { startClamd } from './gateway/clamd.ts';
 import { CONFIGURATIONS, type Configuration } from './gateway/configurations.ts';
 import { type DeniedSample, measureDenied } from './gateway/denied-client.ts';
-import { type FastPassSample, type FastPassTrial, measureFastPass } from './gateway/fast-pass.ts';
-import { GatewayNetwork } from './gateway/network.ts';
+import { type FastPassSample, measureFastPass } from './gateway/fast-pass.ts';
+import { type CongestionControl, GatewayNetwork, USUAL_CONTROL } from './gateway/network.ts';
 import { ratiosOf, reportOf } from './gateway/report.ts';
 import { measureScanWait, type ScanWaitSample } from './gateway/scan-wait.ts';
 import {
@@ -23,13 +23,13 @@ const SECONDS = 5;
 const PARTS = ['throughput', 'joined', 'cache', 'scanning', 'fastPass'] as const;
 /** What is measured once more with a kernel that joins segments. */
 const JOINED: readonly Configuration[] = ['forwarding', 'filter', 'audit'];
-const LOSSES = [0, 0.01, 0.02, 0.03, 0.05] as const;
+const LOSSES = [0, 0.01, 0.02, 0.03, 0.04, 0.05] as const;
 const DELAYS_MS = [10, 50, 100] as const;
 /** The point of which there is a number to meet, and the curves around it. */
 const POINT = { loss: 0.05, delayMs: 50, megabytes: 300 } as const;
 const CURVE_MEGABYTES = 20;
-/** What nearly all servers have, and what minds loss least. */
-const CONTROLS = ['cubic', 'bbr'] as const;
+/** The other one minds loss least. */
+const CONTROLS: readonly CongestionControl[] = [USUAL_CONTROL, 'bbr'];
 const PROGRAMS = ['nginx', 'wrk', 'clamav-daemon', 'iptables', 'libvectorscan5'];
 
 export type GatewaySamples = {
@@ -72,16 +72,15 @@ async function measureCache(place: Place, rounds: number, seconds: number, say: 
   return samples;
 }
 
-async function measureCurves(place: Place, say: Say): Promise<FastPassSample[]> {
+async function measureCurves(place: Place, rounds: number, say: Say): Promise<FastPassSample[]> {
   const samples: FastPassSample[] = [];
   const points = DELAYS_MS.flatMap((delayMs) => LOSSES.map((loss) => ({ delayMs, loss })));
   for (const { delayMs, loss } of points) {
-    for (const fastPass of [false, true]) {
-      const trial: FastPassTrial = { fastPass, control: 'cubic', loss, delayMs, megabytes: CURVE_MEGABYTES };
-      const sample = await measureFastPass(place, 1, trial);
-      say(`${delayMs} ms, ${100 * loss} % lost, fast pass ${fastPass ? 'on' : 'off'}: ${sample.seconds.toFixed(1)} s`);
-      samples.push(sample);
-    }
+    const what = `${delayMs} ms, ${100 * loss} % lost, fast pass`;
+    const both = await measureBoth(rounds, what, say, (round, fastPass) =>
+      measureFastPass(place, round, { fastPass, control: USUAL_CONTROL, loss, delayMs, megabytes: CURVE_MEGABYTES }),
+    );
+    samples.push(...both);
   }
   return samples;
 }
@@ -125,7 +124,7 @@ async function measureAll(place: Place, options: BenchmarkOptions, say: Say): Pr
       ? await measureBoth(rounds, 'scanning', say, (round, isOn) => measureScanWait(place, round, isOn, seconds))
       : [],
     fastPass: does('fastPass') ? await measurePoints(place, rounds, say) : [],
-    curves: does('fastPass') ? await measureCurves(place, say) : [],
+    curves: does('fastPass') ? await measureCurves(place, rounds, say) : [],
   };
 }
 

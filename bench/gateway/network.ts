@@ -9,7 +9,13 @@ import { VI } from '../lab/transit.ts';
 
 export type Design = 'nfqueue' | 'embedded';
 
+/** How a sender of TCP reacts to loss. */
 export type CongestionControl = 'cubic' | 'bbr';
+/**
+ * What nearly all servers have. What paces its segments (BBR, to which some machines are set) sends many small bursts:
+ * then the ends are the limit, whatever the node does.
+ */
+export const USUAL_CONTROL: CongestionControl = 'cubic';
 
 export const CLIENTS = ['c1', 'c2'] as const;
 export const SERVERS = ['s1', 's2', 's3'] as const;
@@ -61,6 +67,7 @@ export class GatewayNetwork {
     for (const end of ENDS) ends.set(end, await lab.addNamespace(end));
     const network = new GatewayNetwork(lab, node, ends);
     for (const end of ENDS) await network.#connect(end);
+    await network.setCongestionControl(USUAL_CONTROL);
     await mustRun(node, ['sysctl', '-qw', 'net.ipv4.ip_forward=1']);
     return network;
   }
@@ -113,9 +120,7 @@ export class GatewayNetwork {
       `link set ours mtu ${MTU} up`,
       `addr add ${addressOf(end, 'nfqueue')}/24 dev kernel`,
       `addr add ${addressOf(end, 'embedded')}/32 dev ours`,
-      `route add 10.78.0.0/16 via 10.78.${number}.254 dev kernel`,
       `route add ${VI.transitIpv4}/32 dev ours`,
-      `route add ${VI.ipv4Prefix} via ${VI.transitIpv4} dev ours`,
       `neigh replace ${VI.transitIpv4} lladdr ${NODE_MAC} dev ours nud permanent`,
     ]);
     await ip(this.node, [
@@ -137,10 +142,13 @@ export class GatewayNetwork {
     }
   }
 
-  /** How the servers react to loss, in connections that are begun from now on through our data plane. */
+  /** Of connections that are begun from now on. */
   async setCongestionControl(algorithm: CongestionControl): Promise<void> {
-    for (const server of SERVERS) {
-      await ip(this.at(server), [`route replace ${VI.ipv4Prefix} via ${VI.transitIpv4} dev ours congctl ${algorithm}`]);
+    for (const end of ENDS) {
+      await ip(this.at(end), [
+        `route replace 10.78.0.0/16 via 10.78.${numberOf(end)}.254 dev kernel congctl ${algorithm}`,
+        `route replace ${VI.ipv4Prefix} via ${VI.transitIpv4} dev ours congctl ${algorithm}`,
+      ]);
     }
   }
 

@@ -1,6 +1,6 @@
 /** Ratios, tables and charts of the gateway's benchmark. */
 import type { Report } from '../benchmark.ts';
-import { drawChart } from '../chart.ts';
+import { COLORS, drawChart } from '../chart.ts';
 import type { GatewaySamples } from '../gateway.ts';
 import { describeSetting, type Setting } from '../report/machine.ts';
 import { markdownTable } from '../report/markdown.ts';
@@ -8,7 +8,7 @@ import { medianOf, medianRatio, rounded } from '../statistics.ts';
 import { CONFIGURATIONS, type Configuration, WHAT } from './configurations.ts';
 import { CONNECTIONS, type DeniedSample, PATIENCE_MS } from './denied-client.ts';
 import type { FastPassSample } from './fast-pass.ts';
-import type { CongestionControl, Design } from './network.ts';
+import { type CongestionControl, type Design, USUAL_CONTROL } from './network.ts';
 import { DESIGNS, type ThroughputSample } from './throughput.ts';
 
 export type Ratios = Readonly<Record<RatioKey, number | null>>;
@@ -23,7 +23,9 @@ type RatioKey =
 const DESIGN_TEXTS: Readonly<Record<Design, string>> = { nfqueue: 'NFQUEUE', embedded: 'in the data path' };
 
 type Of = (sample: ThroughputSample) => number;
-const gbits: Of = ({ gbitsPerSecond }) => gbitsPerSecond;
+const gbits = ({ gbitsPerSecond }: { readonly gbitsPerSecond: number }): number => gbitsPerSecond;
+const machineMs: Of = ({ machinePerGbit }) => machinePerGbit * 1000;
+const gatewayMs: Of = ({ gatewayPerGbit }) => gatewayPerGbit * 1000;
 
 type Samples = readonly ThroughputSample[];
 
@@ -44,7 +46,7 @@ export function ratiosOf(samples: GatewaySamples): Ratios {
     auditVsForwarding: medianRatio(series('embedded', 'audit'), forwarding),
     connectionCacheGain: cacheGain(denied, 'embedded'),
     holSmallP99Ratio: medianRatio(waits(true), waits(false)),
-    fastPassGain5: fastPassGain(fastPass, 'cubic'),
+    fastPassGain5: fastPassGain(fastPass, USUAL_CONTROL),
   };
 }
 
@@ -53,7 +55,7 @@ function deniedOf(denied: readonly DeniedSample[], design: Design, cache: boolea
 }
 
 function cacheGain(denied: readonly DeniedSample[], design: Design): number | null {
-  const allowed = (cache: boolean) => deniedOf(denied, design, cache).map(({ gbitsPerSecond }) => gbitsPerSecond);
+  const allowed = (cache: boolean) => deniedOf(denied, design, cache).map(gbits);
   return medianRatio(allowed(true), allowed(false));
 }
 
@@ -93,8 +95,8 @@ function throughputTable(samples: Samples): string {
         WHAT[configuration],
         rounded(medianOf(series(gbits))),
         rounded(medianRatio(series(gbits), series(gbits, 'forwarding'))),
-        rounded(medianOf(series(({ machinePerGbit }) => machinePerGbit * 1000))),
-        rounded(medianOf(series(({ gatewayPerGbit }) => gatewayPerGbit * 1000))),
+        rounded(medianOf(series(machineMs))),
+        rounded(medianOf(series(gatewayMs))),
         rounded(medianOf(series(({ small }) => small.median))),
         rounded(medianOf(series(({ small }) => small.p99))),
         String(series(({ errors }) => errors).reduce((sum, errors) => sum + errors, 0)),
@@ -148,7 +150,7 @@ function deniedTable(denied: readonly DeniedSample[]): string {
     return [
       DESIGN_TEXTS[design],
       cache ? 'on' : 'off',
-      rounded(medianOf(those.map(({ gbitsPerSecond }) => gbitsPerSecond))),
+      rounded(medianOf(those.map(gbits))),
       cache ? rounded(cacheGain(denied, design)) : '',
       rounded(medianOf(those.map(({ gatewayPerGbit }) => gatewayPerGbit * 1000))),
       perSecond('refused', those),
@@ -170,27 +172,51 @@ function deniedTable(denied: readonly DeniedSample[]): string {
   );
 }
 
-function curveOf(curves: readonly FastPassSample[], delayMs: number, fastPass: boolean) {
+function curveOf(curves: readonly FastPassSample[], losses: readonly number[], delayMs: number, fastPass: boolean) {
   const those = curves.filter((sample) => sample.delayMs === delayMs && sample.fastPass === fastPass);
-  return {
-    name: `${delayMs} ms, ${fastPass ? 'fast pass' : 'in order'}`,
-    values: those.map(({ seconds }) => Number(seconds.toFixed(1))),
-  };
+  const values = losses.map((loss) => {
+    const seconds = medianOf(those.filter((sample) => sample.loss === loss).map((sample) => sample.seconds));
+    return seconds === undefined ? null : Number(seconds.toFixed(1));
+  });
+  return { name: `${delayMs} ms, ${fastPass ? 'fast pass' : 'in order'}`, values };
+}
+
+/** A bar for each configuration and design. */
+function barsOf(samples: Samples, of: Of) {
+  return CONFIGURATIONS.flatMap((configuration) =>
+    DESIGNS.map((design) => ({
+      name: `${configuration}, ${DESIGN_TEXTS[design]}`,
+      value: medianOf(seriesOf(samples, design, configuration, of)) ?? null,
+      ...(design === 'embedded' ? { color: COLORS.ours } : {}),
+    })),
+  );
+}
+
+function deniedBars(denied: readonly DeniedSample[]) {
+  return DESIGNS.flatMap((design) =>
+    [false, true].map((cache) => ({
+      name: `cache ${cache ? 'on' : 'off'}, ${DESIGN_TEXTS[design]}`,
+      value: medianOf(deniedOf(denied, design, cache).map(gbits)) ?? null,
+      ...(design === 'embedded' ? { color: COLORS.ours } : {}),
+    })),
+  );
 }
 
 export function reportOf(samples: GatewaySamples, ratios: Ratios, setting: Setting): Report {
   const { curves } = samples;
   const losses = [...new Set(curves.map(({ loss }) => loss))];
   const delays = [...new Set(curves.map(({ delayMs }) => delayMs))];
-  const lines = delays.flatMap((delayMs) => [false, true].map((fastPass) => curveOf(curves, delayMs, fastPass)));
-  const bars = CONFIGURATIONS.flatMap((configuration) =>
-    DESIGNS.map((design) => ({
-      name: `${configuration}, ${DESIGN_TEXTS[design]}`,
-      value: medianOf(seriesOf(samples.throughput, design, configuration, gbits)) ?? null,
-    })),
+  const lines = delays.flatMap((delayMs) =>
+    [false, true].map((fastPass) => curveOf(curves, losses, delayMs, fastPass)),
   );
   const svg = drawChart('The management gateway', [
-    { kind: 'bars', title: 'Gbit/s', bars },
+    { kind: 'bars', title: 'Gbit/s', bars: barsOf(samples.throughput, gbits) },
+    { kind: 'bars', title: 'Processor time of the machine, ms/Gbit', bars: barsOf(samples.throughput, machineMs) },
+    {
+      kind: 'bars',
+      title: 'One client is denied and comes back: Gbit/s of the other',
+      bars: deniedBars(samples.denied),
+    },
     {
       kind: 'lines',
       title: 'Transfer of 20 MB in 50 connections, s',
@@ -199,7 +225,7 @@ export function reportOf(samples: GatewaySamples, ratios: Ratios, setting: Setti
       lines,
     },
   ]);
-  const curveRows = lines.map(({ name, values }) => [name, ...values.map(String)]);
+  const curveRows = lines.map(({ name, values }) => [name, ...values.map(rounded)]);
   const markdown = [
     '# The management gateway',
     'Figures 7 to 10 and table 3 of the paper. Written by `npm run bench -- gateway --results`.',
@@ -211,7 +237,8 @@ leave it in VXLAN, on cables that carry at most 1500 bytes and do nothing for it
 forwarding, whose packets pass \`p2pxbone gateway run\` (the paper's P2PADM). In the data path: our node between its tunnels
 (the answer to its kP2PADM). The same pipeline and policy in both, one after the other in each round; medians, and ratios as
 medians of the ratios round by round. Small requests go on beside the transfers, one after the other. Recorded files are
-written, hashed, and kept once by their hash; there are 16 different ones.`,
+written, hashed, and kept once by their hash; there are 16 different ones. The ends' connections have CUBIC for congestion
+control, as nearly all servers have.`,
     markdownTable(
       ['ratio', 'meaning', 'measured', 'wanted'],
       Object.entries(ratios).map(([key, value]) => [
@@ -223,7 +250,7 @@ written, hashed, and kept once by their hash; there are 16 different ones.`,
     ),
     '## Throughput',
     throughputTable(samples.throughput),
-    '![Throughput and fast pass](gateway.svg)',
+    '![Throughput, processor time, denied client and fast pass](gateway.svg)',
     `Where the node's kernel joins segments before anybody looks at them (GRO, which most network cards have switched on), NFQUEUE is
 asked about super-packets of many segments; to the data path, the datagrams of a tunnel come in fewer calls:`,
     throughputTable(samples.joined),
@@ -247,7 +274,7 @@ what nearly all servers have and with what minds loss least:`,
         rounded(fastPassGain(samples.fastPass, control)),
       ]),
     ),
-    '20 MB, CUBIC, by loss and delay; seconds, once each:',
+    '20 MB, CUBIC, by loss and delay; seconds, medians:',
     markdownTable(['way', ...losses.map((loss) => `${100 * loss} %`)], curveRows),
   ].join('\n\n');
   return { markdown: `${markdown}\n`, svg };
