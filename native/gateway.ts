@@ -18,6 +18,8 @@ export type GatewayRules = {
 export type GatewayServices = {
   /** The name under which it records. */
   readonly host: string;
+  /** Counts, bytes and milliseconds, by the names of gateway/core/bounds.ts. What is absent is as native/gateway/limits.h says. */
+  readonly bounds: Readonly<Record<string, number>>;
   readonly audit?: {
     readonly directory: string;
     readonly rotateBytes: number;

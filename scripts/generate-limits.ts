@@ -1,6 +1,7 @@
 /** Writes docs/limits.md: every named limit in the code, where it stands. `npm run docs`. A test compares the two. */
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { BOUND_NAMES, BOUNDS, boundText } from '../gateway/core/bounds.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 const SOURCES = [
@@ -24,10 +25,25 @@ export function limits(): string {
       );
     }
   }
+  const bounds = BOUND_NAMES.map((name) => {
+    const { kind, least, most, otherwise, about } = BOUNDS[name];
+    const [first, usual, last] = [least, otherwise, most].map((value) => boundText(kind, value));
+    return `| \`${name}\` | ${first} | ${usual} | ${last} | ${about} |`;
+  });
   return `# Limits
 
 Every queue, table and loop has a named limit; a full one is a counted drop or a clear error. Generated from the code by
-\`npm run docs\`; do not edit. What an operator can set stands in [reference.md](reference.md).
+\`npm run docs\`; do not edit. What an operator can set of a daemon stands in [reference.md](reference.md).
+
+## Bounds of a gateway
+
+Its policy sets them under \`bounds\`.
+
+| bound | least | if nothing is said | most | |
+| --- | --- | --- | --- | --- |
+${bounds.join('\n')}
+
+## In the code
 
 | limit | value | where | |
 | --- | --- | --- | --- |

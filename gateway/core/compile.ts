@@ -1,4 +1,5 @@
 /** From the text of a policy to what runs: checked, and with all names resolved. */
+import { compileBounds } from './bounds.ts';
 import type { Compilation, PolicyFiles, Scope } from './compilation.ts';
 import type { CompiledPolicy, ServiceSettings } from './compiled-policy.ts';
 import { warnOfUnreachable } from './feasibility.ts';
@@ -66,6 +67,7 @@ function servicesOf(compilation: Compilation, { scan = {}, audit, signatures = [
   const size = (text: string | undefined, path: Path, otherwise: number) => sizeOf(compilation, text, path, otherwise);
   const settings: ServiceSettings = {
     signatures,
+    bounds: compileBounds(compilation),
     scan: {
       socket: scan.socket ?? SCAN.socket,
       objectMax: size(scan.objectMax, ['scan', 'objectMax'], SCAN.objectMax),

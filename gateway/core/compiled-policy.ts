@@ -1,4 +1,5 @@
 /** A policy with all names resolved, but for those of nodes and groups: what the image holds, and what files, sockets and directories the services need. */
+import type { Bounds } from './bounds.ts';
 import type { AddressSet, UsedName } from './names.ts';
 import type { EVENTS, PER, WAYS } from './policy-schema.ts';
 import type { Range } from './quantities.ts';
@@ -78,6 +79,7 @@ export type LimitClass = {
 export type ServiceSettings = {
   /** Paths as the policy writes them. */
   readonly signatures: readonly string[];
+  readonly bounds: Bounds;
   readonly scan: {
     readonly socket: string;
     readonly objectMax: number;

@@ -4,6 +4,7 @@
  */
 import { type SchemaOptions, type Static, type TSchema, Type } from '@sinclair/typebox';
 import { closed } from '../../overlay/fields.ts';
+import { BOUND_NAMES, BOUNDS, type BoundName, boundText } from './bounds.ts';
 import { CONDITION_ACTIONS, CONDITIONS, DAYS } from './vocabulary.ts';
 
 export const POLICY_FORMAT = 'p2pxbone gateway, format 1';
@@ -236,6 +237,13 @@ const Audit = closed({
   ),
 });
 
+function boundSchema(name: BoundName) {
+  const { kind, least, most, otherwise, about } = BOUNDS[name];
+  const description = `${about} Default ${boundText(kind, otherwise)}.`;
+  if (kind === 'count') return count(least, most, description);
+  return kind === 'size' ? Size(description) : Duration(description);
+}
+
 export const PolicyFile = closed({
   policy: Type.Literal(POLICY_FORMAT, {
     wanted: `'${POLICY_FORMAT}', which says what the file is`,
@@ -274,6 +282,7 @@ export const PolicyFile = closed({
   conditions: optional(
     closed(Object.fromEntries(CONDITIONS.map((name) => [name, optional(words(CONDITION_ACTIONS))]))),
   ),
+  bounds: optional(closed(Object.fromEntries(BOUND_NAMES.map((name) => [name, optional(boundSchema(name))])))),
   fastPass: optional(Flag('Out-of-order packets go on at once; a copy is inspected. Default true.')),
   connectionCache: optional(
     closed({

@@ -90,13 +90,14 @@ export type Recording = { readonly host: string; readonly folder?: string };
 
 /** `directory`: of the policy. */
 export function servicesOf(policy: CompiledPolicy, directory: string, recording: Recording): GatewayServices {
-  const { scan, audit } = policy.services;
+  const { bounds, scan, audit } = policy.services;
   const { host, folder = '' } = recording;
   const placed = (path: string): string => join(isAbsolute(path) ? path : join(resolve(directory), path), folder);
   const scans = policy.rules.some((rule) => rule.scan);
   const stores = policy.rules.some((rule) => rule.store);
   return {
     host,
+    bounds,
     ...(audit === undefined
       ? {}
       : {

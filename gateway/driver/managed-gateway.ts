@@ -108,7 +108,7 @@ export class ManagedGateway<Statistics extends GatewayStatistics = GatewayStatis
     this.#sets = this.#setsInForce();
     const isOther = JSON.stringify(services) !== JSON.stringify(this.#services);
     this.#warnings = isOther
-      ? [...warnings, 'What it says of audit, stored files and the scanner holds from the next start on.']
+      ? [...warnings, 'What it says of bounds, audit, stored files and the scanner holds from the next start on.']
       : warnings;
     return ok(this.inForce);
   }

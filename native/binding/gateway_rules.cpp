@@ -2,6 +2,8 @@
 
 #include <sys/random.h>
 
+#include <array>
+#include <limits>
 #include <stdexcept>
 #include <variant>
 
@@ -57,6 +59,65 @@ std::shared_ptr<const SignatureSet> signaturesFrom(const Napi::Array& files) {
   return build.set;
 }
 
+struct Bound {
+  const char* name;
+  uint32_t gateway::Limits::*to;
+  uint32_t unit = 1;
+};
+
+constexpr uint32_t kBlock = PacketStore::kBlockBytes;
+constexpr uint32_t kPage = gateway::PagePool::kPageBytes;
+
+// The names of gateway/core/bounds.ts.
+constexpr std::array<Bound, 16> kBounds{{
+    {"flows", &gateway::Limits::flows},
+    {"halfOpenFlows", &gateway::Limits::halfOpenFlows},
+    {"deniedConnections", &gateway::Limits::deniedConnections},
+    {"redirects", &gateway::Limits::redirects},
+    {"limitInstances", &gateway::Limits::limitInstances},
+    {"answersPerSecond", &gateway::Limits::answersPerSecond},
+    {"heldPackets", &gateway::Limits::heldPackets},
+    {"heldMemory", &gateway::Limits::heldBlocks, kBlock},
+    {"heldPerFlow", &gateway::Limits::heldBlocksPerFlow, kBlock},
+    {"heldByLimits", &gateway::Limits::limitBlocks, kBlock},
+    {"heldFragments", &gateway::Limits::fragmentBlocks, kBlock},
+    {"fragmentedDatagrams", &gateway::Limits::fragmentedDatagrams},
+    {"streamMemory", &gateway::Limits::streamPages, kPage},
+    {"streamPerDirection", &gateway::Limits::pagesPerDirection, kPage},
+    {"piecesPerDirection", &gateway::Limits::piecesPerDirection},
+    {"waitingPerDirection", &gateway::Limits::waitingPerDirection},
+}};
+
+struct Patience {
+  const char* name;
+  Millis gateway::Limits::*to;
+};
+
+constexpr std::array<Patience, 5> kPatience{{
+    {"gapTimeout", &gateway::Limits::gapTimeout},
+    {"fragmentTimeout", &gateway::Limits::fragmentTimeout},
+    {"halfOpenTimeout", &gateway::Limits::halfOpenTimeout},
+    {"establishedTimeout", &gateway::Limits::establishedTimeout},
+    {"datagramTimeout", &gateway::Limits::datagramTimeout},
+}};
+
+gateway::Limits limitsIn(const Napi::Object& settings) {
+  gateway::Limits limits;
+  const auto bounds = objectIn(settings, "bounds");
+  if (!bounds) throw std::invalid_argument("no bounds");
+  for (const auto& [name, to, unit] : kBounds) {
+    if (!bounds->Has(name)) continue;
+    const uint64_t units = (numberIn(*bounds, name) + unit - 1) / unit;
+    if (units > std::numeric_limits<uint32_t>::max()) throw std::invalid_argument(std::string{"too much: "} + name);
+    limits.*to = static_cast<uint32_t>(units);
+  }
+  if (bounds->Has("keptMemory")) limits.keptBytes = numberIn(*bounds, "keptMemory");
+  for (const auto& [name, to] : kPatience) {
+    if (bounds->Has(name)) limits.*to = static_cast<Millis>(numberIn(*bounds, name));
+  }
+  return limits;
+}
+
 gateway::HashSeed randomSeed() {
   gateway::HashSeed seed;
   if (::getrandom(&seed, sizeof seed, 0) != static_cast<ssize_t>(sizeof seed)) throw std::invalid_argument("no random numbers");
@@ -82,6 +143,7 @@ GatewayRules gatewayRulesFrom(const Napi::Object& object) {
 
 GatewaySettings gatewaySettingsFrom(const Napi::Object& object) {
   GatewaySettings settings;
+  settings.limits = limitsIn(object);
   settings.seed = randomSeed();
   settings.host = textIn(object, "host");
   if (const auto audit = objectIn(object, "audit")) {

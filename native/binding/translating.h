@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include <exception>
+#include <new>
 #include <system_error>
 
 namespace p2pxbone {
@@ -17,6 +18,8 @@ void translating(Napi::Env env, Body&& body) {
     Napi::Error failure = Napi::Error::New(env, error.what());
     failure.Set("errno", Napi::Number::New(env, error.code().value()));
     failure.ThrowAsJavaScriptException();
+  } catch (const std::bad_alloc&) {
+    Napi::Error::New(env, "there is not enough memory; lower the policy's bounds").ThrowAsJavaScriptException();
   } catch (const std::exception& error) {
     Napi::Error::New(env, error.what()).ThrowAsJavaScriptException();
   }

@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { run } from '../../cli/demo/namespaces.ts';
+import { untilTrue } from '../../cli/demo/machine.ts';
+import { run, within } from '../../cli/demo/namespaces.ts';
 import { Clamd, EICAR } from './clamd.ts';
-import { RouterLab } from './router.ts';
+import { RouterLab, SERVER } from './router.ts';
 import { skip } from './topology.ts';
 
 const AUDIT = 'audit: {directory: audit, files: {directory: files, max: 100 MB}}\n';
@@ -169,4 +170,30 @@ test('a protocol that cannot be followed is what the policy says', { skip, timeo
   assert.equal((await lab.get('', { header })).status, 403);
   const second = await lab.startSecond();
   assert.match(second.stderr, /Another gateway answers/);
+});
+
+test('a gateway holds no more than its policy allows', { skip, timeout: 60_000 }, async (context) => {
+  const lab = await RouterLab.create(context);
+  lab.file('slow.bin', randomBytes(1_000_000));
+  const rules = 'rules: [{when: {file: {name: ["*.mp3"]}}, do: reject}]\n';
+  await lab.startGateway(`bounds: {flows: 64, heldMemory: 2 MB, streamMemory: 3 MB}\n${rules}`);
+  const pages = (bytes: number): number => Math.ceil(bytes / 2048) * 2048;
+  const options = ['-sS', '--parallel', '--parallel-immediate', '--parallel-max', '150', '--limit-rate', '20k'];
+  const slow = ['-m', '5', '-o', '/dev/null', `http://${SERVER}/slow.bin?[1-150]`];
+  const downloads = run(within(lab.client, ['curl', ...options, ...slow]));
+  const established = async (): Promise<number> => {
+    const { stdout } = await run(within(lab.client, ['ss', '-Htn', 'state', 'established']));
+    return stdout.split('\n').filter(Boolean).length;
+  };
+  await untilTrue('the connections stand', 10_000, 50, async () => (await established()) >= 140);
+  const { flows, memory } = await lab.statistics();
+  assert.ok(flows > 32 && flows <= 64, `${flows} flows`);
+  assert.deepEqual([memory['heldMax'], memory['streamsMax']], [pages(2e6), pages(3e6)]);
+  await downloads;
+  assert.equal((await lab.get('slow.bin')).status, 200, 'there is room for new ones');
+
+  lab.writePolicy(`bounds: {flows: 128}\n${rules}`);
+  const { code, stderr, stdout } = await lab.command('reload');
+  assert.equal(code, 0, stderr);
+  assert.match(stdout + stderr, /of bounds, .*holds from the next start on/);
 });

@@ -1,6 +1,7 @@
 /** Mistakes in policies: each has a place and a sentence that says what to do; and what is right compiles. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { USUAL_BOUNDS } from '../bounds.ts';
 import type { PolicyFiles } from '../compilation.ts';
 import { type Compiled, compilePolicy } from '../compile.ts';
 import type { CompiledPolicy } from '../compiled-policy.ts';
@@ -47,6 +48,12 @@ test('an empty policy accepts everything', () => {
   assert.equal(services.scan.socket, '/run/clamav/clamd.ctl');
 });
 
+test('bounds are counts, sizes and times; what is not said is as usual', () => {
+  const { bounds } = good('bounds: {flows: 1000, heldMemory: 2 MB, gapTimeout: 5s}\n').services;
+  assert.deepEqual(bounds, { ...USUAL_BOUNDS, flows: 1000, heldMemory: 2_000_000, gapTimeout: 5000 });
+  assert.deepEqual(good('').services.bounds, USUAL_BOUNDS);
+});
+
 const MISTAKES: readonly (readonly [string, RegExp])[] = [
   // Shape.
   ['mode: enforc\n', /^p.yaml:2:7 error mode: give one of enforce, dry-run\.$/],
@@ -64,6 +71,10 @@ const MISTAKES: readonly (readonly [string, RegExp])[] = [
   ['mode: enforce\nmode: dry-run\n', /^p.yaml:3:1 error This is not YAML: Map keys must be unique/],
   ['mode: "x\n', /error This is not YAML: Missing closing "quote/],
   ['policy: 5\n', /error This is not YAML: Map keys must be unique/],
+  ['bounds: {flows: 10}\n', /^p.yaml:2:17 error bounds\.flows: give a whole number from 64 to 4194304\.$/],
+  ['bounds: {heldMemory: 1 kB}\n', /^p.yaml:2:22 error bounds\.heldMemory: give a size from 1 MB to 64 GB\.$/],
+  ['bounds: {gapTimeout: soon}\n', /^p.yaml:2:22 error bounds\.gapTimeout: give a time from 1s to 10m\.$/],
+  ['bounds: {flow: 100}\n', /^p.yaml:2:10 error There is no field 'flow' in bounds; do you mean 'flows'\?$/],
   // Names.
   [
     'sets: {students: [10.0.0.0/8]}\nrules: [{when: {from: student}, do: drop}]\n',

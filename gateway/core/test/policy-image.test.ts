@@ -1,6 +1,7 @@
 /** The image's writer; what the image says is the native tests' to check. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { USUAL_BOUNDS } from '../bounds.ts';
 import type { CompiledPolicy } from '../compiled-policy.ts';
 import { writePolicyImage } from '../policy-image.ts';
 
@@ -19,7 +20,11 @@ const EMPTY: CompiledPolicy = {
   hashLists: [],
   limits: [],
   rules: [],
-  services: { signatures: [], scan: { socket: '/s', objectMax: 1, archiveMax: 1, connections: 1, timeoutMs: 1 } },
+  services: {
+    signatures: [],
+    bounds: USUAL_BOUNDS,
+    scan: { socket: '/s', objectMax: 1, archiveMax: 1, connections: 1, timeoutMs: 1 },
+  },
 };
 
 test('an image grows to any size, whatever is written when it has to', () => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { USUAL_BOUNDS } from '../bounds.ts';
 import {
   APPLICATION_ALIASES,
   APPLICATION_OWN_FIRST,
@@ -95,4 +96,25 @@ test('what is no part of a word is the same in policy/marked_words.cpp', () => {
     [...rows].map(([, first, last]) => [Number.parseInt(first as string, 16), Number.parseInt(last as string, 16)]),
     NOT_WORDS,
   );
+});
+
+test('bounds that a policy does not set are those of limits.h, under the names that the addon reads', () => {
+  const fields = new Map(
+    [...source('limits.h').matchAll(/^ {2}(?:uint32_t|uint64_t|Millis) (\w+) = ([\d']+);/gm)].map(([, name, value]) => [
+      name as string,
+      Number(value?.replaceAll("'", '')),
+    ]),
+  );
+  const UNITS: Readonly<Record<string, number>> = { kBlock: 2048, kPage: 2048 };
+  const rows = [
+    ...source('../binding/gateway_rules.cpp').matchAll(/\{"(\w+)", &gateway::Limits::(\w+)(?:, (\w+))?\}/g),
+  ];
+  const read = new Map(
+    rows.map(([, name, field, unit]) => [
+      name as string,
+      (fields.get(field as string) ?? 0) * (UNITS[unit ?? ''] ?? 1),
+    ]),
+  );
+  read.set('keptMemory', fields.get('keptBytes') ?? 0);
+  assert.deepEqual(Object.fromEntries(read), USUAL_BOUNDS);
 });
