@@ -19,7 +19,10 @@ export const GatewayStatistics = closed({
   redirects: closed({ connections: Count, begun: Count, refused: Count, evicted: Count }),
   /** That the gateway made itself: RSTs, ICMP errors, and those that were beyond what it may send to unproven senders. */
   answers: closed({ resets: Count, unreachables: Count, withheld: Count }),
-  /** Nanoseconds: of one packet or chunk, on average. */
+  /**
+   * Nanoseconds: of one packet or chunk, on average. What the application stage does (classification, parsers, policy, files,
+   * audit) stands behind it once more, each task for itself: calls, and nanoseconds of one without the tasks that it calls.
+   */
   stages: Type.Array(closed({ name: Text, packets: Count, stopped: Count, nanoseconds: Count })),
   /** Packets by reason. */
   drops: Counts,

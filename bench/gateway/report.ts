@@ -260,7 +260,8 @@ waits ${PATIENCE_MS} ms where nothing is said. The other one fetches files meanw
 does not answer; without it, each attempt is a connection to the server that is ended with RST.`,
     deniedTable(samples.denied),
     '## Time in each stage, ns',
-    'Of a packet; of the stream and the application, of a piece that they were given.',
+    `Of a packet; of the stream and the application, of a piece that they were given. Classification to audit are the application's
+tasks: time of one call of each, without the tasks that it calls.`,
     stageTable(samples),
     '## Out-of-order packets at once, or in order',
     `The way from the server to the node delays and loses packets; 50 connections. 300 MB at 5 % loss and 50 ms, medians, with

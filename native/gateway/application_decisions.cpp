@@ -30,6 +30,11 @@ FlowFacts ApplicationStage::factsOf(const Flow& flow, const Work& work, Millis n
   return facts;
 }
 
+Decision ApplicationStage::askAboutFile(const Flow& flow, const Work& work, const FileFacts& facts, Millis now) {
+  const TaskClock::Turn turn{tasks_, Task::policy};
+  return policy_->file(factsOf(flow, work, now), facts, *scratch_);
+}
+
 void ApplicationStage::carryOut(Flow& flow, const Decision& decision) const {
   if (decision.dryRun) return;
   if (decision.mark) flow.mark = *decision.mark;
@@ -64,8 +69,11 @@ StageAnswer ApplicationStage::deny(Flow& flow, const Decision& decision, AuditCa
 }
 
 Verdict ApplicationStage::syn(const Packet& packet, Millis now) {
-  now_ = now;
-  const Decision decision = policy_->syn(packet, wall(now), utcOffset_);
+  tellCall(now);
+  const Decision decision = [&] {
+    const TaskClock::Turn turn{tasks_, Task::policy};
+    return policy_->syn(packet, wall(now), utcOffset_);
+  }();
   if (!decision.denies() || !decision.decided) return redirect(packet, decision, now);
   (decision.dryRun ? counters_.wouldDeny : counters_.denied).add();
   // There is no flow to be told about once: as many as the sender likes come here.
@@ -94,7 +102,10 @@ Verdict ApplicationStage::redirect(const Packet& packet, const Decision& decisio
 
 StageAnswer ApplicationStage::decide(const StageContext& context, Work& work, AuditCause cause) {
   Flow& flow = context.flow;
-  const Decision decision = policy_->flow(factsOf(flow, work, context.now), *scratch_);
+  const Decision decision = [&] {
+    const TaskClock::Turn turn{tasks_, Task::policy};
+    return policy_->flow(factsOf(flow, work, context.now), *scratch_);
+  }();
   work.needs = decision.needs;
   work.decision = decision;
   const bool first = decision.decided && !work.decided;

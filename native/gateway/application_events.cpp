@@ -18,7 +18,7 @@ void ApplicationStage::Events::request(Side from, const FileOffer& offer) {
   facts.name = offer.name;
   facts.size = offer.size;
   facts.sender = wanted ? other(from) : from;
-  const Decision decision = stage_.policy_->file(stage_.factsOf(flow(), work_, context_.now), facts, *stage_.scratch_);
+  const Decision decision = stage_.askAboutFile(flow(), work_, facts, context_.now);
   if (stage_.wants(AuditEvent::fileinfo)) {
     FileAudit file;
     file.name = offer.name;
@@ -36,7 +36,10 @@ void ApplicationStage::Events::chat(Side from, const ChatMessage& message) {
   stage_.counters_.messages.add();
   if (answer.denies()) return;
   const ChatFacts facts{message.from, message.to, message.text};
-  const Decision decision = stage_.policy_->chat(stage_.factsOf(flow(), work_, context_.now), facts, *stage_.scratch_);
+  const Decision decision = [&] {
+    const TaskClock::Turn turn{stage_.tasks_, Task::policy};
+    return stage_.policy_->chat(stage_.factsOf(flow(), work_, context_.now), facts, *stage_.scratch_);
+  }();
   if (stage_.wants(AuditEvent::chat)) {
     stage_.record(ends(from), ChatAudit{message.kind, message.from, message.to, message.text, stage_.auditOf(decision)});
   }
@@ -50,6 +53,7 @@ void ApplicationStage::Events::transferBegins(Side sender, const Transfer& trans
 void ApplicationStage::Events::transferData(Side sender, std::span<const uint8_t> bytes) {
   FileWatch* const file = answer.denies() ? nullptr : work_.file(sender);
   if (file == nullptr) return;
+  const TaskClock::Turn turn{stage_.tasks_, Task::files};
   const FileWatch::Answer given = file->data(bytes, context_.now);
   stage_.fileAnswered(flow(), work_, work_.current[indexOf(sender)], given, context_.now, answer);
 }
@@ -57,6 +61,7 @@ void ApplicationStage::Events::transferData(Side sender, std::span<const uint8_t
 void ApplicationStage::Events::transferEnds(Side sender, bool complete) {
   FileWatch* const file = answer.denies() ? nullptr : work_.file(sender);
   if (file == nullptr) return;
+  const TaskClock::Turn turn{stage_.tasks_, Task::files};
   const FileWatch::Answer given = file->end(complete, context_.now);
   stage_.fileAnswered(flow(), work_, work_.current[indexOf(sender)], given, context_.now, answer);
 }

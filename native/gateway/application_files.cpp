@@ -8,6 +8,7 @@ namespace p2pxbone::gateway {
 
 void ApplicationStage::fileBegins(const StageContext& context, Work& work, Side sender, const Transfer& transfer,
                                   StageAnswer& answer) {
+  const TaskClock::Turn turn{tasks_, Task::files};
   counters_.files.add();
   const bool forRecord = wants(AuditEvent::fileinfo);
   const uint64_t owner = ++lastOwner_;
@@ -17,7 +18,7 @@ void ApplicationStage::fileBegins(const StageContext& context, Work& work, Side 
   parts.store = parts_.store;
   FileInFlow& file = work.files[owner];
   parts.decide = [this, &flow, &work, &file](const FileFacts& facts) {
-    const Decision decision = policy_->file(factsOf(flow, work, now_), facts, *scratch_);
+    const Decision decision = askAboutFile(flow, work, facts, now_);
     file.rule = rules_.numberOf(decision.rule);
     return decision;
   };

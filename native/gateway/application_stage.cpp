@@ -21,6 +21,7 @@ ApplicationStage::ApplicationStage(const Parts& parts, const HashSeed& seed, std
       peers_(seed.first),
       classifier_(peers_),
       hints_(seed),
+      tasks_(parts.clock),
       refusalsTold_(kRefusalsToldPerSecond, kRefusalsToldPerSecond) {}
 
 ApplicationStage::~ApplicationStage() = default;
@@ -60,7 +61,7 @@ std::string_view ApplicationStage::nameOf(Application application) const {
 }
 
 StageAnswer ApplicationStage::begin(const StageContext& context, const Packet& packet) {
-  now_ = context.now;
+  tellCall(context.now);
   slot_ = context.slot;
   const Flow& flow = context.flow;
   const FlowEnds ends{flow.address(Side::initiator), flow.address(Side::responder), flow.port(Side::initiator),
@@ -93,7 +94,7 @@ StageAnswer ApplicationStage::finish(Work& work, Side side, StageAnswer answer) 
 }
 
 StageAnswer ApplicationStage::data(const StageContext& context, const Chunk& chunk) {
-  now_ = context.now;
+  tellCall(context.now);
   Work& work = *context.memory<Work>();
   return finish(work, chunk.side, work.classification ? classify(context, work, chunk) : parse(context, work, chunk));
 }
@@ -107,13 +108,21 @@ StageAnswer ApplicationStage::classify(const StageContext& context, Work& work, 
     fresh.offset += had;
     if (fresh.bytes.empty()) return {};
   }
-  const Classified result = classifier_.feed(*work.classification, work.ends, fresh, context.now, kept_.full());
+  const Classified result = [&] {
+    const TaskClock::Turn turn{tasks_, Task::classification};
+    return classifier_.feed(*work.classification, work.ends, fresh, context.now, kept_.full());
+  }();
   if (result.final && kept_.full()) counters_.hurried.add();
   if (!result.final) return {};
   StageAnswer answer = identified(context, work, result);
   if (answer.denies() || work.parser == nullptr) return answer;
   merge(answer, parse(context, work, fresh));
   return answer;
+}
+
+Classified ApplicationStage::conclude(Work& work, Millis now) {
+  const TaskClock::Turn turn{tasks_, Task::classification};
+  return classifier_.conclude(*work.classification, work.ends, now);
 }
 
 // The application is known: the policy is asked, and what was collected goes to the parser.
@@ -149,8 +158,11 @@ StageAnswer ApplicationStage::identified(const StageContext& context, Work& work
 StageAnswer ApplicationStage::parse(const StageContext& context, Work& work, const Chunk& chunk) {
   if (work.parser == nullptr || work.parser->finished()) return {};
   Events events(*this, context, work);
-  work.parser->data(chunk, events);
-  if (kept_.full() && work.parser->keptBytes() > kKeptInAnyCase) work.parser->stop(events);
+  {
+    const TaskClock::Turn turn{tasks_, Task::parsers};
+    work.parser->data(chunk, events);
+    if (kept_.full() && work.parser->keptBytes() > kKeptInAnyCase) work.parser->stop(events);
+  }
   heedGivingUp(context, work, chunk.side, events);
   if (events.hostFound && !events.answer.denies()) merge(events.answer, decide(context, work, AuditCause::host));
   if (events.handedOver && !events.answer.denies()) merge(events.answer, handOver(context, work, chunk, events));
@@ -182,16 +194,18 @@ StageAnswer ApplicationStage::handOver(const StageContext& context, Work& work, 
 }
 
 StageAnswer ApplicationStage::gap(const StageContext& context, Side side, uint64_t bytes) {
-  now_ = context.now;
+  tellCall(context.now);
   Work& work = *context.memory<Work>();
   StageAnswer answer;
   if (work.classification) {
-    const Classified result = classifier_.conclude(*work.classification, work.ends, context.now);
-    answer = identified(context, work, result);
+    answer = identified(context, work, conclude(work, context.now));
   }
   if (!answer.denies() && work.parser && !work.parser->finished()) {
     Events events(*this, context, work);
-    work.parser->gap(side, bytes, events);
+    {
+      const TaskClock::Turn turn{tasks_, Task::parsers};
+      work.parser->gap(side, bytes, events);
+    }
     heedGivingUp(context, work, side, events);
     merge(answer, events.answer);
   }
@@ -199,16 +213,19 @@ StageAnswer ApplicationStage::gap(const StageContext& context, Side side, uint64
 }
 
 StageAnswer ApplicationStage::end(const StageContext& context, Side side) {
-  now_ = context.now;
+  tellCall(context.now);
   Work& work = *context.memory<Work>();
   StageAnswer answer;
   // A client may be done before its server has said a word.
   if (work.classification && side == Side::responder) {
-    answer = identified(context, work, classifier_.conclude(*work.classification, work.ends, context.now));
+    answer = identified(context, work, conclude(work, context.now));
   }
   if (!answer.denies() && work.parser && !work.parser->finished()) {
     Events events(*this, context, work);
-    work.parser->end(side, events);
+    {
+      const TaskClock::Turn turn{tasks_, Task::parsers};
+      work.parser->end(side, events);
+    }
     heedGivingUp(context, work, side, events);
     merge(answer, events.answer);
   }

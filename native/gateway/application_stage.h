@@ -15,6 +15,7 @@
 #include "gateway/pipeline.h"
 #include "gateway/redirects.h"
 #include "gateway/rule_book.h"
+#include "gateway/task_clock.h"
 
 namespace p2pxbone::gateway {
 
@@ -29,6 +30,8 @@ class ApplicationStage final : public ChunkStage {
     Redirects* redirects = nullptr;
     // Limits::keptBytes.
     uint64_t keptBytesMax = Limits{}.keptBytes;
+    // For the time of its tasks.
+    StageClock::Source clock = nullptr;
   };
   struct Counters {
     Counter classified;
@@ -63,6 +66,7 @@ class ApplicationStage final : public ChunkStage {
   [[nodiscard]] const RuleBook& rules() const { return rules_; }
   [[nodiscard]] const Counters& counters() const { return counters_; }
   [[nodiscard]] const KeptData& kept() const { return kept_; }
+  [[nodiscard]] const TaskClock& tasks() const { return tasks_; }
   // The conditions that only it, and the scans it asks for, can meet; for totals, by Condition.
   void addConditionsTo(std::array<uint64_t, kConditionCount>& counts) const;
   [[nodiscard]] std::string_view nameOf(Application application) const;
@@ -86,6 +90,13 @@ class ApplicationStage final : public ChunkStage {
     AuditDecision decision;
   };
 
+  // Each call of the stage begins with it.
+  void tellCall(Millis now) {
+    now_ = now;
+    tasks_.begin();
+  }
+  [[nodiscard]] Classified conclude(Work& work, Millis now);
+  [[nodiscard]] Decision askAboutFile(const Flow& flow, const Work& work, const FileFacts& facts, Millis now);
   [[nodiscard]] StageAnswer classify(const StageContext& context, Work& work, const Chunk& chunk);
   [[nodiscard]] StageAnswer identified(const StageContext& context, Work& work, const Classified& result);
   [[nodiscard]] StageAnswer parse(const StageContext& context, Work& work, const Chunk& chunk);
@@ -124,6 +135,7 @@ class ApplicationStage final : public ChunkStage {
   [[nodiscard]] bool wants(AuditEvent event) const { return parts_.audit != nullptr && parts_.audit->wants(event); }
   template <typename About>
   void record(const AuditEnds& ends, About&& about) {
+    const TaskClock::Turn turn{tasks_, Task::audit};
     parts_.audit->record({wall(now_), host_, ends, std::forward<About>(about)});
   }
   [[nodiscard]] AuditDecision auditOf(const Decision& decision) const {
@@ -159,6 +171,7 @@ class ApplicationStage final : public ChunkStage {
   std::deque<Hint> said_;
   size_t slot_ = 0;
   Counters counters_;
+  TaskClock tasks_;
   ConditionCounters conditionCounters_;
   TokenBucket refusalsTold_;
 };

@@ -68,7 +68,7 @@ Gateway::Gateway(const GatewaySettings& settings, const GatewayRules& rules, gat
               scans_ = std::make_unique<gateway::ScanDesk>(*scanner_, rules.scan, rules.policy->conditions());
             }
             return gateway::ApplicationStage::Parts{audit_.get(), scans_.get(), store_.get(), &redirects_,
-                                                    settings.limits.keptBytes};
+                                                    settings.limits.keptBytes, steadyNanos};
           }(),
           settings.seed, settings.host),
       bandwidth_(shapingSettings(*rules.policy), settings.limits, settings.seed),
@@ -217,14 +217,22 @@ std::string Gateway::statistics() {
   json.number("unreachables", all.unreachables);
   json.number("withheld", all.withheldAnswers);
   json.close();
-  json.openList("stages");
-  for (const auto& stage : all.stages) {
+  const auto stage = [&](const gateway::Pipeline::StageLine& one) {
     json.open();
-    json.word("name", stage.name);
-    json.number("packets", stage.packets);
-    json.number("stopped", stage.stopped);
-    json.number("nanoseconds", stage.samples == 0 ? 0 : stage.nanoseconds / stage.samples);
+    json.word("name", one.name);
+    json.number("packets", one.packets);
+    json.number("stopped", one.stopped);
+    json.number("nanoseconds", one.samples == 0 ? 0 : one.nanoseconds / one.samples);
     json.close();
+  };
+  json.openList("stages");
+  for (const auto& one : all.stages) {
+    stage(one);
+    if (one.name != application_.name()) continue;
+    for (size_t task = 0; task < gateway::kTaskCount; ++task) {
+      const gateway::StageStatistics& of = application_.tasks().of(static_cast<gateway::Task>(task));
+      stage({gateway::kTaskNames[task], of.packets.get(), of.stopped.get(), of.samples.get(), of.nanoseconds.get()});
+    }
   }
   json.closeList();
   json.open("drops");

@@ -58,6 +58,11 @@ test('a router’s gateway filters files, keeps some, and tells everything', {
   const { statistics, flows } = await lab.top();
   assert.equal(statistics.queue.unknown + statistics.queue.cut + statistics.queue.unsent, 0);
   assert.ok(flows.some(({ application }) => application === 'http'));
+  const stages = new Map(statistics.stages.map((stage) => [stage.name, stage]));
+  for (const name of ['application', 'classification', 'parsers', 'policy', 'files', 'audit']) {
+    assert.ok((stages.get(name)?.packets ?? 0) > 0, `${name} is told`);
+  }
+  assert.ok((stages.get('files')?.nanoseconds ?? 0) > 0, 'of so many pieces, some were timed');
   await lab.stopGateway();
 
   const sha256 = createHash('sha256').update('hello\n').digest('hex');
