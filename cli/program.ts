@@ -252,10 +252,17 @@ function addGatewayCommands(program: Command): void {
       'gateway explain policy.yaml --from 10.77.8.3 --to 192.0.2.1 --application ftp --file song.mp3',
       'gateway explain policy.yaml --from 10.77.8.3 --to 192.0.2.1 --application irc --chat "a secret"',
       'gateway explain policy.yaml --vi lab --from node:n3 --to node:n7 --port 22',
+      'gateway explain policy.yaml --flow 17      one that gateway top shows',
     ]),
   )
-    .requiredOption('--from <address>', 'who begins the flow; with --vi also node:NAME')
-    .requiredOption('--to <address>', 'the other end; likewise')
+    .option('--from <address>', 'who begins the flow; with --vi also node:NAME')
+    .option('--to <address>', 'the other end; likewise')
+    .option(
+      '--flow <n>',
+      'instead: a flow of the gateway that runs, by its number in gateway top',
+      integerOf(0, 2 ** 53 - 1),
+    )
+    .option('--nfqueue <n>', 'with --flow, of a router: number of its queue', integerOf(0, 65_535), 0)
     .option('--port <n>', 'of the other end', integerOf(0, 65_535))
     .option('--protocol <name>', 'tcp, udp, icmp, icmpv6 or a number', 'tcp')
     .option('--application <name>', 'what the flow carries; not known yet if absent')

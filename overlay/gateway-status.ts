@@ -67,7 +67,11 @@ export const GatewayFlow = closed({
   protocol: Count,
   /** Empty: not known, or not yet. */
   application: Text,
+  /** Of HTTP, TLS and QUIC, while the flow is inspected; else empty. */
+  host: Text,
   state: Type.Union([Type.Literal('inspected'), Type.Literal('settled'), Type.Literal('denied')]),
+  /** What the policy still asks for. */
+  needs: Type.Array(Type.String({ maxLength: 32 }), { maxItems: 8 }),
   rule: Text,
   packetsUp: Count,
   bytesUp: Count,

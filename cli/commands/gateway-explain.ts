@@ -1,18 +1,24 @@
-/** What a policy says, before there is traffic. */
+/** What a policy says: before there is traffic, or of a flow that a gateway has now. */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { inForceNames, loadInForce, type Whose } from '../../gateway/driver/loaded-policy.ts';
 import { explainPolicy, type PolicyAnswer, type PolicyQuestion } from '../../native/index.ts';
 import { OverlayError } from '../../overlay/errors.ts';
+import type { GatewayFlow } from '../../overlay/gateway-status.ts';
 import { systemClock } from '../../overlay/lib/clock.ts';
 import { type RdOptions, valueOf } from '../command.ts';
 import { print, printJson } from '../output.ts';
 import { addressOf, bearerOf, whoseBy, wordsOfNames } from './gateway-names.ts';
+import { endOf, flowBy, protocolName } from './gateway-watch.ts';
 
 export type ExplainOptions = RdOptions & {
-  readonly from: string;
-  readonly to: string;
+  readonly nfqueue: number;
+  readonly flow?: number;
+  readonly from?: string;
+  readonly to?: string;
+  /** Of a flow that was seen. */
+  readonly fromPort?: number;
   readonly port?: number;
   readonly protocol: string;
   readonly application?: string;
@@ -33,10 +39,14 @@ export async function explain(policy: string, options: ExplainOptions): Promise<
   const whose = await whoseBy(options);
   const loaded = valueOf(loadInForce(policy, whose));
   const { names } = inForceNames(loaded.policy, whose);
-  const question = questionOf(options, whose);
+  const flow = options.flow === undefined ? undefined : await flowBy(options.flow, options);
+  const question = questionOf(flow === undefined ? options : { ...options, ...seenOf(flow) }, whose);
   const answer = valueOf(explainPolicy(loaded.rules, question));
   const ends = { from: bearerOf(question.from, whose), to: bearerOf(question.to, whose) };
-  if (options.json) return printJson(whose === 'router' ? answer : { ...answer, names, ends });
+  const about = flow === undefined ? {} : { flow };
+  if (options.json)
+    return printJson(whose === 'router' ? { ...about, ...answer } : { ...about, ...answer, names, ends });
+  if (flow !== undefined) print(flowWords(flow));
   for (const line of wordsOf(policy, answer)) print(line);
   for (const [end, node] of Object.entries(ends)) {
     if (node !== undefined) print(`${end} is node ${node.name}, in ${node.groups.join(', ') || 'no group'}`);
@@ -44,10 +54,51 @@ export async function explain(policy: string, options: ExplainOptions): Promise<
   for (const line of wordsOfNames(names)) print(line);
 }
 
-function questionOf(options: ExplainOptions, whose: Whose): PolicyQuestion {
-  const from = addressOf(options.from, whose, options.to);
-  const to = addressOf(options.to, whose, options.from);
-  const { port, application, host, file, chat, upload = false } = options;
+/** What a flow has shown, as options would say it; what is asked beyond it may be given beside. */
+function seenOf(flow: GatewayFlow): Partial<ExplainOptions> {
+  const { from, fromPort, to, toPort, protocol, application, host } = flow;
+  return {
+    from,
+    fromPort,
+    to,
+    port: toPort,
+    protocol: String(protocol),
+    ...(application === '' ? {} : { application }),
+    ...(host === '' ? {} : { host }),
+  };
+}
+
+/** What becomes of it now, by the policy in force. */
+function flowWords({
+  id,
+  from,
+  fromPort,
+  to,
+  toPort,
+  protocol,
+  application,
+  host,
+  state,
+  rule,
+  needs,
+}: GatewayFlow): string {
+  const what = [application || 'not classified', ...(host === '' ? [] : [host])].join(', ');
+  const looked = needs.length > 0 ? `: ${needs.join(', ')} will be looked at` : '';
+  const by = rule === '' ? '' : ` by "${rule}"`;
+  const words = { inspected: `inspected${looked}`, settled: `goes on${by}`, denied: `denied${by}` };
+  return `flow ${id}, ${protocolName(protocol)} ${endOf(from, fromPort)} to ${endOf(to, toPort)}, ${what}: ${words[state]}.`;
+}
+
+function questionOf({ from: begins, to: other, ...options }: ExplainOptions, whose: Whose): PolicyQuestion {
+  if (begins === undefined || other === undefined) {
+    throw new OverlayError(
+      'BAD_ARGUMENT',
+      'Say which flow: give --from and --to, or --flow with a number of gateway top.',
+    );
+  }
+  const from = addressOf(begins, whose, other);
+  const to = addressOf(other, whose, begins);
+  const { port, fromPort, application, host, file, chat, upload = false } = options;
   const protocol = PROTOCOLS[options.protocol] ?? Number(options.protocol);
   if (!Number.isInteger(protocol) || protocol < 0 || protocol > 255) {
     throw new OverlayError(
@@ -64,6 +115,7 @@ function questionOf(options: ExplainOptions, whose: Whose): PolicyQuestion {
     to,
     protocol,
     at,
+    ...(fromPort === undefined ? {} : { fromPort }),
     ...(port === undefined ? {} : { toPort: port }),
     ...(application === undefined ? {} : { application }),
     ...(host === undefined ? {} : { host }),

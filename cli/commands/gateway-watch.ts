@@ -1,7 +1,14 @@
 /** Gateways that run, those of virtual nodes and that of a router: they take another policy, and are watched. */
 import { setTimeout } from 'node:timers/promises';
 import { askRouter, controlPath } from '../../gateway/driver/router-control.ts';
-import type { GatewayFlow, GatewayFlows, GatewayStatistics, PolicyInForce } from '../../overlay/gateway-status.ts';
+import { OverlayError } from '../../overlay/errors.ts';
+import {
+  GATEWAY_FLOWS_MAX,
+  type GatewayFlow,
+  type GatewayFlows,
+  type GatewayStatistics,
+  type PolicyInForce,
+} from '../../overlay/gateway-status.ts';
 import { type RdOptions, scopeOf, titleOf, valueOf } from '../command.ts';
 import { paint, print, printJson, table } from '../output.ts';
 import { type AnswerNamed, askRd, runDirectory } from '../rd-client.ts';
@@ -47,7 +54,7 @@ export async function top(options: GatewayTopOptions): Promise<void> {
   const stop = new AbortController();
   if (live) void untilStopped().then(() => stop.abort());
   for (let before: readonly View[] = []; !stop.signal.aborted; ) {
-    const views = await look(options);
+    const views = await lookAtAll(options);
     if (live) process.stdout.write('\u001b[H\u001b[2J');
     for (const [i, { title, statistics, flows }] of views.entries()) {
       if (views.length > 1 && title !== undefined) print(title);
@@ -60,7 +67,7 @@ export async function top(options: GatewayTopOptions): Promise<void> {
   }
 }
 
-async function look(options: GatewayTopOptions): Promise<readonly View[]> {
+async function lookAtAll(options: GatewayTopOptions): Promise<readonly View[]> {
   if (!isOfNode(options)) return [await lookAt(options)];
   return (await lookAtNodes(options)).map((node) => ({ title: titleOf(node), ...node }));
 }
@@ -111,16 +118,37 @@ function describe(now: GatewayStatistics, before: GatewayStatistics | undefined,
   return lines.join('\n');
 }
 
+/** The flow of that number. Only those with the most bytes are told of, but there are many of these. */
+export async function flowBy(id: number, options: GatewayOptions): Promise<GatewayFlow> {
+  const views = await lookAtAll({ ...options, flows: GATEWAY_FLOWS_MAX });
+  const found = views.flatMap(({ flows }) => flows).filter((flow) => flow.id === id);
+  if (found[0] === undefined) {
+    throw new OverlayError('NOT_FOUND', `No flow has the number ${id} now; gateway top shows those there are.`);
+  }
+  if (found.length > 1) {
+    throw new OverlayError(
+      'BAD_ARGUMENT',
+      `Several nodes have a flow ${id}; choose one node with --netns, or the VI's id.`,
+    );
+  }
+  return found[0];
+}
+
+export function endOf(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+export const protocolName = (protocol: number): string => PROTOCOLS[protocol] ?? String(protocol);
+
 function flowTable(flows: readonly GatewayFlow[]): string {
   if (flows.length === 0) return 'No flow is known now.';
-  const at = (address: string, port: number): string =>
-    address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
   return table(
-    ['PROTOCOL', 'FROM', 'TO', 'APPLICATION', 'STATE', 'RULE', 'UP', 'DOWN'],
+    ['FLOW', 'PROTOCOL', 'FROM', 'TO', 'APPLICATION', 'STATE', 'RULE', 'UP', 'DOWN'],
     flows.map((flow) => [
-      PROTOCOLS[flow.protocol] ?? String(flow.protocol),
-      at(flow.from, flow.fromPort),
-      at(flow.to, flow.toPort),
+      String(flow.id),
+      protocolName(flow.protocol),
+      endOf(flow.from, flow.fromPort),
+      endOf(flow.to, flow.toPort),
       flow.application === '' ? '-' : flow.application,
       flow.state,
       flow.rule,

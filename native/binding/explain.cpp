@@ -55,15 +55,9 @@ const char* actionName(Decision::Action action) {
 }
 
 Napi::Array needsToJs(Napi::Env env, uint32_t needs) {
-  constexpr std::array<std::pair<uint32_t, const char*>, 6> names{{{gateway::kNeedsApplication, "application"},
-                                                                   {gateway::kNeedsHost, "host"},
-                                                                   {gateway::kNeedsFiles, "files"},
-                                                                   {gateway::kNeedsFileType, "file type"},
-                                                                   {gateway::kNeedsFileHash, "file hash"},
-                                                                   {gateway::kNeedsChat, "chat"}}};
   const Napi::Array list = Napi::Array::New(env);
-  for (const auto& [bit, name] : names)
-    if ((needs & bit) != 0) list.Set(list.Length(), Napi::String::New(env, name));
+  for (const auto& [bit, name] : gateway::kNeedNames)
+    if ((needs & bit) != 0) list.Set(list.Length(), Napi::String::New(env, name.data(), name.size()));
   return list;
 }
 

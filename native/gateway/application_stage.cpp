@@ -60,6 +60,11 @@ std::string_view ApplicationStage::nameOf(Application application) const {
   return application == Application::unknown ? std::string_view{} : applicationName(application);
 }
 
+ApplicationStage::Known ApplicationStage::knownOf(const Flow& flow) const {
+  const auto* const work = static_cast<const Work*>(flow.memories[slot_].get());
+  return work == nullptr ? Known{} : Known{work->host, work->needs};
+}
+
 StageAnswer ApplicationStage::begin(const StageContext& context, const Packet& packet) {
   tellCall(context.now);
   slot_ = context.slot;

@@ -70,6 +70,13 @@ class ApplicationStage final : public ChunkStage {
   // The conditions that only it, and the scans it asks for, can meet; for totals, by Condition.
   void addConditionsTo(std::array<uint64_t, kConditionCount>& counts) const;
   [[nodiscard]] std::string_view nameOf(Application application) const;
+  // Of a flow under inspection: its host, empty while unknown and borrowed until the next call, and what the policy still
+  // asks for, by Decision::needs.
+  struct Known {
+    std::string_view host;
+    uint32_t needs = 0;
+  };
+  [[nodiscard]] Known knownOf(const Flow& flow) const;
 
   [[nodiscard]] std::string_view name() const override { return "application"; }
   [[nodiscard]] Verdict syn(const Packet& packet, Millis now) override;

@@ -13,7 +13,7 @@ using gateway::Flow;
 using gateway::FlowPhase;
 using gateway::Side;
 
-constexpr size_t kLineBytesMax = 1'024;
+constexpr size_t kLineBytesMax = 1'536;
 constexpr size_t kNameBytesMax = 256;
 
 std::string addressText(const Address& address) {
@@ -47,6 +47,11 @@ bool FlowSurvey::step(gateway::FlowTable& table, const Names& names) {
     Seen& flow = flows_[named_];
     flow.applicationName = names.application(flow.application).substr(0, kNameBytesMax);
     flow.ruleName = names.rule(flow.rule).substr(0, kNameBytesMax);
+    const Flow* const there = table.find(flow.ref);
+    if (there == nullptr) continue;
+    const gateway::ApplicationStage::Known known = names.known(*there);
+    flow.host = known.host.substr(0, kNameBytesMax);
+    flow.needs = known.needs;
   }
   return named_ < flows_.size();
 }
@@ -66,7 +71,7 @@ void FlowSurvey::look(const Flow& flow) {
 
 FlowSurvey::Seen FlowSurvey::seen(const Flow& flow) {
   Seen seen;
-  seen.id = flow.ref.id;
+  seen.ref = flow.ref;
   seen.bytes = flow.directions[0].bytes + flow.directions[1].bytes;
   seen.from = flow.address(Side::initiator);
   seen.to = flow.address(Side::responder);
@@ -93,14 +98,19 @@ std::string FlowSurvey::text() const {
   json.openList("flows");
   for (const Seen& flow : flows_) {
     json.open();
-    json.number("id", flow.id);
+    json.number("id", flow.ref.id);
     json.word("from", addressText(flow.from));
     json.number("fromPort", flow.fromPort);
     json.word("to", addressText(flow.to));
     json.number("toPort", flow.toPort);
     json.number("protocol", flow.protocol);
     json.text("application", flow.applicationName, kNameBytesMax);
+    json.text("host", flow.host, kNameBytesMax);
     json.word("state", stateOf(flow.phase));
+    json.openList("needs");
+    for (const auto& [bit, name] : gateway::kNeedNames)
+      if ((flow.needs & bit) != 0) json.word({}, name);
+    json.closeList();
     json.text("rule", flow.ruleName, kNameBytesMax);
     json.number("packetsUp", flow.packetsOf[0]);
     json.number("bytesUp", flow.bytesOf[0]);

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "gateway/application_stage.h"
 #include "gateway/flow_table.h"
 
 namespace p2pxbone {
@@ -14,10 +15,11 @@ class FlowSurvey {
   // Places in the table that are looked at, and flows that are named, at a time.
   static constexpr uint32_t kFlowsAtOnce = 512;
 
-  // What names a flow's application and rule; its texts need not last.
+  // What names a flow's application and rule, and tells more of one that is still there; its texts need not last.
   struct Names {
     std::function<std::string_view(gateway::Application)> application;
     std::function<std::string_view(uint32_t)> rule;
+    std::function<gateway::ApplicationStage::Known(const gateway::Flow&)> known;
   };
 
   // `most`: of those that are told.
@@ -30,7 +32,7 @@ class FlowSurvey {
 
  private:
   struct Seen {
-    uint64_t id = 0;
+    gateway::FlowRef ref;
     uint64_t bytes = 0;
     Address from{}, to{};
     uint16_t fromPort = 0, toPort = 0;
@@ -39,7 +41,8 @@ class FlowSurvey {
     gateway::FlowPhase phase = gateway::FlowPhase::inspected;
     uint32_t rule = 0, mark = 0, waiting = 0;
     std::array<uint64_t, 2> packetsOf{}, bytesOf{};
-    std::string applicationName, ruleName;
+    std::string applicationName, ruleName, host;
+    uint32_t needs = 0;
   };
 
   void look(const gateway::Flow& flow);

@@ -315,7 +315,8 @@ std::string Gateway::statistics() {
 
 bool Gateway::survey(FlowSurvey& survey) {
   return survey.step(pipeline_.flows(), {[this](gateway::Application application) { return application_.nameOf(application); },
-                                         [this](uint32_t rule) { return application_.rules().nameOf(rule); }});
+                                         [this](uint32_t rule) { return application_.rules().nameOf(rule); },
+                                         [this](const gateway::Flow& flow) { return application_.knownOf(flow); }});
 }
 
 }  // namespace p2pxbone

@@ -50,7 +50,11 @@ struct Table {
 };
 
 const FlowSurvey::Names kNames{[](gateway::Application) { return std::string_view{"app"}; },
-                               [](uint32_t) { return std::string_view{"rule"}; }};
+                               [](uint32_t) { return std::string_view{"rule"}; },
+                               [](const Flow&) {
+                                 return gateway::ApplicationStage::Known{"host.example",
+                                                                         gateway::kNeedsHost | gateway::kNeedsChat};
+                               }};
 
 size_t countOf(const std::string& text, const std::string& what) {
   size_t count = 0;
@@ -87,7 +91,7 @@ TEST_CASE("flow survey: those with the most bytes are told in their order, named
                                        ++namedInStep;
                                        return std::string_view{"app"};
                                      },
-                                     kNames.rule};
+                                     kNames.rule, kNames.known};
     for (bool more = true; more; named += namedInStep) {
       namedInStep = 0;
       more = survey.step(table.flows, counting);
@@ -97,6 +101,8 @@ TEST_CASE("flow survey: those with the most bytes are told in their order, named
     CHECK(text.find("\"total\":5000") != std::string::npos);
     CHECK(named == std::min<size_t>(most, kFlows));
     CHECK(countOf(text, "\"application\":\"app\"") == named);
+    CHECK(countOf(text, "\"host\":\"host.example\"") == named);
+    CHECK(countOf(text, "\"needs\":[\"host\",\"chat\"]") == named);
     size_t at = 0;
     for (size_t i = 0; i < named; ++i) {
       const std::string wanted = "\"bytesUp\":" + std::to_string(bytes[i]) + ",";

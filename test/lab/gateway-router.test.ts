@@ -177,7 +177,10 @@ test('a protocol that cannot be followed is what the policy says', { skip, timeo
   assert.match(second.stderr, /Another gateway answers/);
 });
 
-test('a gateway holds no more than its policy allows', { skip, timeout: 60_000 }, async (context) => {
+test('a gateway holds no more than its policy allows, and explains the flows it has', {
+  skip,
+  timeout: 60_000,
+}, async (context) => {
   const lab = await RouterLab.create(context);
   lab.file('slow.bin', randomBytes(1_000_000));
   const rules = 'rules: [{when: {file: {name: ["*.mp3"]}}, do: reject}]\n';
@@ -194,6 +197,21 @@ test('a gateway holds no more than its policy allows', { skip, timeout: 60_000 }
   const { flows, memory } = await lab.statistics();
   assert.ok(flows > 32 && flows <= 64, `${flows} flows`);
   assert.deepEqual([memory['heldMax'], memory['streamsMax']], [pages(2e6), pages(3e6)]);
+
+  const one = (await lab.flows()).find(({ application }) => application === 'http') ?? assert.fail('no flow is HTTP');
+  const policy = join(lab.directory, 'policy.yaml');
+  const explained = await lab.command('explain', policy, '--flow', String(one.id));
+  const ends = `tcp ${one.from}:${one.fromPort} to ${SERVER}:80`;
+  assert.equal(
+    explained.stdout,
+    `flow ${one.id}, ${ends}, http, ${SERVER}: inspected: files will be looked at.\n` +
+      'Not decided yet: the flow goes on, and files will be looked at.\n',
+    explained.stderr,
+  );
+  const song = await lab.command('explain', policy, '--flow', String(one.id), '--file', 'song.mp3');
+  assert.match(song.stdout, /\nreject by rule 1/);
+  const unknown = await lab.command('explain', policy, '--flow', '999999999');
+  assert.match(unknown.stderr, /No flow has the number 999999999 now; gateway top shows those there are\./);
   await downloads;
   assert.equal((await lab.get('slow.bin')).status, 200, 'there is room for new ones');
 

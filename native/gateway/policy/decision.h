@@ -1,9 +1,11 @@
 // What a policy is asked about, and what it says.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "core/millis.h"
 #include "gateway/file_type.h"
@@ -55,6 +57,12 @@ inline constexpr uint32_t kNeedsFileType = 1U << 3;
 // The hash of all of the file: the end of it has to be held back until it is known.
 inline constexpr uint32_t kNeedsFileHash = 1U << 4;
 inline constexpr uint32_t kNeedsChat = 1U << 5;
+inline constexpr std::array<std::pair<uint32_t, std::string_view>, 6> kNeedNames{{{kNeedsApplication, "application"},
+                                                                                 {kNeedsHost, "host"},
+                                                                                 {kNeedsFiles, "files"},
+                                                                                 {kNeedsFileType, "file type"},
+                                                                                 {kNeedsFileHash, "file hash"},
+                                                                                 {kNeedsChat, "chat"}}};
 // Any of what only a protocol's parser can tell.
 inline constexpr uint32_t kNeedsContent = kNeedsFiles | kNeedsFileType | kNeedsFileHash | kNeedsChat;
 
