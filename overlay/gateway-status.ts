@@ -72,6 +72,13 @@ export const GatewayFlow = closed({
   state: Type.Union([Type.Literal('inspected'), Type.Literal('settled'), Type.Literal('denied')]),
   /** What the policy still asks for. */
   needs: Type.Array(Type.String({ maxLength: 32 }), { maxItems: 8 }),
+  /** It waits for a request or a response; a file passes; what was received waits for a verdict. Empty: there is none. */
+  parser: Type.Union([
+    Type.Literal(''),
+    Type.Literal('initial'),
+    Type.Literal('receiving'),
+    Type.Literal('processing'),
+  ]),
   rule: Text,
   packetsUp: Count,
   bytesUp: Count,

@@ -69,23 +69,18 @@ function seenOf(flow: GatewayFlow): Partial<ExplainOptions> {
 }
 
 /** What becomes of it now, by the policy in force. */
-function flowWords({
-  id,
-  from,
-  fromPort,
-  to,
-  toPort,
-  protocol,
-  application,
-  host,
-  state,
-  rule,
-  needs,
-}: GatewayFlow): string {
+function flowWords(flow: GatewayFlow): string {
+  const { id, from, fromPort, to, toPort, protocol, application, host, state, parser, rule, needs } = flow;
   const what = [application || 'not classified', ...(host === '' ? [] : [host])].join(', ');
   const looked = needs.length > 0 ? `: ${needs.join(', ')} will be looked at` : '';
+  const passes = {
+    '': '',
+    initial: '',
+    receiving: '; a file passes now',
+    processing: '; a file waits for its verdict',
+  };
   const by = rule === '' ? '' : ` by "${rule}"`;
-  const words = { inspected: `inspected${looked}`, settled: `goes on${by}`, denied: `denied${by}` };
+  const words = { inspected: `inspected${looked}${passes[parser]}`, settled: `goes on${by}`, denied: `denied${by}` };
   return `flow ${id}, ${protocolName(protocol)} ${endOf(from, fromPort)} to ${endOf(to, toPort)}, ${what}: ${words[state]}.`;
 }
 

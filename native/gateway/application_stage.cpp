@@ -62,7 +62,13 @@ std::string_view ApplicationStage::nameOf(Application application) const {
 
 ApplicationStage::Known ApplicationStage::knownOf(const Flow& flow) const {
   const auto* const work = static_cast<const Work*>(flow.memories[slot_].get());
-  return work == nullptr ? Known{} : Known{work->host, work->needs};
+  if (work == nullptr) return {};
+  const auto parser = [&] {
+    if (work->parser == nullptr || work->parser->finished()) return ParserState::none;
+    if (work->holding[0].files + work->holding[1].files != 0) return ParserState::processing;
+    return work->parser->transferring() ? ParserState::receiving : ParserState::initial;
+  };
+  return {work->host, work->needs, parser()};
 }
 
 StageAnswer ApplicationStage::begin(const StageContext& context, const Packet& packet) {

@@ -70,11 +70,14 @@ class ApplicationStage final : public ChunkStage {
   // The conditions that only it, and the scans it asks for, can meet; for totals, by Condition.
   void addConditionsTo(std::array<uint64_t, kConditionCount>& counts) const;
   [[nodiscard]] std::string_view nameOf(Application application) const;
-  // Of a flow under inspection: its host, empty while unknown and borrowed until the next call, and what the policy still
-  // asks for, by Decision::needs.
+  // As in the paper: it waits for a request or a response; a file passes; what was received waits for a verdict.
+  enum class ParserState : uint8_t { none, initial, receiving, processing };
+  // Of a flow under inspection: its host, empty while unknown and borrowed until the next call, what the policy still asks
+  // for, by Decision::needs, and how far its parser is.
   struct Known {
     std::string_view host;
     uint32_t needs = 0;
+    ParserState parser = ParserState::none;
   };
   [[nodiscard]] Known knownOf(const Flow& flow) const;
 

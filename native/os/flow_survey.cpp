@@ -31,6 +31,17 @@ std::string_view stateOf(FlowPhase phase) {
   return {};
 }
 
+std::string_view wordOf(gateway::ApplicationStage::ParserState state) {
+  using enum gateway::ApplicationStage::ParserState;
+  switch (state) {
+    case none: return "";
+    case initial: return "initial";
+    case receiving: return "receiving";
+    case processing: return "processing";
+  }
+  return {};
+}
+
 }  // namespace
 
 bool FlowSurvey::step(gateway::FlowTable& table, const Names& names) {
@@ -52,6 +63,7 @@ bool FlowSurvey::step(gateway::FlowTable& table, const Names& names) {
     const gateway::ApplicationStage::Known known = names.known(*there);
     flow.host = known.host.substr(0, kNameBytesMax);
     flow.needs = known.needs;
+    flow.parser = known.parser;
   }
   return named_ < flows_.size();
 }
@@ -111,6 +123,7 @@ std::string FlowSurvey::text() const {
     for (const auto& [bit, name] : gateway::kNeedNames)
       if ((flow.needs & bit) != 0) json.word({}, name);
     json.closeList();
+    json.word("parser", wordOf(flow.parser));
     json.text("rule", flow.ruleName, kNameBytesMax);
     json.number("packetsUp", flow.packetsOf[0]);
     json.number("bytesUp", flow.bytesOf[0]);

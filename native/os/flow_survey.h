@@ -43,6 +43,7 @@ class FlowSurvey {
     std::array<uint64_t, 2> packetsOf{}, bytesOf{};
     std::string applicationName, ruleName, host;
     uint32_t needs = 0;
+    gateway::ApplicationStage::ParserState parser = gateway::ApplicationStage::ParserState::none;
   };
 
   void look(const gateway::Flow& flow);

@@ -53,7 +53,8 @@ const FlowSurvey::Names kNames{[](gateway::Application) { return std::string_vie
                                [](uint32_t) { return std::string_view{"rule"}; },
                                [](const Flow&) {
                                  return gateway::ApplicationStage::Known{"host.example",
-                                                                         gateway::kNeedsHost | gateway::kNeedsChat};
+                                                                         gateway::kNeedsHost | gateway::kNeedsChat,
+                                                                         gateway::ApplicationStage::ParserState::receiving};
                                }};
 
 size_t countOf(const std::string& text, const std::string& what) {
@@ -102,6 +103,7 @@ TEST_CASE("flow survey: those with the most bytes are told in their order, named
     CHECK(named == std::min<size_t>(most, kFlows));
     CHECK(countOf(text, "\"application\":\"app\"") == named);
     CHECK(countOf(text, "\"host\":\"host.example\"") == named);
+    CHECK(countOf(text, "\"parser\":\"receiving\"") == named);
     CHECK(countOf(text, "\"needs\":[\"host\",\"chat\"]") == named);
     size_t at = 0;
     for (size_t i = 0; i < named; ++i) {

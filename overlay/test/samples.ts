@@ -233,6 +233,7 @@ export const gatewayFlow: GatewayFlow = {
   host: 'example.org',
   state: 'denied',
   needs: ['files'],
+  parser: 'receiving',
   rule: 'no songs',
   packetsUp: 5,
   bytesUp: 400,

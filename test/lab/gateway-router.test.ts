@@ -204,7 +204,7 @@ test('a gateway holds no more than its policy allows, and explains the flows it 
   const ends = `tcp ${one.from}:${one.fromPort} to ${SERVER}:80`;
   assert.equal(
     explained.stdout,
-    `flow ${one.id}, ${ends}, http, ${SERVER}: inspected: files will be looked at.\n` +
+    `flow ${one.id}, ${ends}, http, ${SERVER}: inspected: files will be looked at; a file passes now.\n` +
       'Not decided yet: the flow goes on, and files will be looked at.\n',
     explained.stderr,
   );

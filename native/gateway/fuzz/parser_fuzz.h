@@ -18,9 +18,10 @@ inline void require(bool holds, const std::string& what) {
 }
 
 // `ends` are set, so that what concerns addresses is reached too.
-inline void fuzzParser(Application application, std::span<const uint8_t> input) {
+inline void fuzzParser(Application application, std::span<const uint8_t> input, const FlowHint& hint = {}) {
   const Script script = decoded(input);
   ParserContext context;
+  context.hint = hint;
   context.ends.initiator = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1};
   context.ends.responder = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 2};
   const EventLog whole = played(application, cutUp(script, Cut::joined, 0), context);

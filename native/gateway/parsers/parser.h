@@ -101,10 +101,6 @@ struct ParserContext {
 
 class Parser {
  public:
-  // As in the paper: waiting for request and response; data is being transferred; a stage behind has to decide on what was
-  // received, and the parser is not fed until it has.
-  enum class State : uint8_t { initial, receiving, processing };
-
   Parser() = default;
   Parser(const Parser&) = delete;
   Parser& operator=(const Parser&) = delete;
@@ -127,17 +123,8 @@ class Parser {
   // It may still tell of other flows that are to come (learnPeer).
   [[nodiscard]] virtual bool announces() const { return false; }
 
-  [[nodiscard]] State state() const {
-    if (processing_) return State::processing;
-    return transferring() ? State::receiving : State::initial;
-  }
-  void setProcessing(bool processing) { processing_ = processing; }
-
- protected:
+  // Some file passes.
   [[nodiscard]] virtual bool transferring() const = 0;
-
- private:
-  bool processing_ = false;
 };
 
 // Null where there is no parser. The caller owns it.

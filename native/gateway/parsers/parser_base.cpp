@@ -54,7 +54,7 @@ size_t ParserBase::keptBytes() const {
 
 bool ParserBase::transferring() const {
   return transferring(Side::initiator) || transferring(Side::responder) ||
-         (inner_ && inner_->state() == State::receiving);
+         (inner_ && inner_->transferring());
 }
 
 bool ParserBase::delegate(std::unique_ptr<Parser> inner, Side current, ParserEvents& events) {

@@ -19,6 +19,7 @@ class ParserBase : public Parser {
   [[nodiscard]] bool finished() const final { return finished_ || (inner_ && inner_->finished()); }
   void stop(ParserEvents& events) final;
   [[nodiscard]] size_t keptBytes() const final;
+  [[nodiscard]] bool transferring() const final;
   [[nodiscard]] bool announces() const final { return !finished() && (inner_ ? inner_->announces() : mayAnnounce()); }
 
  protected:
@@ -37,7 +38,6 @@ class ParserBase : public Parser {
   // Gave up: nothing more will be told.
   virtual void abandoned(ParserEvents&) {}
 
-  [[nodiscard]] bool transferring() const final;
   [[nodiscard]] bool transferring(Side side) const { return transfers_.open(side); }
   [[nodiscard]] Transfers& transfers() { return transfers_; }
   [[nodiscard]] Reader& reader(Side side) { return readers_[indexOf(side)]; }

@@ -30,6 +30,23 @@ TEST_CASE("the end of a file waits for its scan, the client's direction and othe
   CHECK(web.server(response(1)).goesOn());
 }
 
+TEST_CASE("a parser waits, receives, and has what it received processed, as in the paper") {
+  using State = ApplicationStage::ParserState;
+  ApplicationWorld on{"scan"};
+  Connection web{on};
+  const auto state = [&] { return on.stage.knownOf(on.flow()).parser; };
+  CHECK(state() == State::none);
+  CHECK(web.client(get("/thing.bin")).goesOn());
+  CHECK(state() == State::initial);
+  CHECK(web.server(response(20, "0123456789")).goesOn());
+  CHECK(state() == State::receiving);
+  CHECK(web.server("0123456789").action == Verdict::Action::hold);
+  CHECK(state() == State::processing);
+  CHECK(on.stage.knownOf(on.flow()).host == "some.example");
+  on.scanAll();
+  CHECK(state() == State::initial);
+}
+
 TEST_CASE("an infected file is cut with RST at both ends, and the same connection refused for as long as the policy says") {
   ApplicationWorld on{"scan"};
   Connection web{on};
