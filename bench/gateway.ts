@@ -4,6 +4,7 @@ import { startClamd } from './gateway/clamd.ts';
 import { CONFIGURATIONS, type Configuration } from './gateway/configurations.ts';
 import { type DeniedSample, measureDenied } from './gateway/denied-client.ts';
 import { type FastPassSample, measureFastPass } from './gateway/fast-pass.ts';
+import { type LimitSample, measureLimit, RATES_MBIT } from './gateway/limits.ts';
 import { type CongestionControl, GatewayNetwork, USUAL_CONTROL } from './gateway/network.ts';
 import { ratiosOf, reportOf } from './gateway/report.ts';
 import { measureScanWait, type ScanWaitSample } from './gateway/scan-wait.ts';
@@ -20,7 +21,7 @@ import { settingOf } from './report/machine.ts';
 
 const ROUNDS = 3;
 const SECONDS = 5;
-const PARTS = ['throughput', 'joined', 'cache', 'scanning', 'fastPass'] as const;
+const PARTS = ['throughput', 'joined', 'cache', 'scanning', 'limits', 'fastPass'] as const;
 /** What is measured once more with a kernel that joins segments. */
 const JOINED: readonly Configuration[] = ['forwarding', 'filter', 'audit'];
 const LOSSES = [0, 0.01, 0.02, 0.03, 0.04, 0.05] as const;
@@ -38,6 +39,7 @@ export type GatewaySamples = {
   readonly joined: readonly ThroughputSample[];
   readonly denied: readonly DeniedSample[];
   readonly scanWait: readonly ScanWaitSample[];
+  readonly limits: readonly LimitSample[];
   /** The transfers of which there is a number to meet, and those of the curves. */
   readonly fastPass: readonly FastPassSample[];
   readonly curves: readonly FastPassSample[];
@@ -68,6 +70,24 @@ async function measureCache(place: Place, rounds: number, seconds: number, say: 
       measureDenied(place, round, design, isOn, seconds),
     );
     samples.push(...both);
+  }
+  return samples;
+}
+
+async function measureLimits(place: Place, rounds: number, say: Say): Promise<LimitSample[]> {
+  const samples: LimitSample[] = [];
+  for (let round = 1; round <= rounds; round++) {
+    for (const mbit of RATES_MBIT) {
+      for (const senders of [1, 2]) {
+        for (const design of DESIGNS) {
+          const sample = await measureLimit(place, round, design, senders, mbit);
+          say(
+            `round ${round} of ${rounds}: ${mbit} Mbit/s, ${senders} sending, ${design}: ${sample.measuredMbit.toFixed(3)}`,
+          );
+          samples.push(sample);
+        }
+      }
+    }
   }
   return samples;
 }
@@ -123,6 +143,7 @@ async function measureAll(place: Place, options: BenchmarkOptions, say: Say): Pr
     scanWait: does('scanning')
       ? await measureBoth(rounds, 'scanning', say, (round, isOn) => measureScanWait(place, round, isOn, seconds))
       : [],
+    limits: does('limits') ? await measureLimits(place, rounds, say) : [],
     fastPass: does('fastPass') ? await measurePoints(place, rounds, say) : [],
     curves: does('fastPass') ? await measureCurves(place, rounds, say) : [],
   };

@@ -8,6 +8,7 @@ import { medianOf, medianRatio, rounded } from '../statistics.ts';
 import { CONFIGURATIONS, type Configuration, WHAT } from './configurations.ts';
 import { CONNECTIONS, type DeniedSample, PATIENCE_MS } from './denied-client.ts';
 import type { FastPassSample } from './fast-pass.ts';
+import { type LimitSample, RATES_MBIT } from './limits.ts';
 import { type CongestionControl, type Design, USUAL_CONTROL } from './network.ts';
 import { DESIGNS, type ThroughputSample } from './throughput.ts';
 
@@ -172,6 +173,19 @@ function deniedTable(denied: readonly DeniedSample[]): string {
   );
 }
 
+function limitTable(samples: readonly LimitSample[]): string {
+  const cells = (design: Design, senders: number, mbit: number): string[] => {
+    const those = samples.filter((one) => one.design === design && one.senders === senders && one.mbit === mbit);
+    const measured = medianOf(those.map(({ measuredMbit }) => measuredMbit));
+    const error = measured === undefined ? '-' : `${(100 * (measured / mbit - 1)).toFixed(2)} %`;
+    return [DESIGN_TEXTS[design], String(senders), String(mbit), measured?.toFixed(3) ?? '-', error];
+  };
+  return markdownTable(
+    ['design', 'senders', 'limit, Mbit/s', 'measured', 'error'],
+    DESIGNS.flatMap((design) => [1, 2].flatMap((senders) => RATES_MBIT.map((mbit) => cells(design, senders, mbit)))),
+  );
+}
+
 function curveOf(curves: readonly FastPassSample[], losses: readonly number[], delayMs: number, fastPass: boolean) {
   const those = curves.filter((sample) => sample.delayMs === delayMs && sample.fastPass === fastPass);
   const values = losses.map((loss) => {
@@ -259,6 +273,9 @@ asked about super-packets of many segments; to the data path, the datagrams of a
 waits ${PATIENCE_MS} ms where nothing is said. The other one fetches files meanwhile. The cache lets nothing of the denied connections through and
 does not answer; without it, each attempt is a connection to the server that is ended with RST.`,
     deniedTable(samples.denied),
+    '## Limits of bandwidth',
+    'Half as much again is sent as may pass, in UDP packets of 1,400 bytes, by one sender and by two that share the limit; medians.',
+    limitTable(samples.limits),
     '## Time in each stage, ns',
     `Of a packet; of the stream and the application, of a piece that they were given. Classification to audit are the application's
 tasks: time of one call of each, without the tasks that it calls.`,
