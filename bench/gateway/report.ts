@@ -252,7 +252,7 @@ forwarding, whose packets pass \`p2pxbone gateway run\` (the paper's P2PADM). In
 (the answer to its kP2PADM). The same pipeline and policy in both, one after the other in each round; medians, and ratios as
 medians of the ratios round by round. Small requests go on beside the transfers, one after the other. Recorded files are
 written, hashed, and kept once by their hash; there are 16 different ones. The ends' connections have CUBIC for congestion
-control, as nearly all servers have.`,
+control, as nearly all servers have, and what they send is done with when it is on the cable, as with a network card.`,
     markdownTable(
       ['ratio', 'meaning', 'measured', 'wanted'],
       Object.entries(ratios).map(([key, value]) => [

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 
 #include "gateway/sha256_hasher.h"
 
@@ -18,12 +17,6 @@ constexpr size_t kSmallFileBytes = size_t{4} << 20;
 constexpr size_t kPartBytes = size_t{512} << 10;
 // Pieces of memory that are written at once.
 constexpr size_t kPiecesMax = 256;
-
-size_t bytesOf(std::span<const std::span<const uint8_t>> pieces) {
-  size_t bytes = 0;
-  for (const auto piece : pieces) bytes += piece.size();
-  return bytes;
-}
 
 // 0 or an errno.
 int writeAll(int file, std::span<iovec> pieces) {
@@ -57,13 +50,10 @@ int hashFile(int file, gateway::Sha256Hasher& hasher) {
 
 }  // namespace
 
-DraftRoom::Chunk DraftRoom::take() {
-  if (left_ == 0) return nullptr;
+bool DraftRoom::hold() {
+  if (left_ == 0) return false;
   --left_;
-  if (spare_.empty()) return std::make_unique_for_overwrite<uint8_t[]>(kChunkBytes);
-  Chunk chunk = std::move(spare_.back());
-  spare_.pop_back();
-  return chunk;
+  return true;
 }
 
 bool DraftRoom::takeFile() {
@@ -72,14 +62,14 @@ bool DraftRoom::takeFile() {
   return true;
 }
 
-void DraftRoom::giveBack(std::vector<Chunk>& chunks) {
-  left_ += chunks.size();
-  for (Chunk& chunk : chunks) spare_.push_back(std::move(chunk));
+void DraftRoom::giveBack(std::vector<DraftMemory::Chunk>& chunks, size_t held) {
+  left_ += held;
+  memory_.giveBack(chunks);
   chunks.clear();
 }
 
 FileDraft::~FileDraft() {
-  room_.giveBack(chunks_);
+  room_.giveBack(chunks_, held_);
   if (!file_.valid()) return;
   (void)::unlinkat(directory_, path_.c_str(), 0);
   close();
@@ -90,62 +80,46 @@ void FileDraft::close() {
   room_.giveBackFile();
 }
 
-int FileDraft::append(std::span<const std::span<const uint8_t>> pieces) {
+int FileDraft::append(DraftMemory::Chunk chunk) {
   const size_t most = file_.valid() ? kPartBytes : kSmallFileBytes;
-  if (chunkBytes_ + bytesOf(pieces) <= most && copy(pieces)) return 0;
-  if (const int error = flush(); error != 0) return error;
-  return write(pieces);
-}
-
-// All of them, or none.
-bool FileDraft::copy(std::span<const std::span<const uint8_t>> pieces) {
-  const size_t needed = (chunkBytes_ + bytesOf(pieces) + DraftRoom::kChunkBytes - 1) / DraftRoom::kChunkBytes;
-  while (chunks_.size() < needed) {
-    DraftRoom::Chunk chunk = room_.take();
-    if (chunk == nullptr) return false;
-    chunks_.push_back(std::move(chunk));
-  }
-  for (auto piece : pieces) {
-    while (!piece.empty()) {
-      const size_t within = chunkBytes_ % DraftRoom::kChunkBytes;
-      const size_t count = std::min(piece.size(), DraftRoom::kChunkBytes - within);
-      std::memcpy(&chunks_[chunkBytes_ / DraftRoom::kChunkBytes][within], piece.data(), count);
-      chunkBytes_ += count;
-      piece = piece.subspan(count);
-    }
-  }
-  return true;
-}
-
-int FileDraft::flush() {
-  std::vector<std::span<const uint8_t>> pieces;
-  for (size_t at = 0; at < chunkBytes_; at += DraftRoom::kChunkBytes) {
-    const size_t bytes = std::min(DraftRoom::kChunkBytes, chunkBytes_ - at);
-    pieces.emplace_back(chunks_[at / DraftRoom::kChunkBytes].get(), bytes);
-  }
-  if (const int error = write(pieces); error != 0) return error;
-  room_.giveBack(chunks_);
-  chunkBytes_ = 0;
+  chunkBytes_ += chunk.bytes().size();
+  chunks_.push_back(std::move(chunk));
+  const bool holds = chunkBytes_ <= most && room_.hold();
+  if (!holds) return flush();
+  ++held_;
   return 0;
 }
 
-int FileDraft::write(std::span<const std::span<const uint8_t>> pieces) {
-  if (!file_.valid()) {
-    if (!room_.takeFile()) return EMFILE;
-    constexpr int kFlags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
-    file_ = UniqueFd{::openat(directory_, path_.c_str(), kFlags, 0600)};
-    if (!file_.valid()) {
-      const int error = errno;
-      room_.giveBackFile();
-      return error;
-    }
-  }
+int FileDraft::flush() {
+  if (const int error = write(); error != 0) return error;
+  room_.giveBack(chunks_, held_);
+  chunkBytes_ = 0;
+  held_ = 0;
+  return 0;
+}
+
+int FileDraft::open() {
+  if (file_.valid()) return 0;
+  if (!room_.takeFile()) return EMFILE;
+  constexpr int kFlags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
+  file_ = UniqueFd{::openat(directory_, path_.c_str(), kFlags, 0600)};
+  if (file_.valid()) return 0;
+  const int error = errno;
+  room_.giveBackFile();
+  return error;
+}
+
+int FileDraft::write() {
+  if (const int error = open(); error != 0) return error;
   std::array<iovec, kPiecesMax> some;
-  while (!pieces.empty()) {
-    const size_t count = std::min(pieces.size(), some.size());
-    for (size_t i = 0; i < count; ++i) some[i] = {const_cast<uint8_t*>(pieces[i].data()), pieces[i].size()};
+  for (std::span<const DraftMemory::Chunk> rest = chunks_; !rest.empty();) {
+    const size_t count = std::min(rest.size(), some.size());
+    for (size_t i = 0; i < count; ++i) {
+      const std::span<const uint8_t> bytes = rest[i].bytes();
+      some[i] = {const_cast<uint8_t*>(bytes.data()), bytes.size()};
+    }
     if (const int error = writeAll(file_.get(), std::span{some}.first(count)); error != 0) return error;
-    pieces = pieces.subspan(count);
+    rest = rest.subspan(count);
   }
   return 0;
 }
@@ -155,10 +129,7 @@ int FileDraft::hash(gateway::Sha256& digest) {
   if (file_.valid()) {
     if (const int error = hashFile(file_.get(), hasher); error != 0) return error;
   }
-  for (size_t at = 0; at < chunkBytes_; at += DraftRoom::kChunkBytes) {
-    const size_t bytes = std::min(DraftRoom::kChunkBytes, chunkBytes_ - at);
-    hasher.add({chunks_[at / DraftRoom::kChunkBytes].get(), bytes});
-  }
+  for (const DraftMemory::Chunk& chunk : chunks_) hasher.add(chunk.bytes());
   return hasher.finish(digest) ? 0 : ENOMEM;
 }
 

@@ -3,39 +3,34 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
-#include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "gateway/sha256.h"
+#include "os/draft_memory.h"
 #include "os/fd.h"
 
 namespace p2pxbone {
 
-// Of all drafts of one writer: memory, and descriptors of those on disk. One thread. Outlives them.
+// Of all drafts of one writer: memory that they may hold, and descriptors of those on disk. One thread. Outlives them.
 class DraftRoom {
  public:
-  static constexpr size_t kChunkBytes = 16 * 1024;
-  using Chunk = std::unique_ptr<uint8_t[]>;
+  // The memory is borrowed, and others may have of it too.
+  DraftRoom(DraftMemory& memory, size_t bytesMax, size_t filesMax)
+      : memory_(memory), left_(bytesMax / DraftMemory::kChunkBytes), filesLeft_(filesMax) {}
 
-  DraftRoom(size_t bytesMax, size_t filesMax) : left_(bytesMax / kChunkBytes), filesLeft_(filesMax) {}
-
-  // Null where there is none left.
-  [[nodiscard]] Chunk take();
-  // Kept for the next drafts: fresh memory costs more than what is written to it.
-  void giveBack(std::vector<Chunk>& chunks);
+  // Whether one more chunk may be held.
+  [[nodiscard]] bool hold();
+  // So many of them were held.
+  void giveBack(std::vector<DraftMemory::Chunk>& chunks, size_t held);
   // Whether one more may be on disk; giveBackFile() when it is no more.
   [[nodiscard]] bool takeFile();
   void giveBackFile() { ++filesLeft_; }
-  // Nothing has come for a while.
-  void release() { std::vector<Chunk>{}.swap(spare_); }
 
  private:
+  DraftMemory& memory_;
   size_t left_;
   size_t filesLeft_;
-  std::vector<Chunk> spare_;
 };
 
 class FileDraft {
@@ -48,25 +43,26 @@ class FileDraft {
   // What is on disk is removed, unless it was kept.
   ~FileDraft();
 
-  // Copies. 0 or an errno, after which it can only be destroyed.
-  [[nodiscard]] int append(std::span<const std::span<const uint8_t>> pieces);
+  // The next bytes. 0 or an errno, after which it can only be destroyed.
+  [[nodiscard]] int append(DraftMemory::Chunk chunk);
   // Of all of it. 0 or an errno.
   [[nodiscard]] int hash(gateway::Sha256& digest);
   // All of it goes to disk, to this path in the directory in place of what is there. 0 or an errno.
   [[nodiscard]] int keep(const std::string& path);
 
  private:
-  [[nodiscard]] bool copy(std::span<const std::span<const uint8_t>> pieces);
   [[nodiscard]] int flush();
-  [[nodiscard]] int write(std::span<const std::span<const uint8_t>> pieces);
+  [[nodiscard]] int write();
+  [[nodiscard]] int open();
   void close();
 
   const int directory_;
   std::string path_;
   DraftRoom& room_;
   UniqueFd file_;
-  std::vector<DraftRoom::Chunk> chunks_;  // behind what is on disk; all but the last are full
+  std::vector<DraftMemory::Chunk> chunks_;  // behind what is on disk
   size_t chunkBytes_ = 0;
+  size_t held_ = 0;
 };
 
 }  // namespace p2pxbone

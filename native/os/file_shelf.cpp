@@ -53,8 +53,10 @@ int makeFolder(int directory, const char* folder) {
 
 }  // namespace
 
-FileShelf::FileShelf(Settings settings)
-    : settings_(std::move(settings)), directory_(openLockedDirectory(settings_.directory)), room_(settings_.memoryMax, kDraftsOnDiskMax) {
+FileShelf::FileShelf(Settings settings, DraftMemory& memory)
+    : settings_(std::move(settings)),
+      directory_(openLockedDirectory(settings_.directory)),
+      room_(memory, settings_.draftBytesMax, kDraftsOnDiskMax) {
   if (const int error = makeFolder(directory_.get(), kDrafts); error != 0)
     throw std::system_error{error, std::generic_category(), settings_.directory};
 }

@@ -21,8 +21,8 @@ class FileShelf {
     // Of all files, those that come in included.
     uint64_t bytesMax = 0;
     uint32_t filesMax = 0;
-    // For those that come in.
-    size_t memoryMax = 0;
+    // That those that come in may hold.
+    size_t draftBytesMax = 0;
   };
   // A file that comes in.
   struct Draft {
@@ -31,8 +31,8 @@ class FileShelf {
   };
   enum class Placed : uint8_t { stored, known, failed };
 
-  // Throws std::system_error if the directory cannot be written to or another writer has it.
-  explicit FileShelf(Settings settings);
+  // The memory is borrowed. Throws std::system_error if the directory cannot be written to or another writer has it.
+  FileShelf(Settings settings, DraftMemory& memory);
   // What an earlier process has left: kept files are counted, unfinished ones removed. Takes a while if they are many.
   void load();
 
@@ -43,8 +43,6 @@ class FileShelf {
   // Ends the draft; `error` is an errno with `failed`.
   [[nodiscard]] Placed place(Draft& draft, const gateway::Sha256& digest, bool partial, int& error);
   void discard(Draft& draft);
-  // Nothing has come for a while.
-  void rest() { room_.release(); }
 
   [[nodiscard]] uint64_t bytes() const { return keptBytes_; }
   [[nodiscard]] size_t files() const { return kept_.size(); }

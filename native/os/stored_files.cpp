@@ -3,9 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cstring>
-#include <deque>
 
 #include "os/thread.h"
 
@@ -17,98 +14,97 @@ using gateway::StoreId;
 
 namespace {
 
-// What comes in this time is taken together: the thread wakes ten times a second however much there is.
+// What comes in this time is taken together: the thread wakes ten times a second however much there is, but for so many
+// chunks as it had better begin with.
 constexpr Millis kLinger = 100;
+constexpr size_t kMany = 512;
 constexpr Millis kWait = 10'000;
-// Pieces of one file that are taken together.
-constexpr size_t kPiecesMax = 256;
-// Kept free for the ends of files when data fill the queue.
-constexpr size_t kSpareBytes = 64 * 1024;
+constexpr size_t kQueueLeast = 128 * 1024;
 
 }  // namespace
-
-// Stands in the queue before the bytes of a file, or at its end before its digest, if that is known.
-struct StoredFiles::Note {
-  enum class Kind : uint8_t { data, complete, incomplete, crowded };
-  StoreId id = kNotStored;
-  uint32_t owner = 0;
-  uint32_t bytes = 0;
-  Kind kind = Kind::data;
-};
 
 struct StoredFiles::Incoming {
   uint32_t owner = 0;
   FileShelf::Draft draft;
   uint64_t bytes = 0;
   bool failed = false;
-  std::vector<std::span<const uint8_t>> pieces;  // of the batch at hand
+  std::vector<DraftMemory::Chunk> chunks;  // of the batch at hand
 };
 
-// Of one inlet, on their way back to it.
-class StoredFiles::Results {
+// What an inlet and the writer's thread share: files that come in, and results on their way back.
+class StoredFiles::Desk {
  public:
-  void push(const StoredFile& result) {
-    const std::lock_guard lock{mutex_};
-    results_.push_back(result);
-    any_.store(true);
-  }
-  [[nodiscard]] bool any() const { return any_.load(); }
-  std::vector<StoredFile> drain() {
-    const std::lock_guard lock{mutex_};
-    any_.store(false);
-    return std::exchange(results_, {});
-  }
+  struct Open {
+    DraftMemory::Chunk chunk;
+    // Data of it found no room: from there on it has a hole.
+    bool crowded = false;
+  };
 
- private:
-  std::atomic<bool> any_{false};
-  std::mutex mutex_;  // guards the next
-  std::vector<StoredFile> results_;
+  std::mutex mutex;  // guards all below
+  std::unordered_map<StoreId, Open> open;
+  std::vector<StoredFile> results;
+  std::atomic<bool> any{false};  // results
 };
 
 class StoredFiles::Inlet final : public gateway::FileStore {
  public:
-  Inlet(StoredFiles& files, uint32_t owner, std::shared_ptr<Results> results)
-      : files_(files), owner_(owner), results_(std::move(results)) {}
+  Inlet(StoredFiles& files, uint32_t owner, std::shared_ptr<Desk> desk)
+      : files_(files), owner_(owner), desk_(std::move(desk)) {}
 
   ~Inlet() override {
-    for (const auto& [id, crowded] : std::exchange(open_, {})) end({id, Note::Kind::incomplete, std::nullopt});
+    {
+      const std::lock_guard lock{desk_->mutex};
+      for (auto& [id, file] : desk_->open) (void)hand(id, file, Handed::Kind::incomplete, std::nullopt);
+      desk_->open.clear();
+    }
     files_.closeInlet(owner_);
   }
 
   StoreId begin() override {
-    retryEnds();
     if (pending_ >= files_.settings_.openMax || files_.queue_.closed()) {
       files_.totals_.refused.fetch_add(1);
       return kNotStored;
     }
     ++pending_;
     const StoreId id = files_.nextId_.fetch_add(1);
-    open_.emplace(id, false);
+    const std::lock_guard lock{desk_->mutex};
+    desk_->open.try_emplace(id);
     return id;
   }
 
   bool data(StoreId id, std::span<const uint8_t> bytes) override {
-    const auto file = open_.find(id);
-    if (file == open_.end() || file->second) return false;
-    if (bytes.empty()) return true;
-    const bool taken = bytes.size() <= UINT32_MAX && push(id, Note::Kind::data, bytes, kSpareBytes);
-    // From here on it has a hole.
-    file->second = !taken;
-    return taken;
+    const std::lock_guard lock{desk_->mutex};
+    const auto found = desk_->open.find(id);
+    if (found == desk_->open.end() || found->second.crowded) return false;
+    Desk::Open& file = found->second;
+    while (!bytes.empty()) {
+      if (!file.chunk) file.chunk = files_.memory_.take();
+      file.crowded = !file.chunk;
+      if (file.crowded) return false;
+      bytes = file.chunk.add(bytes);
+      if (!file.chunk.full()) continue;
+      file.crowded = !hand(id, file, Handed::Kind::data, std::nullopt);
+      if (file.crowded) return false;
+    }
+    return true;
   }
 
   void finish(StoreId id, bool complete, const std::optional<gateway::Sha256>& digest) override {
-    const auto file = open_.find(id);
-    if (file == open_.end()) return;
-    const bool crowded = file->second;
-    open_.erase(file);
-    end({id, crowded ? Note::Kind::crowded : complete ? Note::Kind::complete : Note::Kind::incomplete, digest});
+    const std::lock_guard lock{desk_->mutex};
+    const auto found = desk_->open.find(id);
+    if (found == desk_->open.end()) return;
+    const Handed::Kind kind = found->second.crowded ? Handed::Kind::crowded
+                              : complete            ? Handed::Kind::complete
+                                                    : Handed::Kind::incomplete;
+    // If it cannot be handed over, everything ends, and the writer's thread fetches what is open.
+    if (hand(id, found->second, kind, digest)) desk_->open.erase(found);
   }
 
   std::optional<StoredFile> poll() override {
-    retryEnds();
-    if (fetched_.empty() && results_->any()) {
-      fetched_ = results_->drain();
+    if (fetched_.empty() && desk_->any.load()) {
+      const std::lock_guard lock{desk_->mutex};
+      desk_->any.store(false);
+      fetched_ = std::exchange(desk_->results, {});
       std::reverse(fetched_.begin(), fetched_.end());
     }
     if (fetched_.empty()) return std::nullopt;
@@ -119,42 +115,17 @@ class StoredFiles::Inlet final : public gateway::FileStore {
   }
 
  private:
-  bool push(StoreId id, Note::Kind kind, std::span<const uint8_t> bytes, size_t spare) {
-    Note note;
-    // Its padding, too: it goes through memory as bytes.
-    std::memset(static_cast<void*>(&note), 0, sizeof note);
-    note.id = id;
-    note.owner = owner_;
-    note.bytes = static_cast<uint32_t>(bytes.size());
-    note.kind = kind;
-    const std::span<const uint8_t> head{reinterpret_cast<const uint8_t*>(&note), sizeof note};
-    const std::array<std::span<const uint8_t>, 2> pieces{head, bytes};
-    return files_.queue_.push(pieces, spare);
-  }
-
-  struct End {
-    StoreId id;
-    Note::Kind kind;
-    std::optional<gateway::Sha256> digest;
-  };
-
-  bool tryEnd(const End& end) {
-    return push(end.id, end.kind, end.digest ? std::span<const uint8_t>{*end.digest} : std::span<const uint8_t>{}, 0);
-  }
-
-  void end(const End& end) {
-    if (!unended_.empty() || !tryEnd(end)) unended_.push_back(end);
-  }
-
-  void retryEnds() {
-    while (!unended_.empty() && tryEnd(unended_.front())) unended_.pop_front();
+  // With what there is of its chunk, unless the queue is closed.
+  bool hand(StoreId id, Desk::Open& file, Handed::Kind kind, const std::optional<gateway::Sha256>& digest) {
+    Handed handed{id, owner_, kind, std::exchange(file.chunk, {}), digest};
+    if (files_.queue_.push(handed)) return true;
+    file.chunk = std::move(handed.chunk);
+    return false;
   }
 
   StoredFiles& files_;
   const uint32_t owner_;
-  const std::shared_ptr<Results> results_;
-  std::unordered_map<StoreId, bool> open_;  // whether data of it found no room
-  std::deque<End> unended_;
+  const std::shared_ptr<Desk> desk_;
   std::vector<StoredFile> fetched_;  // latest first
   size_t pending_ = 0;
 };
@@ -167,8 +138,9 @@ size_t StoredFiles::defaultMemoryMax() {
 
 StoredFiles::StoredFiles(Settings settings)
     : settings_(std::move(settings)),
-      shelf_({settings_.directory, settings_.bytesMax, settings_.filesMax, settings_.memoryMax}),
-      queue_(std::max(settings_.queueBytes, 2 * kSpareBytes), kLinger) {
+      memory_(settings_.memoryMax + std::max(settings_.queueBytes, kQueueLeast)),
+      shelf_({settings_.directory, settings_.bytesMax, settings_.filesMax, settings_.memoryMax}, memory_),
+      queue_(kMany, kLinger) {
   thread_ = startThread("p2px-files", [this] { loop(); });
 }
 
@@ -181,15 +153,21 @@ void StoredFiles::stop() {
 
 std::unique_ptr<gateway::FileStore> StoredFiles::open() {
   const std::lock_guard lock{mutex_};
-  const auto results = std::make_shared<Results>();
+  const auto desk = std::make_shared<Desk>();
   const uint32_t owner = nextOwner_++;
-  results_.emplace(owner, results);
-  return std::make_unique<Inlet>(*this, owner, results);
+  desks_.emplace(owner, desk);
+  return std::make_unique<Inlet>(*this, owner, desk);
 }
 
 void StoredFiles::closeInlet(uint32_t owner) {
   const std::lock_guard lock{mutex_};
-  results_.erase(owner);
+  desks_.erase(owner);
+}
+
+std::shared_ptr<StoredFiles::Desk> StoredFiles::deskOf(uint32_t owner) {
+  const std::lock_guard lock{mutex_};
+  const auto found = desks_.find(owner);
+  return found == desks_.end() ? nullptr : found->second;
 }
 
 StoredFiles::Statistics StoredFiles::statistics() const {
@@ -202,34 +180,49 @@ StoredFiles::Statistics StoredFiles::statistics() const {
 void StoredFiles::loop() {
   shelf_.load();
   tell();
+  std::vector<Handed> batch;
   for (bool last = false; !last;) {
     // Before taking: what is pushed before the queue is closed is in the last batch.
     last = queue_.closed();
-    const std::span<const uint8_t> batch = queue_.take(kWait);
-    if (batch.empty()) shelf_.rest();
+    queue_.take(batch, kWait);
+    if (batch.empty()) memory_.release();
     take(batch);
+  }
+  endAll();
+}
+
+// What is still open, of which some has not been handed over.
+void StoredFiles::endAll() {
+  std::vector<std::pair<uint32_t, std::shared_ptr<Desk>>> desks;
+  {
+    const std::lock_guard lock{mutex_};
+    desks.assign(desks_.begin(), desks_.end());
+  }
+  for (const auto& [owner, desk] : desks) {
+    std::unordered_map<StoreId, Desk::Open> open;
+    {
+      const std::lock_guard lock{desk->mutex};
+      open.swap(desk->open);
+    }
+    for (auto& [id, file] : open) {
+      Handed handed{id, owner, file.crowded ? Handed::Kind::crowded : Handed::Kind::incomplete, std::move(file.chunk), {}};
+      take({&handed, 1});
+    }
   }
   while (!incoming_.empty()) conclude(incoming_.begin()->first, false, std::nullopt);
 }
 
-void StoredFiles::take(std::span<const uint8_t> batch) {
-  while (!batch.empty()) {
-    Note note;
-    std::memcpy(&note, batch.data(), sizeof note);
-    const std::span<const uint8_t> bytes = batch.subspan(sizeof note, note.bytes);
-    batch = batch.subspan(sizeof note + note.bytes);
-    Incoming& file = incoming_[note.id];
-    file.owner = note.owner;
-    if (note.kind == Note::Kind::data) {
-      if (file.pieces.empty()) touched_.push_back(note.id);
-      file.pieces.push_back(bytes);
-      if (file.pieces.size() == kPiecesMax) write(note.id, file);
-      continue;
+void StoredFiles::take(std::span<Handed> batch) {
+  for (Handed& handed : batch) {
+    Incoming& file = incoming_[handed.id];
+    file.owner = handed.owner;
+    if (handed.chunk) {
+      if (file.chunks.empty()) touched_.push_back(handed.id);
+      file.chunks.push_back(std::move(handed.chunk));
     }
-    if (note.kind == Note::Kind::crowded) giveUp(file, totals_.crowded);
-    std::optional<gateway::Sha256> digest;
-    if (bytes.size() == sizeof(gateway::Sha256)) std::copy(bytes.begin(), bytes.end(), digest.emplace().begin());
-    conclude(note.id, note.kind == Note::Kind::complete, digest);
+    if (handed.kind == Handed::Kind::data) continue;
+    if (handed.kind == Handed::Kind::crowded) giveUp(file, totals_.crowded);
+    conclude(handed.id, handed.kind == Handed::Kind::complete, handed.digest);
   }
   for (const StoreId id : touched_)
     if (const auto file = incoming_.find(id); file != incoming_.end()) write(id, file->second);
@@ -237,18 +230,19 @@ void StoredFiles::take(std::span<const uint8_t> batch) {
 }
 
 void StoredFiles::write(StoreId id, Incoming& file) {
-  if (!file.failed) {
-    if (file.draft.file == nullptr) file.draft = shelf_.begin(id);
-    uint64_t bytes = 0;
-    for (const auto piece : file.pieces) bytes += piece.size();
-    if (file.bytes + bytes > settings_.fileBytesMax || !shelf_.makeRoom(file.draft, bytes)) {
-      giveUp(file, totals_.tooBig);
-    } else {
-      file.bytes += bytes;
-      if (const int error = file.draft.file->append(file.pieces); error != 0) giveUp(file, totals_.failed, error);
-    }
+  if (file.draft.file == nullptr && !file.failed) file.draft = shelf_.begin(id);
+  uint64_t bytes = 0;
+  for (const DraftMemory::Chunk& chunk : file.chunks) bytes += chunk.bytes().size();
+  if (!file.failed && (file.bytes + bytes > settings_.fileBytesMax || !shelf_.makeRoom(file.draft, bytes))) {
+    giveUp(file, totals_.tooBig);
   }
-  file.pieces.clear();
+  if (!file.failed) file.bytes += bytes;
+  for (DraftMemory::Chunk& chunk : file.chunks) {
+    if (file.failed) break;
+    if (const int error = file.draft.file->append(std::move(chunk)); error != 0) giveUp(file, totals_.failed, error);
+  }
+  memory_.giveBack(file.chunks);
+  file.chunks.clear();
 }
 
 void StoredFiles::giveUp(Incoming& file, std::atomic<uint64_t>& counter, int error) {
@@ -315,12 +309,11 @@ void StoredFiles::finishDraft(Incoming& file, bool complete, const std::optional
 }
 
 void StoredFiles::publish(uint32_t owner, const StoredFile& result) {
-  std::shared_ptr<Results> results;
-  {
-    const std::lock_guard lock{mutex_};
-    if (const auto found = results_.find(owner); found != results_.end()) results = found->second;
-  }
-  if (results != nullptr) results->push(result);
+  const std::shared_ptr<Desk> desk = deskOf(owner);
+  if (desk == nullptr) return;
+  const std::lock_guard lock{desk->mutex};
+  desk->results.push_back(result);
+  desk->any.store(true);
 }
 
 }  // namespace p2pxbone

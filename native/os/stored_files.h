@@ -1,5 +1,5 @@
-// Files that pass through the gateway, kept on disk under their SHA-256. A thread writes them, fed by a bounded queue that
-// all pipelines share. What finds no room there, or on the disk, is given up and counted. Files are not synced: after a
+// Files that pass through the gateway, kept on disk under their SHA-256. A thread writes them: it is handed memory that the
+// pipelines have filled, of which there is so much for all. What finds no room there, or on the disk, is given up and counted. Files are not synced: after a
 // power failure, a file whose bytes do not have the SHA-256 of its name is one that had not reached the disk.
 #pragma once
 
@@ -11,8 +11,9 @@
 #include <vector>
 
 #include "gateway/audit/file_store.h"
-#include "os/batch_queue.h"
+#include "os/draft_memory.h"
 #include "os/file_shelf.h"
+#include "os/handed_queue.h"
 
 namespace p2pxbone {
 
@@ -31,9 +32,10 @@ class StoredFiles {
     // Files of one pipeline that are open, or whose results it has not fetched. Those of connections that were reset stay
     // open until their flow is given up.
     uint32_t openMax = 4096;
-    // Data that wait to be written; the memory is twice this.
+    // For what comes in or waits to be written; at least 128 KB.
     size_t queueBytes = 16 << 20;
-    // For files that come in and are small; kept for ten seconds after the last.
+    // Beside it, for files that are small, until they are whole. All is given back to the system when nothing has come for
+    // ten seconds.
     size_t memoryMax = defaultMemoryMax();
     // Those that did not come to their end are kept as well.
     bool keepPartial = false;
@@ -43,7 +45,7 @@ class StoredFiles {
     uint64_t known = 0;    // the same bytes were there already
     uint64_t partial = 0;  // did not come to their end
     uint64_t refused = 0;  // too many were open
-    uint64_t crowded = 0;  // given up because the queue was full
+    uint64_t crowded = 0;  // given up because there was no memory left
     uint64_t tooBig = 0;   // given up because one file may not be that large, or all together
     uint64_t failed = 0;   // given up because the disk has refused
     uint64_t removed = 0;  // to make room
@@ -70,9 +72,8 @@ class StoredFiles {
 
  private:
   class Inlet;
-  class Results;
+  class Desk;
   struct Incoming;
-  struct Note;
   struct Totals {
     std::atomic<uint64_t> stored{0};
     std::atomic<uint64_t> known{0};
@@ -89,25 +90,28 @@ class StoredFiles {
 
   void closeInlet(uint32_t owner);
   void loop();
-  void take(std::span<const uint8_t> batch);
+  void take(std::span<Handed> batch);
   void write(gateway::StoreId id, Incoming& file);
+  void endAll();
   void giveUp(Incoming& file, std::atomic<uint64_t>& counter, int error = 0);
   void conclude(gateway::StoreId id, bool complete, const std::optional<gateway::Sha256>& digest);
   void finishDraft(Incoming& file, bool complete, const std::optional<gateway::Sha256>& known,
                    gateway::StoredFile& result);
   void tell();
   void publish(uint32_t owner, const gateway::StoredFile& result);
+  [[nodiscard]] std::shared_ptr<Desk> deskOf(uint32_t owner);
 
   const Settings settings_;
+  DraftMemory memory_;
   FileShelf shelf_;  // the thread's, as the next two
   std::unordered_map<gateway::StoreId, Incoming> incoming_;
   std::vector<gateway::StoreId> touched_;
 
-  BatchQueue queue_;
+  HandedQueue queue_;
   Totals totals_;
   std::atomic<gateway::StoreId> nextId_{1};
   std::mutex mutex_;  // guards the next two
-  std::unordered_map<uint32_t, std::shared_ptr<Results>> results_;
+  std::unordered_map<uint32_t, std::shared_ptr<Desk>> desks_;
   uint32_t nextOwner_ = 0;
   std::thread thread_;
 };

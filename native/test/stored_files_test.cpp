@@ -238,10 +238,11 @@ TEST_CASE("the next process knows what is there, in its order, and removes only 
   CHECK(filesUnder(scratch.in("files")) == 4);
 }
 
-TEST_CASE("a file that finds no room in the queue fails, and others do not") {
+TEST_CASE("a file that finds no memory left fails, and others do not") {
   const ScratchDirectory scratch;
   StoredFiles::Settings settings = settingsIn(scratch.in("files"));
   settings.queueBytes = 0;  // the least there is
+  settings.memoryMax = 0;
   StoredFiles files{settings};
   const auto store = files.open();
   const StoreId crowded = store->begin();
