@@ -12,6 +12,9 @@ constexpr Millis kTick = 16;
 constexpr uint8_t kInitiatorIsB = 1;
 constexpr uint8_t kAsked = 2;     // the initiator's SYN was seen
 constexpr uint8_t kAnswered = 4;  // the responder's SYN was seen
+// Instead of a SYN the responder has acknowledged something else (RFC 5961 §4.2): it has a connection of these ports that the
+// initiator has lost. Entry::responderSequence is what it acknowledges.
+constexpr uint8_t kChallenged = 8;
 
 constexpr uint8_t kScaleNone = 15;
 
@@ -89,7 +92,7 @@ HalfOpenFlows::Outcome HalfOpenFlows::answer(const Packet& packet, const Directe
   const TcpHeader& tcp = packet.tcp;
   if (tcp.acknowledgement != entry.initiatorSequence + 1) return Outcome::forged;
   if ((entry.flags & kAnswered) != 0 && tcp.sequence != entry.responderSequence) return Outcome::forged;
-  entry.flags |= kAnswered;
+  entry.flags = static_cast<uint8_t>((entry.flags & ~kChallenged) | kAnswered);
   entry.responderSequence = tcp.sequence;
   entry.responderWindow = tcp.window;
   entry.scales = static_cast<uint8_t>((entry.scales & 0xf0) | packScale(windowScaleOf(packet)));
@@ -134,11 +137,24 @@ HalfOpenFlows::Outcome HalfOpenFlows::look(const Packet& packet, const DirectedK
     if (!settled) return begin(packet, directed, hash, entry, tick);
   }
   if (syn && empty && !fromInitiator && tcp.has(kTcpAck)) return answer(packet, directed, *entry);
+  const bool answered = (entry->flags & kAnswered) != 0;
+  const bool bare = (tcp.flags & (kTcpSyn | kTcpRst | kTcpFin | kTcpAck)) == kTcpAck;
+  if (bare && empty && !fromInitiator && !answered && tcp.acknowledgement != entry->initiatorSequence + 1) {
+    entry->flags |= kChallenged;
+    entry->responderSequence = tcp.acknowledgement;
+    count(entry->responderPackets, entry->responderBytes, packet);
+    return Outcome::handshake;
+  }
   if (tcp.has(kTcpRst) && empty) {
+    // The initiator ends what the responder has, and asks once more (RFC 9293 §3.10.7.3).
+    if (fromInitiator && (entry->flags & kChallenged) != 0 && tcp.sequence == entry->responderSequence) {
+      count(entry->initiatorPackets, entry->initiatorBytes, packet);
+      return Outcome::handshake;
+    }
     // RFC 9293 §3.10.7.3: it must acknowledge the SYN, or come from who sent it.
     const bool valid = fromInitiator ? tcp.sequence == entry->initiatorSequence + 1 || (entry->flags & kAsked) == 0
                                      : tcp.has(kTcpAck) && tcp.acknowledgement == entry->initiatorSequence + 1;
-    const bool afterAnswer = !fromInitiator && (entry->flags & kAnswered) != 0 &&
+    const bool afterAnswer = !fromInitiator && answered &&
                              tcp.sequence == entry->responderSequence + 1;
     if (!valid && !afterAnswer) return Outcome::forged;
     entry->fingerprint = 0;

@@ -8,9 +8,10 @@ import { gzipSync } from 'node:zlib';
 import { untilTrue } from '../../cli/demo/machine.ts';
 import { run, within } from '../../cli/demo/namespaces.ts';
 import { Clamd, EICAR } from './clamd.ts';
-import { RouterLab, SERVER } from './router.ts';
+import { CLIENT, PYTHON, RouterLab, SERVER } from './router.ts';
 import { skip } from './topology.ts';
 
+const LOST_CONNECTION = fileURLToPath(new URL('programs/lost_connection.py', import.meta.url));
 const AUDIT = 'audit: {directory: audit, files: {directory: files, max: 100 MB}}\n';
 
 test('a router’s gateway filters files, keeps some, and tells everything', {
@@ -219,4 +220,22 @@ test('a gateway holds no more than its policy allows, and explains the flows it 
   const { code, stderr, stdout } = await lab.command('reload');
   assert.equal(code, 0, stderr);
   assert.match(stdout + stderr, /of bounds, .*holds from the next start on/);
+});
+
+test('a client that has lost a connection comes back by its port, whether the gateway knows of that or not', {
+  skip,
+  timeout: 60_000,
+}, async (context) => {
+  const lab = await RouterLab.create(context);
+  const connect = async (port: number, end: 'forget' | 'end'): Promise<void> => {
+    const { code, stderr } = await run(
+      within(lab.client, [PYTHON, LOST_CONNECTION, CLIENT, String(port), SERVER, end]),
+    );
+    assert.equal(code, 0, stderr);
+  };
+  await connect(5001, 'forget');
+  await lab.startGateway('rules: [{when: {file: {name: ["*.mp3"]}}, do: reject}]\n');
+  await connect(5001, 'end');
+  await connect(5002, 'forget');
+  await connect(5002, 'end');
 });

@@ -142,6 +142,33 @@ TEST_CASE("packets that no end would accept do not disturb a handshake") {
   CHECK(found.flow->tcp.of(Side::responder).first == 501);
 }
 
+TEST_CASE("a responder that has another connection of these ports says so, is told to end it, and is asked again") {
+  World world;
+  const auto asks = [&] { return world.see(tcpPacket({.sequence = 100, .flags = kTcpSyn})).outcome; };
+  const auto resets = [&](uint32_t sequence) {
+    return world.see(tcpPacket({.sequence = sequence, .flags = kTcpRst})).outcome;
+  };
+  const auto challenges = [&](uint32_t acknowledgement) {
+    return world
+        .see(tcpPacket({.from = kServer, .to = kClient, .sequence = 70'000, .acknowledgement = acknowledgement}))
+        .outcome;
+  };
+  CHECK(asks() == Outcome::handshake);
+  CHECK(resets(9'000) == Outcome::forged);
+  CHECK(challenges(9'000) == Outcome::handshake);
+  CHECK(resets(9'001) == Outcome::forged);
+  CHECK(resets(9'000) == Outcome::handshake);
+  CHECK(asks() == Outcome::handshake);
+  CHECK(world.see(tcpPacket({.from = kServer, .to = kClient, .sequence = 500, .acknowledgement = 101, .flags = kSynAck}))
+            .outcome == Outcome::handshake);
+  // Not once it has answered.
+  CHECK(challenges(9'000) == Outcome::forged);
+  CHECK(resets(9'000) == Outcome::forged);
+  const auto found = world.see(tcpPacket({.sequence = 101, .acknowledgement = 501}));
+  REQUIRE(found.outcome == Outcome::created);
+  CHECK(found.flow->tcp.of(Side::responder).first == 501);
+}
+
 TEST_CASE("a refused connection is forgotten, and another attempt replaces the first") {
   World world;
   CHECK(world.see(tcpPacket({.sequence = 100, .flags = kTcpSyn})).outcome == Outcome::handshake);
