@@ -177,7 +177,7 @@ function limitTable(samples: readonly LimitSample[]): string {
   const cells = (design: Design, senders: number, mbit: number): string[] => {
     const those = samples.filter((one) => one.design === design && one.senders === senders && one.mbit === mbit);
     const measured = medianOf(those.map(({ measuredMbit }) => measuredMbit));
-    const error = measured === undefined ? '-' : `${(100 * (measured / mbit - 1)).toFixed(2)} %`;
+    const error = measured === undefined ? '-' : `${(100 * Math.abs(measured / mbit - 1)).toFixed(2)} %`;
     return [DESIGN_TEXTS[design], String(senders), String(mbit), measured?.toFixed(3) ?? '-', error];
   };
   return markdownTable(
