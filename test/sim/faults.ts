@@ -15,6 +15,9 @@ export class Faults {
   healedAt: number = Number.NEGATIVE_INFINITY;
   /** Counts per machine and direction, since faults of one kind may overlap. */
   readonly #depths = new Map<string, number>();
+  /** The latest pause of each node. */
+  readonly #paused = new Map<SimNode, number>();
+  #pauses = 0;
 
   constructor(world: World, plan: Plan) {
     this.#world = world;
@@ -107,10 +110,12 @@ export class Faults {
 
   #pause(node: SimNode, which: 'p2pd' | 'rd' | 'both', forMs: number): void {
     if (!node.alive || node.isPaused) return;
-    const { rdLife, p2pdLife } = node;
+    const pause = ++this.#pauses;
+    this.#paused.set(node, pause);
     this.#world.pause(node, which);
+    // A daemon that begins anew in the meantime may stand still as well; another pause may have followed.
     this.#world.later(forMs, () => {
-      if (node.rdLife === rdLife || node.p2pdLife === p2pdLife) this.#world.resume(node);
+      if (this.#paused.get(node) === pause) this.#world.resume(node);
     });
   }
 
