@@ -154,6 +154,10 @@ export class Dialogue {
       this.#life.becomeUp(tunnel, this.#wayOf(tunnel, association, far), far, tunnel.security, undefined, now);
     } else if (tunnel.phase === 'releasing') {
       return this.#life.forget(tunnel, now);
+    } else if (isNews && message.gone) {
+      // A con_req of an earlier tunnel, late on its way, had told us of a hold that the peer does not have.
+      tunnel.remoteHold = false;
+      return this.#life.end(tunnel, now);
     }
     this.#life.announce(tunnel, now);
   }

@@ -37,7 +37,7 @@ export const LEASE_SPARE_BLOCKS = 4;
 /** A pair given back rests so long before it is taken again, where there are others. */
 export const PAIR_REST_MS = 10_000;
 export const LEASE_RETRY_MS = 1000;
-export const LEASE_RETRY_MS_MAX = 30_000;
+export const LEASE_RETRY_MS_MAX = 5_000;
 /** Leases are extended when this part of their life is over. */
 export const LEASE_EXTEND_AFTER = 1 / 3;
 

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { below } from '../../overlay/lib/rng.ts';
 import { P2PD_RD_VERSION } from '../../overlay/messages/p2pd-rd.ts';
 import { encodeContact } from '../core/contact.ts';
+import type { NodeRef } from '../core/io.ts';
 import { Network, type Peer, QUIET, testVi } from './network.ts';
 
 type Told = Peer['told'][number];
@@ -316,6 +317,26 @@ describe('a tunnel between two nodes', () => {
     assert.equal(network.views(a).length + network.views(b).length, 0);
     const down = lastAbout(b, a.id);
     assert.ok(down?.t === 'tunnel.down' && down.reason === 'peer-dead');
+  });
+});
+
+describe('a tunnel that its peer has lost', () => {
+  test('is let go by the answer to its release, though the peer had said that it holds it', () => {
+    const network = new Network(12, 2);
+    const [a, b] = network.peers as [Peer, Peer];
+    network.add(a, b);
+    network.add(b, a);
+    network.run(1000);
+    assert.equal(network.views(a)[0]?.heldByPeer, true);
+    network.lateMs = (message) => (message.t === 'con_refused' ? 1e9 : 0);
+    network.input(b, { kind: 'tunnel.broken', node: 1 as NodeRef, peer: a.id });
+    network.run(1000);
+    assert.deepEqual([network.views(a).length, network.views(b).length], [1, 0], 'one end has not heard of it');
+    network.release(a, b);
+    network.run(1000);
+    assert.equal(network.views(a).length, 0);
+    const down = lastAbout(a, b.id);
+    assert.ok(down?.t === 'tunnel.down' && down.reason === 'released');
   });
 });
 
