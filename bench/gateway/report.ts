@@ -6,7 +6,7 @@ import { describeSetting, type Setting } from '../report/machine.ts';
 import { markdownTable } from '../report/markdown.ts';
 import { medianOf, medianRatio, rounded } from '../statistics.ts';
 import { CONFIGURATIONS, type Configuration, WHAT } from './configurations.ts';
-import { CONNECTIONS, type DeniedSample, PATIENCE_MS } from './denied-client.ts';
+import { CONNECTIONS, type DeniedSample, HEAD_START_S, PATIENCE_MS } from './denied-client.ts';
 import type { FastPassSample } from './fast-pass.ts';
 import { type LimitSample, RATES_MBIT } from './limits.ts';
 import { type CongestionControl, type Design, USUAL_CONTROL } from './network.ts';
@@ -270,7 +270,7 @@ asked about super-packets of many segments; to the data path, the datagrams of a
     throughputTable(samples.joined),
     '## One client is denied and comes back',
     `One client's requests are refused at their first line. It asks again at once from another port, over ${CONNECTIONS} connections at a time, and
-waits ${PATIENCE_MS} ms where nothing is said. The other one fetches files meanwhile. The cache lets nothing of the denied connections through and
+waits ${PATIENCE_MS} ms where nothing is said. The other one begins ${HEAD_START_S} s later and fetches files meanwhile. The cache lets nothing of the denied connections through and
 does not answer; without it, each attempt is a connection to the server that is ended with RST.`,
     deniedTable(samples.denied),
     '## Limits of bandwidth',
