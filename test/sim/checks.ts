@@ -1,6 +1,8 @@
 /** What must hold in a simulated world. Each says true, or what is wrong. */
 import { fingerTarget, type Id, inRange, toId } from '../../overlay/id.ts';
 import type { Rng } from '../../overlay/lib/rng.ts';
+import { PROGRESS_SHARE } from '../../p2pd/core/limits.ts';
+import { bitOf } from '../../p2pd/core/near-fingers.ts';
 import { tilesCircle } from '../../rd/core/routes.ts';
 import type { SimNode } from './sim-node.ts';
 import type { World } from './world.ts';
@@ -28,8 +30,9 @@ export function isIdeal(world: World, withFingers = true): true | string {
   const living = world.nodes.filter((node) => node.alive).length;
   const sorted = members(world);
   if (sorted.length !== living) return `${sorted.length} of ${living} nodes are members`;
-  const { successors: r } = world.vi.definition;
+  const { successors: r, proximity } = world.vi.definition;
   const phase = sorted.length > r ? 'formed' : 'forming';
+  const prefersNear = proximity === 'pns' || proximity === 'both';
   for (const [i, node] of sorted.entries()) {
     const ring = node.machine?.node?.ring;
     if (ring === undefined) return 'a member without a ring';
@@ -44,13 +47,14 @@ export function isIdeal(world: World, withFingers = true): true | string {
     if (ring.chord.predecessor?.id !== predecessor) {
       return `${short(node.id)} has predecessor ${short(ring.chord.predecessor?.id)}, should have ${short(predecessor)}`;
     }
-    const problem = withFingers ? fingersOf(node, sorted) : undefined;
+    const problem = withFingers ? fingersOf(node, sorted, prefersNear) : undefined;
     if (problem !== undefined) return problem;
   }
   return true;
 }
 
-function fingersOf(node: SimNode, sorted: readonly SimNode[]): string | undefined {
+/** `prefersNear`: any member of a finger's stretch may stand in for it. */
+function fingersOf(node: SimNode, sorted: readonly SimNode[], prefersNear: boolean): string | undefined {
   const { ring, fingers } = node.machine?.node ?? {};
   if (ring === undefined || fingers === undefined) return 'no fingers';
   const known = new Map(fingers.entries);
@@ -60,7 +64,9 @@ function fingersOf(node: SimNode, sorted: readonly SimNode[]): string | undefine
     const owner = ownerOf(sorted, target);
     const trivial = owner === node || last === undefined || inRange({ after: node.id, until: last }, target);
     const finger = known.get(bit)?.id;
-    if (trivial ? finger !== undefined : finger !== owner.id) {
+    const standsIn =
+      prefersNear && finger !== undefined && bitOf(node.id, finger) === bit && ownerOf(sorted, finger).id === finger;
+    if (trivial ? finger !== undefined : finger !== owner.id && !standsIn) {
       return `${short(node.id)} has finger ${bit} ${short(finger)}, should have ${trivial ? '-' : short(owner.id)}`;
     }
   }
@@ -91,7 +97,10 @@ export function randomId(rng: Rng): Id {
 /** Keys from every member reach the member that the ring's arithmetic says. */
 export function routesAreRight(world: World, keys: number): true | string {
   const sorted = members(world);
-  const hopsMax = 2 + Math.ceil(Math.log2(sorted.length + 1)) + 2;
+  const { proximity } = world.vi.definition;
+  // What is left of the way after a hop, at most. A finger that stands in for a nearer one may be passed over.
+  const left = { none: 1 / 2, pns: 3 / 4, prs: 1 - PROGRESS_SHARE / 2, both: 1 - PROGRESS_SHARE / 4 }[proximity];
+  const hopsMax = 2 + Math.ceil(Math.log(sorted.length + 1) / -Math.log(left)) + 2;
   for (const node of sorted) {
     if (node.routes.length === 0 || !tilesCircle(node.routes))
       return `the routes of ${short(node.id)} do not tile the circle`;

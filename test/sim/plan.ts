@@ -7,6 +7,7 @@ import { Value } from '@sinclair/typebox/value';
 import { fail } from '../../overlay/errors.ts';
 import { complaintOf } from '../../overlay/fields.ts';
 import { ok, type Result } from '../../overlay/lib/result.ts';
+import { Proximity } from '../../overlay/vi.ts';
 
 export const STEPS_MAX = 20_000;
 export const NODES_MAX = 10_000;
@@ -74,6 +75,8 @@ export const Setting = Type.Object(
     /** The machines lie in a square so far across, milliseconds one way. */
     spanMs: Ms,
     weather: Type.Object({ loss: Part, duplicate: Part, reorder: Part, jitterMs: Ms }, strict),
+    /** As in the VI's definition; none if absent. */
+    proximity: Type.Optional(Proximity),
     /** All nodes share a security group: user data goes inside the associations. */
     secure: Type.Boolean(),
     /** Every message is encoded and decoded. */

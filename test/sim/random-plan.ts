@@ -1,5 +1,6 @@
 /** A plan for every seed: a setting, a ring that comes up, and what befalls it. */
 import { below, fraction, type Rng, seededRng } from '../../overlay/lib/rng.ts';
+import type { Proximity } from '../../overlay/vi.ts';
 import type { Plan, Setting, Step } from './plan.ts';
 
 export type PlanOptions = {
@@ -28,7 +29,7 @@ export function randomPlan(seed: number, options: PlanOptions): Plan {
   const mood = MOODS[below(rng, MOODS.length)] as (typeof MOODS)[number];
   const nodes = options.nodes ?? Math.round(NODES_LEAST * (NODES_MOST / NODES_LEAST) ** fraction(rng));
   const isProven = mood === 'proven';
-  const setting = randomSetting(rng, nodes, isProven);
+  const setting = { ...randomSetting(rng, nodes, isProven), proximity: randomProximity(seed) };
   const until = options.minutes * 60_000 - (options.calmS ?? CALM_S) * 1000;
   const steps = arrivals(rng, nodes);
   const draw = new Drawer(rng, setting, nodes);
@@ -68,6 +69,12 @@ function randomSetting(rng: Rng, nodes: number, isProven: boolean): Setting {
     secure: below(rng, 4) === 0,
     wire: below(rng, 8) === 0,
   };
+}
+
+/** By numbers of its own: what else a seed brings is the same without it. */
+function randomProximity(seed: number): Proximity {
+  const settings = ['none', 'none', 'none', 'pns', 'prs', 'both'] as const;
+  return settings[below(seededRng(seed ^ 0x9ea7), settings.length)] as Proximity;
 }
 
 function arrivals(rng: Rng, nodes: number): Step[] {

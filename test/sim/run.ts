@@ -62,7 +62,7 @@ export function runPlan(plan: Plan, inspect: (world: World) => void = () => unde
 }
 
 function worldOf({ seed, setting, steps }: Plan): World {
-  const { successors, links, stabiliseMs, spanMs, weather, wire, secure } = setting;
+  const { successors, links, stabiliseMs, spanMs, weather, proximity, wire, secure } = setting;
   const world = new World({
     seed,
     weather,
@@ -71,6 +71,7 @@ function worldOf({ seed, setting, steps }: Plan): World {
     definition: {
       successors,
       links,
+      proximity: proximity ?? 'none',
       timers: { stabiliseMs, fixFingersMs: 5 * stabiliseMs, keepAliveMs: 500, silenceMs: 2000 },
     },
   });
