@@ -5,6 +5,7 @@ import { LatencyModel } from '../test/sim/latency.ts';
 import { type Benchmark, type BenchmarkResult, chosen } from './benchmark.ts';
 import { COLORS, drawChart, type Panel } from './chart.ts';
 import { StaticRing } from './models/static-ring.ts';
+import { describeSetting, type Setting, settingOf } from './report/machine.ts';
 import { markdownTable } from './report/markdown.ts';
 import { median, quantile, rounded } from './statistics.ts';
 import { MODES, type Mode, type Summary, summaryOf } from './stretch.ts';
@@ -88,7 +89,11 @@ function rowsOf(samples: readonly Sample[]): (Omit<Sample, 'round'> & { cells: s
   });
 }
 
-function reportOf(samples: readonly Sample[], models: readonly Model[]): NonNullable<BenchmarkResult['report']> {
+function reportOf(
+  samples: readonly Sample[],
+  models: readonly Model[],
+  setting: Setting,
+): NonNullable<BenchmarkResult['report']> {
   const rows = rowsOf(samples);
   const panels = [...new Set(rows.map(({ nodes }) => nodes))].flatMap((nodes): Panel[] => {
     const of = rows.filter((row) => row.nodes === nodes);
@@ -110,7 +115,7 @@ function reportOf(samples: readonly Sample[], models: readonly Model[]): NonNull
   ]);
   const markdown = `# Proximity in large rings
 
-\`npm run bench -- proximity --results\`; what it does is said in [proximity.md](../proximity.md).
+\`npm run bench -- proximity --results\`; what it does is said in [proximity.md](../proximity.md). ${describeSetting(setting)}
 
 ${markdownTable(
   HEADINGS,
@@ -135,7 +140,7 @@ ${markdownTable(['nodes', 'median', 'mean', '90 %', '99 %', 'triangle broken'], 
 export const proximity: Benchmark = {
   name: 'proximity',
   about: `stretch and hops with and without proximity, rings of ${SIZES.join(' and ')} nodes, simulated`,
-  run(say, options) {
+  async run(say, options) {
     const samples: Sample[] = [];
     const models: Model[] = [];
     const rounds = options.rounds ?? ROUNDS;
@@ -155,7 +160,7 @@ export const proximity: Benchmark = {
       { name: `${row.nodes} nodes ${row.mode}: stretch, median`, value: row.stretchMedian, unit: '' },
       { name: `${row.nodes} nodes ${row.mode}: hops, mean`, value: row.hops, unit: '' },
     ]);
-    return Promise.resolve({
+    return {
       name: 'proximity',
       figures,
       samples: { samples, models },
@@ -163,7 +168,7 @@ export const proximity: Benchmark = {
         HEADINGS,
         rows.map(({ cells }) => cells),
       ),
-      report: reportOf(samples, models),
-    });
+      report: reportOf(samples, models, await settingOf([])),
+    };
   },
 };
