@@ -91,6 +91,9 @@ function throughputTable(samples: Samples): string {
   const rows = DESIGNS.flatMap((design) =>
     measured.map((configuration) => {
       const series = (of: Of, which = configuration) => seriesOf(samples, design, which, of);
+      const small = samples
+        .filter((one) => one.design === design && one.configuration === configuration && one.small.requests > 0)
+        .map((one) => one.small);
       return [
         DESIGN_TEXTS[design],
         WHAT[configuration],
@@ -98,8 +101,10 @@ function throughputTable(samples: Samples): string {
         rounded(medianRatio(series(gbits), series(gbits, 'forwarding'))),
         rounded(medianOf(series(machineMs))),
         rounded(medianOf(series(gatewayMs))),
-        rounded(medianOf(series(({ small }) => small.median))),
-        rounded(medianOf(series(({ small }) => small.p99))),
+        String(small.reduce((sum, { requests }) => sum + requests, 0)),
+        ...(['median', 'p99'] as const).map((of) =>
+          small.length === 0 ? '–' : rounded(medianOf(small.map((one) => one[of]))),
+        ),
         String(series(({ errors }) => errors).reduce((sum, errors) => sum + errors, 0)),
       ];
     }),
@@ -112,7 +117,8 @@ function throughputTable(samples: Samples): string {
       'of forwarding only',
       'CPU ms/Gbit, machine',
       'gateway process',
-      'small request, ms',
+      'small requests',
+      'median, ms',
       'p99',
       'failed requests',
     ],
