@@ -289,7 +289,7 @@ function addGatewayCommands(program: Command): void {
         .default('print'),
     )
     .option('--fail-open', 'let packets pass unseen when the gateway cannot keep up, or does not run')
-    .option('--packets <n>', 'packets that may wait for a verdict', integerOf(64, 1_000_000), 16_384)
+    .option('--packets <n>', 'packets that may wait for a verdict', integerOf(64, 1_000_000), 65_536)
     .option('--name <text>', 'name under which it records (default: the host’s)')
     .action(async (options) => (await import('./commands/gateway-run.ts')).run(options));
   const gatewayRunning = (made: Command): Command =>

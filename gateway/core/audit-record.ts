@@ -77,7 +77,7 @@ const Metadata = Type.Record(
   Type.Array(Type.String({ maxLength: 512 })),
   {
     description:
-      'What its parser told of it, by name: `http.host`, `tls.sni`, `tls.ja4`, `application.before` (what it was before STARTTLS, an upgrade or CONNECT), …; the values in their order.',
+      'What its parser told of it, by name: `http.host`, `tls.sni`, `tls.ja4`, `application.before` (what it was before STARTTLS, an upgrade or CONNECT), …; of each the first value.',
   },
 );
 

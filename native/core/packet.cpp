@@ -79,6 +79,7 @@ void walkIpv6(std::span<const uint8_t> bytes, InnerPacket& packet) {
     at += length;
   }
   packet.protocol = 59;
+  packet.chainCut = true;
   packet.transportOffset = packet.totalBytes;
   packet.transportBytes = 0;
 }

@@ -41,6 +41,7 @@ struct InnerPacket {
   // The transport protocol, behind IPv6 extension headers; its header begins at transportOffset. Zero length left means
   // that it is not in this packet: a later fragment, or a header chain that is cut short.
   uint8_t protocol = 0;
+  bool chainCut = false;  // there are more IPv6 headers than were looked through, or less of one than it says
   size_t transportOffset = 0;
   size_t transportBytes = 0;
   bool portsKnown = false;  // TCP or UDP

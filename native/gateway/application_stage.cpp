@@ -258,7 +258,7 @@ void ApplicationStage::ended(const StageContext& context, FlowEnd cause) {
   if (flow.refusedPackets != 0 && wants(AuditEvent::drop)) {
     const AuditDecision decision = decisionOf(flow.verdict, rules_.nameOf(flow.verdict.rule));
     record(endsOf(flow, Side::initiator, nameOf(flow.application)),
-           DropAudit{decision, std::nullopt, {flow.refusedPackets, flow.refusedBytes}});
+           DropAudit{decision, conditionOf(flow.verdict.reason), {flow.refusedPackets, flow.refusedBytes}});
   }
   if (!wants(AuditEvent::flow)) return;
   FlowAudit about = flowAuditOf(flow, cause, rules_.nameOf(flow.verdict.rule), context.now, wall(context.now));

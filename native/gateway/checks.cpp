@@ -59,6 +59,8 @@ DropReason checkUdp(Packet& packet, Checksum checksum) {
 }  // namespace
 
 DropReason checkTransport(Packet& packet, Checksum checksum) {
+  // What lies behind headers that were not looked through is not known, and a receiver may look further.
+  if (packet.ip.chainCut) return DropReason::gatewayHeader;
   if (packet.isTcp()) return checkTcp(packet, checksum);
   if (packet.isUdp()) return checkUdp(packet, checksum);
   packet.payloadOffset = packet.ip.transportOffset;

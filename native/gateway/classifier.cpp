@@ -60,6 +60,16 @@ bool headIsWhole(const FlowView& view) {
          std::string_view::npos;
 }
 
+bool isBlank(std::span<const uint8_t> bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](uint8_t byte) { return byte == '\r' || byte == '\n'; });
+}
+
+// Servers of HTTP skip any number of empty lines before a request, and nothing else begins with so many.
+bool isBlankLines(const FlowView& view) {
+  const std::span<const uint8_t> asked = view.of(Side::initiator);
+  return !view.datagrams && !asked.empty() && view.of(Side::responder).empty() && isBlank(asked);
+}
+
 void appendStripped(std::span<const uint8_t> bytes, std::vector<uint8_t>& to) {
   while (!bytes.empty()) {
     const void* const found = std::memchr(bytes.data(), 0, bytes.size());
@@ -90,9 +100,12 @@ Classified Classifier::feed(FlowClassification& flow, const FlowEnds& ends, cons
                             bool last) {
   if (chunk.bytes.empty()) return flow.opinion_;
   const auto least = chunk.datagram ? kDatagramBytesLeast : uint16_t{1};
-  flow.spent_ += static_cast<uint32_t>(std::clamp<size_t>(chunk.bytes.size(), least, kPacketBytesFull));
-  last = last || flow.spent_ >= uint32_t{limits_.packets} * kPacketBytesFull ||
-         flow.collected_.size() + chunk.bytes.size() >= limits_.bytes;
+  const bool blank = flow.spent_ == 0 && !chunk.datagram && chunk.side == Side::initiator && isBlank(chunk.bytes);
+  if (!blank) flow.spent_ += static_cast<uint32_t>(std::clamp<size_t>(chunk.bytes.size(), least, kPacketBytesFull));
+  // A client's hello names the server, and some are long: it may be cut up as small as its sender likes.
+  const bool inHello = !chunk.datagram && flow.opinion_.application == Application::tls;
+  const bool spent = !inHello && flow.spent_ >= uint32_t{limits_.packets} * kPacketBytesFull;
+  last = last || spent || flow.collected_.size() + chunk.bytes.size() >= limits_.bytes;
   if (flow.collected_.empty()) {
     // Most flows are recognised by their first packet, which then need not be copied.
     const std::span<const uint8_t> front = chunk.bytes.first(std::min<size_t>(chunk.bytes.size(), limits_.bytes));
@@ -142,6 +155,7 @@ Classified Classifier::evaluate(FlowClassification& flow, const FlowView& view, 
     const bool final = last || (superset && headIsWhole(view));
     return {match->application, !superset ? kByOvermatch : final ? kStrong : kLikely, final};
   }
+  if (last && isBlankLines(view)) return {Application::http, kLikely, true};
   return {coded.application, coded.confidence, last};
 }
 
@@ -163,9 +177,10 @@ Finding Classifier::byRecognisers(FlowClassification& flow, const FlowView& view
 }
 
 std::optional<Application> Classifier::expectedPeer(const FlowView& view, Millis now) const {
-  if (auto found = peers_.find(view.ends.responder, view.ends.responderPort, now)) return found;
+  if (auto found = peers_.find(view.ends.responder, view.ends.responderPort, view.ends.initiator, now)) return found;
   // Who calls by TCP does so from a port of the moment; over UDP it is the one that others know.
-  return view.datagrams ? peers_.find(view.ends.initiator, view.ends.initiatorPort, now) : std::nullopt;
+  return view.datagrams ? peers_.find(view.ends.initiator, view.ends.initiatorPort, view.ends.responder, now)
+                        : std::nullopt;
 }
 
 // Both directions together as l7-filter has them; and, because then one side can put a byte in front of the other's,

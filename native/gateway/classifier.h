@@ -1,7 +1,8 @@
 // Says what a flow carries, from its first data: ordered bytes of both directions, or datagrams.
 //
 // The order of evidence, best first:
-//   1. a transfer that a control connection has announced for this address and port (FTP data);
+//   1. a transfer that a control connection has announced for this address and port, between the ends that it may be
+//   between (FTP data);
 //   2. signatures under names of the operator's own;
 //   3. coded recognisers that are sure;
 //   4. signatures of known applications;

@@ -1,5 +1,6 @@
 #include "gateway/condition.h"
 
+#include <algorithm>
 #include <span>
 
 namespace p2pxbone::gateway {
@@ -79,5 +80,12 @@ std::optional<ConditionAction> conditionActionFromName(std::string_view name) {
 }
 
 DropReason reasonOf(Condition condition) { return kRows[static_cast<size_t>(condition)].reason; }
+
+std::optional<Condition> conditionOf(DropReason reason) {
+  const auto has = [reason](const auto& row) { return row.reason == reason; };
+  const auto first = std::find_if(kRows.begin(), kRows.end(), has);
+  const bool unique = first != kRows.end() && std::none_of(first + 1, kRows.end(), has);
+  return unique && reason != DropReason::gatewayRule ? std::optional{first->condition} : std::nullopt;
+}
 
 }  // namespace p2pxbone::gateway

@@ -97,5 +97,7 @@ struct ConditionCounters {
 
 // The reason of a packet that is dropped because of it.
 [[nodiscard]] DropReason reasonOf(Condition condition);
+// The one condition that drops packets for this reason; nothing where others do so, too.
+[[nodiscard]] std::optional<Condition> conditionOf(DropReason reason);
 
 }  // namespace p2pxbone::gateway

@@ -107,9 +107,13 @@ FileWatch::Answer FileWatch::data(std::span<const uint8_t> bytes, Millis now) {
   seen_ += bytes.size();
   if (hasher_) hasher_->add(bytes);
   if (stored_ != kNotStored && !storeEnded_) (void)parts_.store->data(stored_, bytes);
-  if (probe_ && probe_->data(bytes)) {
+  const bool grown = offset_ + seen_ >= decision_.sizeOpen;
+  const bool probed = probe_ && probe_->data(bytes);
+  if (probed) {
     type_ = probe_->type();
     probe_.reset();
+  }
+  if (grown || probed) {
     if (const Answer answer = decide(); answer != Answer::goOn) return answer;
   }
   return scan_ ? answerOf(scan_->data(bytes, now)) : Answer::goOn;

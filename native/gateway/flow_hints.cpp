@@ -7,7 +7,7 @@ namespace p2pxbone::gateway {
 std::optional<FlowRef> FlowHints::learn(const Address& address, uint16_t port, const FlowHint& hint, Millis now) {
   // One that says nothing would only take the place of others.
   const bool says = hint.kind != FlowHint::Kind::any || !hint.name.empty() || hint.size || hint.sender;
-  const Place place{address, port};
+  const Place place{address, port, hint.other};
   auto found = hints_.find(place);
   if (found == hints_.end()) {
     if (!says) return std::nullopt;
@@ -24,8 +24,12 @@ std::optional<FlowRef> FlowHints::learn(const Address& address, uint16_t port, c
 }
 
 FlowHint FlowHints::claim(const FlowEnds& ends, const FlowRef& flow, Millis now) {
+  const auto of = [&](Side side) {
+    const auto found = hints_.find({ends.address(side), ends.port(side), ends.address(other(side))});
+    return found != hints_.end() ? found : hints_.find({ends.address(side), ends.port(side), PeerCache::kAnybody});
+  };
   for (const Side side : {Side::responder, Side::initiator}) {
-    const auto found = hints_.find({ends.address(side), ends.port(side)});
+    const auto found = of(side);
     if (found == hints_.end() || found->second.expires <= now) continue;
     Entry& entry = found->second;
     entry.user = flow;

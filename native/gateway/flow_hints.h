@@ -10,6 +10,7 @@
 #include "gateway/flow.h"
 #include "gateway/hash.h"
 #include "gateway/parsers/parser.h"
+#include "gateway/peer_cache.h"
 
 namespace p2pxbone::gateway {
 
@@ -22,7 +23,8 @@ class FlowHints {
 
   explicit FlowHints(const HashSeed& seed) : hints_(0, Hash{seed}) {}
 
-  // A flow to or from there is expected. The flow that has come already, if there is one, to be told as well.
+  // A flow to or from there is expected, of `hint.other` if it names one. The flow that has come already, if there is
+  // one, to be told as well.
   std::optional<FlowRef> learn(const Address& address, uint16_t port, const FlowHint& hint, Millis now);
   // What was said about a flow between these ends, which is the one meant from now on. The name lives until the next call.
   [[nodiscard]] FlowHint claim(const FlowEnds& ends, const FlowRef& flow, Millis now);
@@ -33,12 +35,13 @@ class FlowHints {
   struct Place {
     Address address{};
     uint16_t port = 0;
+    Address other{};
     friend bool operator==(const Place&, const Place&) = default;
   };
   struct Hash {
     HashSeed seed;
     size_t operator()(const Place& place) const {
-      return KeyedHash{seed}.add(place.address).add(place.port).finish();
+      return KeyedHash{seed}.add(place.address).add(place.port).add(place.other).finish();
     }
   };
   struct Entry {

@@ -178,7 +178,8 @@ Verdict Inspection::takeSegment(Flow& flow, Side side, Stream& stream, Current& 
     if (!wasTold && flow.streams->endTold[indexOf(side)]) answer.keepBack = end.keepBack;
   }
   const Verdict verdict = conclude(flow, side, current, answer, now);
-  if (!verdict.goesOn() || !stream.hasMore()) return verdict;
+  // What waits for a verdict may have gone on all the same, for want of room; the flow with it.
+  if (!verdict.goesOn() || answer.holds() || flow.phase != FlowPhase::inspected || !stream.hasMore()) return verdict;
   // What waited for this packet leaves behind it.
   if (!flow.fastPass || stream.waitingCount() != 0) letGo(flow, side, current, now);
   const StageAnswer later = drain(flow, side, now);
@@ -199,16 +200,15 @@ Verdict Inspection::conclude(Flow& flow, Side side, Current& current, const Stag
   }
   if (!answer.holds()) {
     releaseKept(flow, side, now);
-    return answer.keepBack ? keepBack(flow, side, current) : Verdict::accept();
+    return answer.keepBack ? keepBack(flow, side, current, now) : Verdict::accept();
   }
   // One that was in the line already is put before the others by resume().
   if (current.held != kNotHeld) return answer.verdict;
   Flow::Waiting& line = flow.waiting[indexOf(side)];
   line.firstInspected = lines_.push(flow, side, current.packet);
   if (line.firstInspected) return answer.verdict;
-  // Its data count as seen, so that it cannot be let go before the verdict. Until then copies of it are dropped, too.
-  parts_.conditionCounters.add(Condition::heldFull);
-  return Verdict::drop(DropReason::gatewayHeldFull);
+  // Its data count as seen: where it is dropped, so are copies of it until the verdict.
+  return meet(Condition::heldFull, &flow, now).value_or(Verdict::drop(DropReason::gatewayHeldFull));
 }
 
 }  // namespace p2pxbone::gateway

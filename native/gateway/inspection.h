@@ -98,7 +98,7 @@ class Inspection {
   [[nodiscard]] Verdict full(Flow& flow, Millis now);
   [[nodiscard]] Verdict conclude(Flow& flow, Side side, Current& current, const StageAnswer& answer, Millis now);
   [[nodiscard]] Verdict enqueue(Flow& flow, Side side, Packet& packet, Millis now);
-  [[nodiscard]] Verdict keepBack(Flow& flow, Side side, Current& current);
+  [[nodiscard]] Verdict keepBack(Flow& flow, Side side, Current& current, Millis now);
   // All of its data are those of the packet that is kept.
   [[nodiscard]] static bool repeatsKept(const Flow& flow, Side side, const Packet& packet);
   void releaseKept(Flow& flow, Side side, Millis now);

@@ -101,8 +101,9 @@ void Inspection::bypass(Flow& flow, Millis now) {
 
 void Inspection::deny(Flow& flow, const StageAnswer& answer, Millis now) {
   if (flow.phase == FlowPhase::denied) return;
-  // One packet in the middle of a connection proves no sender: it would keep somebody else's connections out.
-  const bool proven = !flow.pickedUp || flow.bothSpoke();
+  // A packet in the middle of a connection, or a datagram, proves no sender: it would keep somebody else out.
+  const bool isOpened = flow.key.protocol == kProtocolTcp && !flow.pickedUp;
+  const bool proven = isOpened || flow.bothSpoke();
   if (answer.denyFor > 0 && proven) {
     parts_.denied.deny({flow.address(Side::initiator), flow.address(Side::responder), flow.port(Side::responder),
                         flow.key.protocol},

@@ -22,7 +22,7 @@ Verdict Inspection::enqueue(Flow& flow, Side side, Packet& packet, Millis now) {
   return verdict.value_or(Verdict::drop(DropReason::gatewayHeldFull));
 }
 
-Verdict Inspection::keepBack(Flow& flow, Side side, Current& current) {
+Verdict Inspection::keepBack(Flow& flow, Side side, Current& current, Millis now) {
   Packet& packet = current.packet;
   Flow::Waiting& line = flow.waiting[indexOf(side)];
   line.keeps = true;
@@ -36,8 +36,9 @@ Verdict Inspection::keepBack(Flow& flow, Side side, Current& current) {
     line.kept = parts_.held.keep(packet, HeldFor::verdict);
   }
   if (line.kept == kNotHeld) {
-    parts_.conditionCounters.add(Condition::heldFull);
-    return Verdict::drop(DropReason::gatewayHeldFull);
+    const auto verdict = meet(Condition::heldFull, &flow, now);
+    if (verdict && verdict->goesOn()) line.keeps = false;
+    return verdict.value_or(Verdict::drop(DropReason::gatewayHeldFull));
   }
   current.gone = true;
   return Verdict::hold();

@@ -17,24 +17,31 @@ size_t PeerCache::setOf(const Address& address, uint16_t port) const {
   return (hash >> 32) % (entries_.size() / kWays) * kWays;
 }
 
-void PeerCache::learn(const Address& address, uint16_t port, Application application, Millis now, Millis expiry) {
+void PeerCache::learn(const Address& address, uint16_t port, Application application, Millis now, Millis expiry,
+                      const Address& other) {
   if (port == 0) return;
   Entry* const set = &entries_[setOf(address, port)];
-  Entry* entry = std::find_if(set, set + kWays, [&](const Entry& e) { return e.port == port && e.address == address; });
+  Entry* entry = std::find_if(set, set + kWays, [&](const Entry& e) {
+    return e.port == port && e.address == address && e.other == other;
+  });
   if (entry == set + kWays) {
     entry = std::min_element(set, set + kWays, [](const Entry& a, const Entry& b) { return a.expires < b.expires; });
     if (entry->port != 0 && entry->expires > now) ++evicted_;
   }
-  *entry = {address, now + expiry, port, application};
+  *entry = {address, other, now + expiry, port, application};
 }
 
-std::optional<Application> PeerCache::find(const Address& address, uint16_t port, Millis now) const {
+std::optional<Application> PeerCache::find(const Address& address, uint16_t port, const Address& other,
+                                           Millis now) const {
   const Entry* const set = &entries_[setOf(address, port)];
-  for (const Entry* entry = set; entry < set + kWays; ++entry)
-    if (entry->port == port && port != 0 && entry->address == address) {
-      return entry->expires > now ? std::optional(entry->application) : std::nullopt;
-    }
-  return std::nullopt;
+  std::optional<Application> found;
+  for (const Entry* entry = set; entry < set + kWays; ++entry) {
+    if (entry->port != port || port == 0 || entry->address != address || entry->expires <= now) continue;
+    // What was said of these two is better than what was said of one.
+    if (entry->other == other) return entry->application;
+    if (entry->other == kAnybody) found = entry->application;
+  }
+  return found;
 }
 
 void PeerCache::forget(const Address& address, uint16_t port) {

@@ -23,10 +23,15 @@ class PeerCache {
   // `entries` is rounded up to a power of two. `seed` keeps others from choosing addresses that meet in one set.
   explicit PeerCache(uint64_t seed, size_t entries = kEntriesDefault);
 
-  // Takes the place of the one in its set that expires first. Port 0 is ignored.
+  // Whoever it is that speaks with that address.
+  static constexpr Address kAnybody{};
+
+  // Takes the place of the one in its set that expires first. Port 0 is ignored. `other`: who alone is expected there.
   void learn(const Address& address, uint16_t port, Application application, Millis now,
-             Millis expiry = kExpiryDefault);
-  [[nodiscard]] std::optional<Application> find(const Address& address, uint16_t port, Millis now) const;
+             Millis expiry = kExpiryDefault, const Address& other = kAnybody);
+  // What is expected where `other` speaks with that address and port.
+  [[nodiscard]] std::optional<Application> find(const Address& address, uint16_t port, const Address& other,
+                                                Millis now) const;
   void forget(const Address& address, uint16_t port);
 
   [[nodiscard]] size_t bytes() const { return entries_.size() * sizeof(Entry); }
@@ -36,6 +41,7 @@ class PeerCache {
  private:
   struct Entry {
     Address address{};
+    Address other{};
     Millis expires = 0;
     uint16_t port = 0;  // 0 marks a free entry
     Application application = Application::unknown;

@@ -1,18 +1,31 @@
 #include "gateway/parsers/bittorrent_tracker.h"
 
+#include <utility>
+
 #include "gateway/parsers/bittorrent_names.h"
 #include "gateway/parsers/text.h"
 
 namespace p2pxbone::gateway {
 
-HttpParser::Wanted BitTorrentTracker::wantedOf(const HttpHead& request) const {
-  Wanted wanted;
-  std::string_view query = request.target;
-  (void)nextWord(query, '?');
-  while (!query.empty()) {
-    std::string_view value = nextWord(query, '&');
-    if (nextWord(value, '=') == "info_hash") wanted.hash = torrentHash(percentDecoded(value));
+namespace {
+
+std::string torrentIn(std::string_view target) {
+  (void)nextWord(target, '?');
+  while (!target.empty()) {
+    std::string_view value = nextWord(target, '&');
+    if (nextWord(value, '=') == "info_hash") return torrentHash(percentDecoded(value));
   }
+  return {};
+}
+
+}  // namespace
+
+HttpParser::Wanted BitTorrentTracker::wantedOf(const HttpHead& request) const {
+  Wanted wanted = HttpParser::wantedOf(request);
+  wanted.hash = torrentIn(request.target);
+  // Anybody can name a torrent in the query of whatever they fetch: only a tracker's own pages are no files.
+  for (const std::string_view own : {"announce", "scrape", "announce.php", "scrape.php"})
+    if (wanted.name == own) return {{}, {}, std::move(wanted.hash)};
   return wanted;
 }
 

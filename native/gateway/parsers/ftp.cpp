@@ -159,6 +159,8 @@ void FtpParser::learn(ParserEvents& events) {
   hint.name = lastPathPart(path_);
   hint.size = size_;
   hint.offset = restart_;
+  // Whoever announces a place names it to the other end of this connection: what others do there is no data of it.
+  hint.other = ends_.address(active_ ? Side::responder : Side::initiator);
   // The one that is connected to answers.
   if (kind_ != FlowHint::Kind::any) hint.sender = stores_ == active_ ? Side::responder : Side::initiator;
   events.learnPeer(dataAddress_, dataPort_, Application::ftpData, hint);

@@ -7,7 +7,6 @@ namespace p2pxbone::gateway {
 namespace {
 
 constexpr size_t kLineBytesMax = 32 * 1024;
-constexpr size_t kEmptyLinesBytesMax = 64;
 
 bool isToken(std::string_view text) {
   if (text.empty() || text.size() > 32) return false;
@@ -27,8 +26,9 @@ HttpHeadReader::Outcome HttpHeadReader::read(Reader& reader, HttpFields& fields)
     bytes_ += line.size() + 2;
     if (bytes_ > kParserBytesMax) return Outcome::bad;
     if (!started_) {
+      // Servers skip as many of these as come.
       if (trimmed(line).empty()) {
-        if (bytes_ > kEmptyLinesBytesMax) return Outcome::bad;
+        bytes_ = 0;
         continue;
       }
       started_ = true;
@@ -105,6 +105,8 @@ bool HttpHeadReader::commit(HttpFields& fields) {
   } else if (same(name, "content-range")) {
     head_.contentRange = contentRangeOf(value);
   } else if (same(name, "host")) {
+    // Servers refuse a request with two of them, and what stands before the server may go by either.
+    if (!head_.host.empty() && head_.host != value) return false;
     head_.host = value;
   } else if (same(name, "upgrade")) {
     head_.upgrade = value;

@@ -65,6 +65,8 @@ struct FlowHint {
   uint64_t offset = 0;
   // Who of the coming flow's ends sends the file, where that is known.
   std::optional<Side> sender;
+  // Who alone speaks with the address that is told; all zero: anybody.
+  Address other{};
 };
 
 // From here on the flow carries another protocol, to be classified anew if `application` is unknown.

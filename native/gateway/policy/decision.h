@@ -88,6 +88,8 @@ struct Decision {
   // Facts of this flow, or of this file, that are still of interest. A decided flow can have some: of its files, which
   // are to be scanned or stored.
   uint32_t needs = 0;
+  // A condition on the file's size may come out otherwise when so many bytes of it have been seen.
+  uint64_t sizeOpen = UINT64_MAX;
   // With drop and reject: how long the connection cache is to refuse the connection.
   Millis denyFor = 0;
 

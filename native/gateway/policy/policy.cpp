@@ -141,6 +141,7 @@ Decision Policy::decide(RuleFacts& facts) const {
   decision.scan = mayScan || (goesOn && likely.scan);
   decision.store = mayStore || (goesOn && likely.store);
   decision.needs = needs | likely.needs;
+  decision.sizeOpen = facts.sizeOpen;
   return decision;
 }
 

@@ -138,7 +138,9 @@ class RuleMatcher {
     const uint64_t least = std::max(file.size.value_or(0), file.seen);
     const uint64_t most = file.size || file.final ? least : UINT64_MAX;
     if (most < in.least || least > in.most) return Truth::no;
-    return least >= in.least && most <= in.most ? Truth::yes : maybe(kNeedsFiles);
+    if (least >= in.least && most <= in.most) return Truth::yes;
+    facts_.sizeOpen = std::min(facts_.sizeOpen, least < in.least ? in.least : in.most + 1);
+    return maybe(kNeedsFiles);
   }
 
   Truth operator()(const FileTypeIs& is) {

@@ -32,6 +32,8 @@ struct RuleFacts {
   const FileFacts* file = nullptr;
   const ChatFacts* chat = nullptr;
 
+  // The least number of bytes seen that would settle a condition on size.
+  uint64_t sizeOpen = UINT64_MAX;
   // Of each subject, once it was needed.
   std::array<const std::vector<bool>*, kPolicySubjects> matched{};
 };

@@ -90,6 +90,28 @@ TEST_CASE("what lies behind the end of a UDP datagram is not its payload") {
   CHECK(checkTransport(again) == DropReason::none);
 }
 
+TEST_CASE("of IPv6, a packet with more headers than are looked through is refused, and one whose chain is cut short") {
+  const Bytes plain = tcpPacket(segment6());
+  const auto withOptions = [&](size_t headers) {
+    Bytes bytes(plain.begin(), plain.begin() + 40);
+    for (size_t i = 0; i < headers; ++i) {
+      const auto next = static_cast<uint8_t>(i + 1 < headers ? 60 : kProtocolTcp);
+      bytes.insert(bytes.end(), {next, 0, 1, 4, 0, 0, 0, 0});
+    }
+    bytes.insert(bytes.end(), plain.begin() + 40, plain.end());
+    if (headers > 0) bytes[6] = 60;
+    bytes[4] = static_cast<uint8_t>((bytes.size() - 40) >> 8);
+    bytes[5] = static_cast<uint8_t>(bytes.size() - 40);
+    return bytes;
+  };
+  CHECK(check(withOptions(0)) == DropReason::none);
+  CHECK(check(withOptions(7)) == DropReason::none);
+  CHECK(check(withOptions(9)) == DropReason::gatewayHeader);
+  Bytes cut = withOptions(1);
+  cut[41] = 200;
+  CHECK(check(cut) == DropReason::gatewayHeader);
+}
+
 TEST_CASE("headers that contradict themselves are refused") {
   Bytes longHeader = tcpPacket({});
   longHeader[32] = 0xf0;

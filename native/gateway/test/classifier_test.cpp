@@ -190,6 +190,34 @@ TEST_CASE("one side cannot hide the other by speaking first") {
             " me\r\nUSER m 0 * :m\r\n")) == Application::irc);
 }
 
+TEST_CASE("empty lines before a request hide nothing, however many, nor does a version of HTTP without any") {
+  World world;
+  auto lines = FlowScript::tcp();
+  for (int i = 0; i < 40; ++i) lines.initiator("\r\n\n\r\n");
+  auto request = lines;
+  CHECK(world.applicationOf(request.initiator("GET /a HTTP/1.1\r\nHost: a\r\n\r\n")) == Application::http);
+  CHECK(world.applicationOf(FlowScript::tcp().initiator(std::string(13'000, '\n'))) == Application::http);
+  CHECK(world.applicationOf(FlowScript::tcp().initiator("GET  /song.mp3\r\n").responder("ID3")) == Application::http);
+  CHECK(world.applicationOf(FlowScript::tcp().initiator("get key\r\n").responder("END\r\n")) == Application::unknown);
+}
+
+TEST_CASE("a long client hello names its server however small its segments are") {
+  const std::string_view server = "example.org";
+  const auto size = static_cast<uint32_t>(server.size());
+  const Bytes name = be16(0) + be16(size + 5) + be16(size + 3) + Bytes{0} + be16(size) + bytesOf(server);
+  const Bytes padding = be16(21) + be16(1700) + Bytes(1700, 0);
+  const Bytes extensions = padding + name;
+  const Bytes body = Bytes{3, 3} + Bytes(32, 7) + Bytes{0} + be16(2) + be16(0x1301) + Bytes{1, 0} +
+                     be16(static_cast<uint32_t>(extensions.size())) + extensions;
+  const Bytes message = Bytes{1} + be24(static_cast<uint32_t>(body.size())) + body;
+  const Bytes record = Bytes{22, 3, 1} + be16(static_cast<uint32_t>(message.size())) + message;
+  for (const size_t cut : {1, 150, 1460}) {
+    World world;
+    CHECK(world.applicationOf(FlowScript::tcp().initiator(record), cut) == Application::tls);
+    CHECK(world.serverName == server);
+  }
+}
+
 TEST_CASE("random and plain nonsense stays unknown, after a bounded number of packets") {
   std::mt19937 random{41};
   World world;
@@ -290,7 +318,7 @@ TEST_CASE("a handshake in the clear and the DHT teach where peers are") {
       "ee1:t2:aa1:y1:re",
       65};
   CHECK(world.applicationOf(FlowScript::udp().ports(1, 2).responder(answer)) == Application::bittorrent);
-  CHECK(world.peers.find(v4(9), 6881, world.now) == Application::bittorrent);
+  CHECK(world.peers.find(v4(9), 6881, v4(8), world.now) == Application::bittorrent);
 }
 
 TEST_CASE("an announced FTP transfer is one, whatever it holds") {
@@ -298,6 +326,10 @@ TEST_CASE("an announced FTP transfer is one, whatever it holds") {
   world.peers.learn(v4(2), 50'000, Application::ftpData, world.now);
   CHECK(world.applicationOf(FlowScript::tcp().initiator("GET / HTTP/1.1\r\n\r\n")) == Application::ftpData);
   CHECK(world.applicationOf(FlowScript::tcp().responder(Bytes(10, 0))) == Application::ftpData);
+  // What one announces to another says nothing of third parties.
+  World other;
+  other.peers.learn(v4(2), 50'000, Application::ftpData, other.now, 1000, v4(7));
+  CHECK(other.applicationOf(FlowScript::tcp().initiator("GET / HTTP/1.1\r\n\r\n")) == Application::http);
 }
 
 TEST_CASE("an operator's own name comes before what carries it, another rank behind") {

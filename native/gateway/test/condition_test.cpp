@@ -14,6 +14,7 @@ TEST_CASE("every condition and action has a name of its own that leads back to i
     CHECK(names.insert(std::string{conditionName(condition)}).second);
     CHECK(conditionFromName(conditionName(condition)) == condition);
     CHECK(reasonOf(condition) != p2pxbone::DropReason::none);
+    CHECK(conditionOf(reasonOf(condition)).value_or(condition) == condition);
   }
   for (size_t i = 0; i < kConditionActionCount; ++i) {
     const auto action = static_cast<ConditionAction>(i);

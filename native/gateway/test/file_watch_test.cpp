@@ -65,6 +65,24 @@ TEST_CASE("a stored file that comes to its end is whole") {
   CHECK(store.cut == 0);
 }
 
+TEST_CASE("a file of unknown size is asked about again when it has grown to the size in question") {
+  int asked = 0;
+  FileWatch::Parts parts;
+  parts.decide = [&](const FileFacts& facts) {
+    ++asked;
+    Decision decision;
+    decision.decided = facts.seen >= 1000 || facts.final;
+    if (facts.seen >= 1000) decision.action = Decision::Action::drop;
+    decision.sizeOpen = 1000;
+    return decision;
+  };
+  FileWatch watch({}, Side::responder, std::move(parts));
+  CHECK(watch.begin() == FileWatch::Answer::goOn);
+  CHECK(watch.data(spanOf(std::string(999, 'a')), 0) == FileWatch::Answer::goOn);
+  CHECK(asked == 1);
+  CHECK(watch.data(spanOf("a"), 0) == FileWatch::Answer::deny);
+}
+
 TEST_CASE("one that is denied on its way, let go, or forgotten with its flow gives its place back") {
   CountingStore store;
   auto denied = watched(store);

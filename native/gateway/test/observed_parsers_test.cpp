@@ -96,6 +96,12 @@ TEST_CASE("parsers know whether they may still tell of other flows") {
     play(*parser, script, log);
     return parser->announces();
   };
+  // A torrent in the query of anything else makes no announcement of it.
+  CHECK(told(Application::bittorrent,
+             {initiator("GET /song.mp3?info_hash=hhhhhhhhhhhhhhhhhhhh HTTP/1.1\r\n\r\n"),
+              responder("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nID")},
+             "bittorrent.")
+            .find("name=song.mp3") != std::string::npos);
   const Step asks = initiator("GET /announce?port=1&info_hash=hhhhhhhhhhhhhhhhhhhh HTTP/1.1\r\n\r\n");
   CHECK(announces(Application::bittorrent, {asks}));
   CHECK(announces(Application::bittorrent, {datagram(Side::initiator, be(0x41727101980, 8) + be(0, 4) + be(7, 4)),

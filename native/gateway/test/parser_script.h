@@ -185,6 +185,7 @@ inline void EventLog::learnPeer(const Address& address, uint16_t port, Applicati
   add(line, "size", hint.size);
   if (hint.offset > 0) add(line, "offset", hint.offset);
   if (hint.sender) add(line, "sender", nameOf(*hint.sender));
+  if (hint.other != Address{}) add(line, "with", addressText(hint.other));
   checkText(hint.name);
   lines_.push_back(line);
 }

@@ -16,32 +16,45 @@ Address addressOf(uint32_t number) {
   return mappedIpv4(bytes);
 }
 
+const Address kSomebody = addressOf(77);
+
 }  // namespace
 
 TEST_CASE("a learnt peer is found until it expires") {
   PeerCache cache(1, 64);
   cache.learn(addressOf(1), 6881, Application::bittorrent, 1000, 500);
-  CHECK(cache.find(addressOf(1), 6881, 1000) == Application::bittorrent);
-  CHECK(cache.find(addressOf(1), 6881, 1499) == Application::bittorrent);
-  CHECK_FALSE(cache.find(addressOf(1), 6881, 1500));
-  CHECK_FALSE(cache.find(addressOf(1), 6882, 1000));
-  CHECK_FALSE(cache.find(addressOf(2), 6881, 1000));
+  CHECK(cache.find(addressOf(1), 6881, kSomebody, 1000) == Application::bittorrent);
+  CHECK(cache.find(addressOf(1), 6881, kSomebody, 1499) == Application::bittorrent);
+  CHECK_FALSE(cache.find(addressOf(1), 6881, kSomebody, 1500));
+  CHECK_FALSE(cache.find(addressOf(1), 6882, kSomebody, 1000));
+  CHECK_FALSE(cache.find(addressOf(2), 6881, kSomebody, 1000));
 }
 
 TEST_CASE("learning anew prolongs and replaces; forgetting forgets") {
   PeerCache cache(1, 64);
   cache.learn(addressOf(1), 20, Application::bittorrent, 0, 10);
   cache.learn(addressOf(1), 20, Application::ftpData, 5, 10);
-  CHECK(cache.find(addressOf(1), 20, 14) == Application::ftpData);
+  CHECK(cache.find(addressOf(1), 20, kSomebody, 14) == Application::ftpData);
   cache.forget(addressOf(1), 20);
-  CHECK_FALSE(cache.find(addressOf(1), 20, 6));
+  CHECK_FALSE(cache.find(addressOf(1), 20, kSomebody, 6));
+}
+
+TEST_CASE("what is expected of two is not expected of others, and comes before what is expected of one") {
+  PeerCache cache(1, 64);
+  cache.learn(addressOf(1), 20, Application::ftpData, 0, 10, addressOf(2));
+  CHECK(cache.find(addressOf(1), 20, addressOf(2), 0) == Application::ftpData);
+  CHECK_FALSE(cache.find(addressOf(1), 20, addressOf(3), 0));
+  cache.learn(addressOf(1), 20, Application::bittorrent, 0, 20);
+  CHECK(cache.find(addressOf(1), 20, addressOf(2), 9) == Application::ftpData);
+  CHECK(cache.find(addressOf(1), 20, addressOf(3), 9) == Application::bittorrent);
+  CHECK(cache.find(addressOf(1), 20, addressOf(2), 10) == Application::bittorrent);
 }
 
 TEST_CASE("port 0 is nobody's") {
   PeerCache cache(1, 64);
   cache.learn(addressOf(1), 0, Application::bittorrent, 0);
-  CHECK_FALSE(cache.find(addressOf(1), 0, 0));
-  CHECK_FALSE(cache.find(Address{}, 0, 0));
+  CHECK_FALSE(cache.find(addressOf(1), 0, kSomebody, 0));
+  CHECK_FALSE(cache.find(Address{}, 0, kSomebody, 0));
 }
 
 TEST_CASE("the cache agrees with a map as long as nothing is evicted, and never invents") {
@@ -70,7 +83,7 @@ TEST_CASE("the cache agrees with a map as long as nothing is evicted, and never 
       default: {
         const auto entry = slow.find({address, port});
         const bool alive = entry != slow.end() && entry->second.second > now;
-        const auto found = cache.find(address, port, now);
+        const auto found = cache.find(address, port, kSomebody, now);
         if (found) CHECK((alive && entry->second.first == *found));
         if (!found && alive) ++wrong;
       }
@@ -87,5 +100,5 @@ TEST_CASE("the cache does not grow; what expires first makes room") {
   for (uint32_t i = 0; i < 10'000; ++i) cache.learn(addressOf(i), 1, Application::bittorrent, 0, 1000 + i);
   CHECK(cache.bytes() == bytes);
   CHECK(cache.evicted() == 10'000 - 16);
-  CHECK(cache.find(addressOf(9999), 1, 0) == Application::bittorrent);
+  CHECK(cache.find(addressOf(9999), 1, kSomebody, 0) == Application::bittorrent);
 }

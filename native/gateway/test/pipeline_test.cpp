@@ -434,6 +434,28 @@ TEST_CASE("without room for the packet that waits, its data do not slip through 
   CHECK(world.say(101, "HOLD").goesOn());
 }
 
+TEST_CASE("without room for the packet that waits, the policy may let it go on, or the flow unseen") {
+  for (const auto action : {ConditionAction::pass, ConditionAction::bypass, ConditionAction::dropFlow}) {
+    Pipeline::Settings settings;
+    settings.limits.heldBlocks = 1;
+    settings.conditions.set(Condition::heldFull, action);
+    World world(settings);
+    CHECK(world.send(udpPacket(kClient, kServer, bytesOf("HOLD"))).action == Verdict::Action::hold);
+    world.open();
+    // What came too early is in the stream when the packet before it has to wait.
+    CHECK(world.say(105, "later").goesOn() == false);
+    CHECK(world.say(101, "HOLD").goesOn() == (action != ConditionAction::dropFlow));
+    CHECK(world.say(101, "HOLD").goesOn() == (action == ConditionAction::bypass));
+    if (action == ConditionAction::bypass) CHECK(world.say(110, "EVIL").goesOn());
+  }
+}
+
+TEST_CASE("datagrams of one end alone have no connection remembered as denied") {
+  World world;
+  CHECK_FALSE(world.send(udpPacket(kClient, kServer, bytesOf("EVIL"))).goesOn());
+  CHECK(world.pipeline.connectionCache().counters().denied.get() == 0);
+}
+
 TEST_CASE("the end of a stream can be held back until the verdict about the whole") {
   World world;
   world.stage.holdEnd = true;

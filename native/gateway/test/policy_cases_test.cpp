@@ -140,7 +140,7 @@ TEST_CASE("policies answer what their text means") {
   const std::vector<uint8_t> bytes = casesFile();
   REQUIRE(bytes.size() > 10'000);
   ByteCursor in(bytes);
-  size_t policies = 0, questions = 0;
+  size_t policies = 0, questions = 0, sizesOpen = 0;
   while (in.left() > 0) {
     const auto image = in.bytes(in.be32());
     const Policy::Build built = Policy::build(image, ownApplication);
@@ -153,10 +153,22 @@ TEST_CASE("policies answer what their text means") {
       Question question;
       readQuestion(in, question);
       const Decision wanted = readAnswer(in);
-      const Decision got = ask(policy, question, *scratch);
+      Decision got = ask(policy, question, *scratch);
+      const uint64_t sizeOpen = std::exchange(got.sizeOpen, UINT64_MAX);
       CHECK_MESSAGE(got == wanted, "policy " << policies << ", question " << questions << ": " << shown(got) << ", not "
                                              << shown(wanted));
       ++questions;
+      if (sizeOpen != UINT64_MAX) {
+        // Until so much has been seen, more bytes change nothing.
+        CHECK(question.about == 1);
+        CHECK(sizeOpen > question.file.seen);
+        const uint64_t seen = std::exchange(question.file.seen, sizeOpen - 1);
+        Decision later = ask(policy, question, *scratch);
+        question.file.seen = seen;
+        CHECK(std::exchange(later.sizeOpen, UINT64_MAX) == sizeOpen);
+        CHECK(later == got);
+        ++sizesOpen;
+      }
       // Before there is a flow, nothing but the packet is known.
       if (question.about != 0 || question.facts.applicationKnown || question.facts.hostKnown) continue;
       Packet packet;
@@ -169,6 +181,7 @@ TEST_CASE("policies answer what their text means") {
     REQUIRE(in.good());
     ++policies;
   }
+  CHECK(sizesOpen > 0);
   MESSAGE(policies << " policies, " << questions << " questions");
 }
 

@@ -25,15 +25,15 @@ TEST_CASE("ftp: passive transfers, both ways") {
              {}, ends()) ==
         "ftp.server: srv 1\n"
         "ftp.user: joe\n"
-        "peer 10.0.0.2:5001 ftpData\n"
+        "peer 10.0.0.2:5001 ftpData with=10.0.0.1\n"
         "request initiator name=a song.mp3 path=pub/a song.mp3\n"
-        "peer 10.0.0.2:5001 ftpData kind=file name=a song.mp3 offset=100 sender=responder\n"
-        "peer 10.0.0.2:5001 ftpData kind=file name=a song.mp3 size=4096 offset=100 sender=responder\n"
-        "peer 10.0.0.2:5002 ftpData\n"
+        "peer 10.0.0.2:5001 ftpData kind=file name=a song.mp3 offset=100 sender=responder with=10.0.0.1\n"
+        "peer 10.0.0.2:5001 ftpData kind=file name=a song.mp3 size=4096 offset=100 sender=responder with=10.0.0.1\n"
+        "peer 10.0.0.2:5002 ftpData with=10.0.0.1\n"
         "offer initiator name=up.exe\n"
-        "peer 10.0.0.2:5002 ftpData kind=file name=up.exe sender=initiator\n"
-        "peer 10.0.0.2:5003 ftpData\n"
-        "peer 10.0.0.2:5003 ftpData kind=listing sender=responder\n");
+        "peer 10.0.0.2:5002 ftpData kind=file name=up.exe sender=initiator with=10.0.0.1\n"
+        "peer 10.0.0.2:5003 ftpData with=10.0.0.1\n"
+        "peer 10.0.0.2:5003 ftpData kind=listing sender=responder with=10.0.0.1\n");
 }
 
 TEST_CASE("ftp: active transfers, a third party, and IPv6") {
@@ -41,15 +41,15 @@ TEST_CASE("ftp: active transfers, a third party, and IPv6") {
              {initiator("PORT 10,0,0,1,4,1\r\nRETR a\r\n"), initiator("PORT 10,0,0,99,0,80\r\n"),
               initiator("EPRT |2|2001:db8::1|5282|\r\nSTOR b\r\n"), initiator("PORT 1,2,3\r\nPORT 256,1,1,1,1,1\r\n")},
              "ftp.", ends()) ==
-        "peer 10.0.0.1:1025 ftpData\n"
+        "peer 10.0.0.1:1025 ftpData with=10.0.0.2\n"
         "request initiator name=a\n"
-        "peer 10.0.0.1:1025 ftpData kind=file name=a sender=initiator\n"
-        "peer 10.0.0.99:80 ftpData\n"
-        "peer 20010db8000000000000000000000001:5282 ftpData\n"
+        "peer 10.0.0.1:1025 ftpData kind=file name=a sender=initiator with=10.0.0.2\n"
+        "peer 10.0.0.99:80 ftpData with=10.0.0.2\n"
+        "peer 20010db8000000000000000000000001:5282 ftpData with=10.0.0.2\n"
         "offer initiator name=b\n"
-        "peer 20010db8000000000000000000000001:5282 ftpData kind=file name=b sender=responder\n");
+        "peer 20010db8000000000000000000000001:5282 ftpData kind=file name=b sender=responder with=10.0.0.2\n");
   CHECK(told(Application::ftp, {initiator("PORT 10,0,0,99,0,80\r\n")}, {}, ends()) ==
-        "ftp.foreign_data_address: PORT\npeer 10.0.0.99:80 ftpData\n");
+        "ftp.foreign_data_address: PORT\npeer 10.0.0.99:80 ftpData with=10.0.0.2\n");
 }
 
 TEST_CASE("ftp: behind AUTH comes TLS, unless it is refused; lost bytes cost a line") {
