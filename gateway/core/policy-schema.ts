@@ -287,7 +287,7 @@ export const PolicyFile = closed({
   connectionCache: optional(
     closed({
       denyFor: Duration(
-        'So long a denied connection is refused. Default 10m; none for rules about files and messages, which may be about one of many.',
+        'So long a denied connection is refused. Default 10m; none for rules about files, messages and hosts, which may be about one of many.',
       ),
     }),
   ),

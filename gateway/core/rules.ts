@@ -203,8 +203,9 @@ export class Rules {
   #denyFor(rule: Rule, verdict: Verdict, path: Path): number {
     const { denyFor } = rule;
     const denies = verdict === 'drop' || verdict === 'reject';
-    // What is wrong with one file or message is not wrong with everything else that the two have to say to each other.
-    const isAboutPeer = rule.when?.file === undefined && rule.when?.chat === undefined;
+    // What is wrong with one file or message, or with one of the hosts at an address, is not wrong with all the rest there.
+    const { file, chat, host } = rule.when ?? {};
+    const isAboutPeer = file === undefined && chat === undefined && host === undefined;
     if (denyFor === undefined) return denies && (isAboutPeer || this.#isDenyForGiven) ? this.#denyForMs : 0;
     if (!denies) this.#error([...path, 'denyFor'], 'denyFor goes with drop and reject; take it out.');
     const time = parseTime(denyFor);

@@ -107,8 +107,9 @@ StageAnswer ApplicationStage::decide(const StageContext& context, Work& work, Au
     return policy_->flow(factsOf(flow, work, context.now), *scratch_);
   }();
   work.needs = decision.needs;
+  // It may be decided anew, for another host.
+  const bool first = decision.decided && (!work.decided || decision.rule != work.decision.rule);
   work.decision = decision;
-  const bool first = decision.decided && !work.decided;
   work.decided = decision.decided;
   if (decision.decided || decision.rule != kNoRule) carryOut(flow, decision);
   if (decision.decided) flow.verdict = Verdict::accept(rules_.numberOf(decision.rule));

@@ -70,12 +70,17 @@ void ApplicationStage::Events::attribute(std::string_view name, std::string_view
   if (name == "parser") {
     stage_.counters_.parserErrors.add();
     gaveUp = true;
-  } else if (name == "http.host" && !work_.hostKnown) {
-    work_.host = value.substr(0, kAuditValueBytesMax);
-    work_.hostKnown = true;
-    hostFound = true;
   }
   note(name, value);
+  if (name == "http.host") hostIs(value.substr(0, kAuditValueBytesMax));
+}
+
+// Each request of a connection may be for another host, and is asked about before what it asks for.
+void ApplicationStage::Events::hostIs(std::string_view host) {
+  if (work_.hostKnown && work_.host == host) return;
+  work_.host = host;
+  work_.hostKnown = true;
+  if (!answer.denies()) merge(answer, stage_.decide(context_, work_, AuditCause::host));
 }
 
 void ApplicationStage::Events::note(std::string_view name, std::string_view value) {

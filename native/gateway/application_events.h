@@ -24,12 +24,12 @@ class ApplicationStage::Events final : public ParserEvents {
 
   StageAnswer answer;
   std::optional<HandOver> handedOver;
-  bool hostFound = false;
   bool gaveUp = false;
 
  private:
   Flow& flow() const { return context_.flow; }
   AuditEnds ends(Side sender) const;
+  void hostIs(std::string_view host);
   void obey(const Decision& decision, AuditCause cause, std::string_view about, Side from);
 
   ApplicationStage& stage_;

@@ -175,7 +175,6 @@ StageAnswer ApplicationStage::parse(const StageContext& context, Work& work, con
     if (kept_.full() && work.parser->keptBytes() > kKeptInAnyCase) work.parser->stop(events);
   }
   heedGivingUp(context, work, chunk.side, events);
-  if (events.hostFound && !events.answer.denies()) merge(events.answer, decide(context, work, AuditCause::host));
   if (events.handedOver && !events.answer.denies()) merge(events.answer, handOver(context, work, chunk, events));
   return events.answer;
 }

@@ -68,7 +68,7 @@ export function answer(policy: PolicyFile, event: Event): Answer {
   const open = before.flatMap((outcome, i) =>
     typeof outcome === 'number' ? [{ needs: outcome, rule: rules[i] as Rule }] : [],
   );
-  const final = outcome(policy, rules[matchIndex], matchIndex + 1, event);
+  const final = withHosts(policy, outcome(policy, rules[matchIndex], matchIndex + 1, event), matchIndex, event);
   if (open.length === 0) return final;
   const denies = (rule: Rule): boolean => does(rule, 'drop') || does(rule, 'reject');
   const isDenied = final.action === 'drop' || final.action === 'reject';
@@ -91,12 +91,27 @@ export function answer(policy: PolicyFile, event: Event): Answer {
   };
 }
 
+/** The next request of an HTTP connection may be for another host: then a rule that was asked about the host may hold. */
+function withHosts(policy: PolicyFile, final: Answer, matchIndex: number, event: Event): Answer {
+  const { application, host } = event.flow;
+  const isOfFlow = event.file === undefined && event.chat === undefined;
+  if (!isOfFlow || application !== 'http' || host === undefined) return final;
+  if (final.action === 'drop' || final.action === 'reject') return final;
+  const asked = (policy.rules ?? []).slice(0, matchIndex < 0 ? undefined : matchIndex + 1);
+  const mayChange = asked.some((rule) => {
+    const { host: wanted, ...others } = rule.when ?? {};
+    return wanted !== undefined && holds(policy, { ...rule, when: others }, event) !== false;
+  });
+  return mayChange ? { ...final, needs: final.needs | NEEDS.host } : final;
+}
+
 function outcome(policy: PolicyFile, rule: Rule | undefined, number: number, event: Event): Answer {
   const dryRun = policy.mode === 'dry-run';
   const nothing = { mark: undefined, limit: undefined, log: false, scan: false, store: false, needs: 0 };
   const denyOf = (action: string, text: string | undefined): number =>
     action === 'drop' || action === 'reject' ? milliseconds(text ?? policy.connectionCache?.denyFor ?? '10m') : 0;
-  const isAboutOne = rule?.when?.file !== undefined || rule?.when?.chat !== undefined;
+  const { file, chat, host } = rule?.when ?? {};
+  const isAboutOne = file !== undefined || chat !== undefined || host !== undefined;
   const unsaid = isAboutOne && policy.connectionCache === undefined ? '0s' : undefined;
   if (rule === undefined) {
     const action = policy.default ?? 'accept';

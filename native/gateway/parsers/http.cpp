@@ -16,6 +16,17 @@ constexpr std::array<std::string_view, 8> kToldFields{"user-agent",   "referer",
 
 bool isForm(std::string_view contentType) { return startsWith(contentType, "application/x-www-form-urlencoded"); }
 
+// A proxy, or a server that is asked like one, goes by the target and not by the field (RFC 9112 §3.2.2).
+std::string_view hostOf(const HttpHead& request) {
+  std::string_view target = request.target;
+  const size_t scheme = target.find("://");
+  const bool absolute = scheme != std::string_view::npos && scheme < target.find_first_of("/?#");
+  if (!absolute && request.method != "CONNECT") return request.host;
+  if (absolute) target.remove_prefix(scheme + 3);
+  target = target.substr(0, target.find_first_of("/?#"));
+  return target.substr(target.rfind('@') + 1);
+}
+
 std::string nameWithFallback(std::string_view disposition, const std::string& fallback) {
   const Disposition said = dispositionOf(disposition);
   return said.name.empty() ? fallback : std::string{lastPathPart(said.name)};
@@ -131,7 +142,7 @@ bool HttpParser::requestHead(const HttpHead& head, ParserEvents& events) {
   if (asked.wanted.hash.empty()) asked.wanted.hash = direction(client_).extra.hash;
   tell("method", head.method, events);
   tell("url", head.target, events);
-  if (!head.host.empty()) tell("host", head.host, events);
+  if (const std::string_view host = hostOf(head); !host.empty()) tell("host", host, events);
   const Wanted& wanted = asked.wanted;
   const bool asks = head.method == "GET" || head.method == "HEAD";
   const bool gives = head.method == "PUT";

@@ -86,7 +86,7 @@ struct Decision {
   // The policy only watches: record what it says and let everything go on as if it had not.
   bool dryRun = false;
   // Facts of this flow, or of this file, that are still of interest. A decided flow can have some: of its files, which
-  // are to be scanned or stored.
+  // are to be scanned or stored, and of an HTTP connection the hosts of its next requests.
   uint32_t needs = 0;
   // A condition on the file's size may come out otherwise when so many bytes of it have been seen.
   uint64_t sizeOpen = UINT64_MAX;

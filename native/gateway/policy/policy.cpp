@@ -127,6 +127,8 @@ Decision Policy::decide(RuleFacts& facts) const {
     mayStore |= rule.store;
   }
   Decision likely = outcome(match, facts);
+  const bool aboutFlow = facts.file == nullptr && facts.chat == nullptr;
+  if (aboutFlow && facts.hostMayChange && !likely.denies()) likely.needs |= kNeedsHost;
   // A denial that only other denials could come before need not wait for them.
   if (!undecided || (likely.denies() && allDeny)) return likely;
 

@@ -195,6 +195,12 @@ class RuleMatcher {
   uint32_t& needs_;
 };
 
+bool changesWithRequest(const PolicyCondition& condition, const RuleFacts& facts) {
+  if (!facts.hostKnown || facts.application != Application::http) return false;
+  const auto* const pattern = std::get_if<PatternIn>(&condition);
+  return pattern != nullptr && pattern->subject == PolicySubject::host;
+}
+
 }  // namespace
 
 Truth filesCome(const RuleFacts& facts) { return comes(facts, namesFiles); }
@@ -204,12 +210,17 @@ Truth contentComes(const RuleFacts& facts) { return comes(facts, showsContent); 
 Truth matchRule(const PolicyRule& rule, RuleFacts& facts, uint32_t& needs) {
   Truth result = Truth::yes;
   uint32_t found = 0;
+  bool byHost = false;
   RuleMatcher matcher(facts, found);
   for (const PolicyCondition& condition : rule.conditions) {
     const Truth one = std::visit(matcher, condition);
-    if (one == Truth::no) return Truth::no;
+    const bool changes = changesWithRequest(condition, facts);
+    byHost |= changes;
+    if (one == Truth::no && !changes) return Truth::no;
     result = std::min(result, one);
   }
+  facts.hostMayChange |= byHost;
+  if (result == Truth::no) return Truth::no;
   needs |= found;
   return result;
 }

@@ -34,6 +34,9 @@ struct RuleFacts {
 
   // The least number of bytes seen that would settle a condition on size.
   uint64_t sizeOpen = UINT64_MAX;
+  // A condition on the host, the only one that stands in the way of its rule, if any does, is about an HTTP connection:
+  // its next request may be for another host.
+  bool hostMayChange = false;
   // Of each subject, once it was needed.
   std::array<const std::vector<bool>*, kPolicySubjects> matched{};
 };

@@ -37,6 +37,29 @@ TEST_CASE("another file of the same connection is allowed: the name decides, not
   CHECK(web.client(get("/SONG.MP3")).action == Verdict::Action::reject);
 }
 
+TEST_CASE("each request of a connection is asked about with its own host, also where the policy has nothing else to look for") {
+  const std::string ok = "HTTP/1.1 204 No Content\r\n\r\n";
+  for (const std::string& second : {get("/", "www.evil.example"), get("/", "WWW.EVIL.example.:80"),
+                                    get("http://u@www.evil.example:80/x", "good.example")}) {
+    ApplicationWorld on{"hosts"};
+    Connection web{on};
+    CHECK(web.client(get("/", "good.example")).goesOn());
+    CHECK(on.flow().mark == 7);
+    CHECK(web.server(ok).goesOn());
+    CHECK(web.client(get("/", "other.example")).goesOn());
+    CHECK(web.server(ok).goesOn());
+    CHECK(web.client(second).action == Verdict::Action::reject);
+  }
+  // Of two in one segment, too.
+  ApplicationWorld on{"hosts"};
+  Connection web{on};
+  CHECK(web.client(get("/", "www.evil.example") + get("/", "good.example")).action == Verdict::Action::reject);
+  // Others may be had there.
+  Connection other{on, {kClient.address, 40'020}, kServer};
+  CHECK(other.client(get("/", "good.example") + get("/", "www.evil.example") + get("/", "good.example")).action !=
+        Verdict::Action::accept);
+}
+
 TEST_CASE("a denial by application names the rule, and a later connection elsewhere is not its business") {
   ApplicationWorld on{"rules"};
   const std::string hello = "NICK alice\r\nUSER alice 0 * :Alice\r\n";
