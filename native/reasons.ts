@@ -204,7 +204,7 @@ export const DROP_REASONS = {
   },
   gatewayHeader: {
     number: 51,
-    text: 'A TCP or UDP header contradicts itself or the length of its packet.',
+    text: 'A TCP or UDP header contradicts itself or the length of its packet; or there are more IPv6 headers before it than are looked through.',
   },
   gatewayFragmentRefused: {
     number: 52,

@@ -54,28 +54,16 @@ const say = (text: string): void => {
   process.stderr.write(`${seconds} s, ${gigabytes} GB: ${text}\n`);
 };
 
-/**
- * What made the ring is garbage among what is the ring, on pages that are all in use: the engine, short of others, would
- * look for garbage all the time from then on.
- */
-function tidyHeap(): void {
-  globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
-}
-
 const joinsPerS = JOINS_PER_S;
 const ring = new SimulatedRing({ seed: SEED, nodes, periodS, links: 'unnumbered', joinsPerS, laid, say });
 const { world } = ring;
 const joinedS = world.now / 1000;
-tidyHeap();
-say('the heap is tidy');
 const idealS = joinedS + ring.untilIdeal() / 1000;
 say(`the ring is ideal after ${idealS.toFixed(0)} virtual seconds`);
 const eventsUntilIdeal = world.events;
 // Fingers that were found while others joined are looked up once more.
 if (!laid) world.run(5 * periodS * 1000);
 say(`fingers are ${isIdeal(world) === true ? 'right' : `not all right: ${isIdeal(world)}`}`);
-
-tidyHeap();
 
 const traffic = new Traffic(world);
 const rng = seededRng(SEED + 1);

@@ -55,7 +55,7 @@ DropReason parseIpv4(std::span<const uint8_t> bytes, InnerPacket& packet) {
 void walkIpv6(std::span<const uint8_t> bytes, InnerPacket& packet) {
   uint8_t next = bytes[6];
   size_t at = kIpv6HeaderBytes;
-  for (int i = 0; i < kExtensionHeadersMax; ++i) {
+  for (int i = 0; i <= kExtensionHeadersMax; ++i) {
     const size_t left = packet.totalBytes - at;
     const bool options = next == 0 || next == 43 || next == 60;
     const bool authentication = next == 51;

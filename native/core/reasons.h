@@ -109,7 +109,7 @@ enum class DropReason : uint8_t {
   gatewayFlowDenied = 49,
   // The TCP or UDP checksum is wrong.
   gatewayChecksum = 50,
-  // A TCP or UDP header contradicts itself or the length of its packet.
+  // A TCP or UDP header contradicts itself or the length of its packet; or there are more IPv6 headers before it than are looked through.
   gatewayHeader = 51,
   // The gateway's policy lets no fragments pass.
   gatewayFragmentRefused = 52,

@@ -107,8 +107,13 @@ StageAnswer ApplicationStage::decide(const StageContext& context, Work& work, Au
     return policy_->flow(factsOf(flow, work, context.now), *scratch_);
   }();
   work.needs = decision.needs;
-  // It may be decided anew, for another host.
-  const bool first = decision.decided && (!work.decided || decision.rule != work.decision.rule);
+  // It may be decided anew, for another host: what the one before it was given goes with it.
+  const bool again = decision.decided && work.decided;
+  const bool first = decision.decided && (!again || decision.denies() || decision.rule != work.decision.rule);
+  if (again && first) {
+    if (work.decision.mark) flow.mark = 0;
+    if (work.decision.limit != 0) flow.limit = 0;
+  }
   work.decision = decision;
   work.decided = decision.decided;
   if (decision.decided || decision.rule != kNoRule) carryOut(flow, decision);
@@ -123,7 +128,7 @@ void ApplicationStage::heedGivingUp(const StageContext& context, const Work& wor
 
 // A protocol that cannot be followed hides what its flow carries from here on. The sender has it in hand whether it can.
 StageAnswer ApplicationStage::parserFailed(const StageContext& context, const Work& work, Side side) {
-  if ((work.needs & kNeedsContent) == 0) return {};
+  if ((work.needs & (kNeedsContent | kNeedsHost)) == 0) return {};
   conditionCounters_.add(Condition::parserError);
   const bool passes = letsPass(policy_->conditions()[Condition::parserError]);
   const DropReason reason = reasonOf(Condition::parserError);

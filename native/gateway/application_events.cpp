@@ -90,10 +90,7 @@ void ApplicationStage::Events::note(std::string_view name, std::string_view valu
 }
 
 void ApplicationStage::Events::learnPeer(const Address& address, uint16_t port, Application application, const FlowHint& hint) {
-  // What is announced for one other end only comes at once, as its data connection does.
-  const bool isOfTwo = hint.other != PeerCache::kAnybody;
-  stage_.peers_.learn(address, port, application, context_.now, isOfTwo ? FlowHints::kExpiry : PeerCache::kExpiryDefault,
-                      hint.other);
+  stage_.peers_.learn(address, port, application, context_.now, PeerCache::kExpiryDefault, hint.other);
   const auto user = stage_.hints_.learn(address, port, hint, context_.now);
   if (!user || stage_.said_.size() == kSaidMax) return;
   stage_.said_.push_back({*user, hint, std::string(hint.name.substr(0, FlowHints::kNameBytesMax))});

@@ -153,8 +153,15 @@ StageAnswer ApplicationStage::identified(const StageContext& context, Work& work
   }
   ParserContext about{work.ends, hints_.claim(work.ends, flow.ref, context.now)};
   std::unique_ptr<Parser> parser = makeParser(result.application, about);
-  if (parser == nullptr) work.hostKnown = true;
+  // Of a hello that is too long nobody knows which server it names.
+  const bool cutHello = result.application == Application::tls && result.confidence < kStrong && !work.hostKnown;
+  if (parser == nullptr && !cutHello) work.hostKnown = true;
   StageAnswer answer = decide(context, work, AuditCause::application);
+  if (cutHello && !answer.denies()) {
+    merge(answer, parserFailed(context, work, Side::initiator));
+    work.hostKnown = true;
+    if (!answer.denies()) merge(answer, decide(context, work, AuditCause::host));
+  }
   if (answer.denies()) return answer;
   const bool wanted = work.needs != 0 || wants(AuditEvent::fileinfo) || wants(AuditEvent::chat) || wants(AuditEvent::flow);
   if (parser == nullptr || !(wanted || (policy_->asksForApplications() && parser->announces()))) return answer;

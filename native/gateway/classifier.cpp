@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "core/bytes.h"
 #include "gateway/recognisers/randomness.h"
 
 namespace p2pxbone::gateway {
@@ -64,6 +65,12 @@ bool isBlank(std::span<const uint8_t> bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](uint8_t byte) { return byte == '\r' || byte == '\n'; });
 }
 
+// Whether the chunk ends within the first TLS record of its side.
+bool isInRecord(std::span<const uint8_t> before, const Chunk& chunk) {
+  constexpr size_t kHeaderBytes = 5;
+  return before.size() >= kHeaderBytes && before.size() + chunk.bytes.size() < kHeaderBytes + loadBe16(&before[3]);
+}
+
 // Servers of HTTP skip any number of empty lines before a request, and nothing else begins with so many.
 bool isBlankLines(const FlowView& view) {
   const std::span<const uint8_t> asked = view.of(Side::initiator);
@@ -106,6 +113,11 @@ Classified Classifier::feed(FlowClassification& flow, const FlowEnds& ends, cons
   const bool inHello = !chunk.datagram && flow.opinion_.application == Application::tls;
   const bool spent = !inHello && flow.spent_ >= uint32_t{limits_.packets} * kPacketBytesFull;
   last = last || spent || flow.collected_.size() + chunk.bytes.size() >= limits_.bytes;
+  // What tells nothing yet is not looked through again with each of its bytes.
+  if (!last && (blank || (inHello && isInRecord(flow.collected_.view(ends).of(chunk.side), chunk)))) {
+    flow.collected_.append(chunk, limits_.bytes);
+    return flow.opinion_;
+  }
   if (flow.collected_.empty()) {
     // Most flows are recognised by their first packet, which then need not be copied.
     const std::span<const uint8_t> front = chunk.bytes.first(std::min<size_t>(chunk.bytes.size(), limits_.bytes));

@@ -35,8 +35,8 @@ enum class Condition : uint8_t {
   streamOld,
   // No more room for packets that wait for a verdict.
   heldFull,
-  // A protocol parser has lost its way in a flow whose files or chat a rule still has to see. Where none has, the flow goes
-  // on.
+  // A protocol parser has lost its way in a flow whose files, chat or hosts a rule still has to see. Where none has, the
+  // flow goes on.
   parserError,
   // The virus scanner is absent, too slow, out of memory, or refuses.
   scanUnavailable,

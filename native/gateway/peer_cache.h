@@ -32,7 +32,7 @@ class PeerCache {
   // What is expected where `other` speaks with that address and port.
   [[nodiscard]] std::optional<Application> find(const Address& address, uint16_t port, const Address& other,
                                                 Millis now) const;
-  void forget(const Address& address, uint16_t port);
+  void forget(const Address& address, uint16_t port, const Address& other = kAnybody);
 
   [[nodiscard]] size_t bytes() const { return entries_.size() * sizeof(Entry); }
   // How many live entries made room for others so far.
@@ -46,7 +46,8 @@ class PeerCache {
     uint16_t port = 0;  // 0 marks a free entry
     Application application = Application::unknown;
   };
-  [[nodiscard]] size_t setOf(const Address& address, uint16_t port) const;
+  [[nodiscard]] size_t setOf(const Address& address, uint16_t port, const Address& other) const;
+  [[nodiscard]] const Entry* entryOf(const Address& address, uint16_t port, const Address& other) const;
 
   uint64_t seed_;
   uint64_t evicted_ = 0;

@@ -23,7 +23,7 @@ std::string torrentIn(std::string_view target) {
 HttpParser::Wanted BitTorrentTracker::wantedOf(const HttpHead& request) const {
   Wanted wanted = HttpParser::wantedOf(request);
   wanted.hash = torrentIn(request.target);
-  // Anybody can name a torrent in the query of whatever they fetch: only a tracker's own pages are no files.
+  // What else is fetched by the same connection is a file.
   for (const std::string_view own : {"announce", "scrape", "announce.php", "scrape.php"})
     if (wanted.name == own) return {{}, {}, std::move(wanted.hash)};
   return wanted;

@@ -10,18 +10,20 @@ namespace {
 
 constexpr size_t kAskedMax = 256;
 constexpr size_t kAskedBytesMax = 32 * 1024;
+// Names of hosts have 253 at most.
+constexpr size_t kHostBytesMax = 255;
 
 constexpr std::array<std::string_view, 8> kToldFields{"user-agent",   "referer", "server", "content-encoding",
                                                       "content-type", "range",   "via",    "x-forwarded-for"};
 
 bool isForm(std::string_view contentType) { return startsWith(contentType, "application/x-www-form-urlencoded"); }
 
-// A proxy, or a server that is asked like one, goes by the target and not by the field (RFC 9112 §3.2.2).
-std::string_view hostOf(const HttpHead& request) {
+// Empty unless it is in the absolute or the authority form.
+std::string_view hostOfTarget(const HttpHead& request) {
   std::string_view target = request.target;
   const size_t scheme = target.find("://");
   const bool absolute = scheme != std::string_view::npos && scheme < target.find_first_of("/?#");
-  if (!absolute && request.method != "CONNECT") return request.host;
+  if (!absolute && request.method != "CONNECT") return {};
   if (absolute) target.remove_prefix(scheme + 3);
   target = target.substr(0, target.find_first_of("/?#"));
   return target.substr(target.rfind('@') + 1);
@@ -133,6 +135,16 @@ bool HttpParser::headStep(Side side, ParserEvents& events) {
   return goesOn;
 }
 
+// A proxy, or a server that is asked like one, is to go by the target (RFC 9112 §3.2.2), and some go by the field.
+std::string HttpParser::tellHosts(const HttpHead& request, ParserEvents& events) {
+  const std::string_view target = hostOfTarget(request);
+  if (!request.host.empty() && request.host != target) tell("host", request.host, events);
+  if (!target.empty()) tell("host", target, events);
+  const std::string_view last = target.empty() ? std::string_view{request.host} : target;
+  hostTold_ = last.substr(0, kHostBytesMax);
+  return hostTold_;
+}
+
 bool HttpParser::requestHead(const HttpHead& head, ParserEvents& events) {
   Asked asked;
   asked.simple = head.simple;
@@ -142,7 +154,7 @@ bool HttpParser::requestHead(const HttpHead& head, ParserEvents& events) {
   if (asked.wanted.hash.empty()) asked.wanted.hash = direction(client_).extra.hash;
   tell("method", head.method, events);
   tell("url", head.target, events);
-  if (const std::string_view host = hostOf(head); !host.empty()) tell("host", host, events);
+  asked.host = tellHosts(head, events);
   const Wanted& wanted = asked.wanted;
   const bool asks = head.method == "GET" || head.method == "HEAD";
   const bool gives = head.method == "PUT";
@@ -157,10 +169,11 @@ bool HttpParser::requestHead(const HttpHead& head, ParserEvents& events) {
                         : head.contentLength.value_or(0) > 0 ? HttpBody{HttpBody::Kind::length, *head.contentLength}
                                                                : HttpBody{};
   Wanted upload = wanted;
-  const size_t bytes = wanted.name.size() + wanted.hash.size();
+  const size_t bytes = wanted.name.size() + wanted.hash.size() + asked.host.size();
   if (askedBytes_ + bytes > kAskedBytesMax) {
     // So many unanswered requests that names are not kept any more.
     asked.wanted = {};
+    asked.host.clear();
   } else {
     askedBytes_ += bytes;
   }
@@ -174,7 +187,7 @@ HttpParser::Asked HttpParser::takeAsked() {
   if (asked_.empty()) return {};
   Asked asked = std::move(asked_.front());
   asked_.pop_front();
-  askedBytes_ -= std::min(askedBytes_, asked.wanted.name.size() + asked.wanted.hash.size());
+  askedBytes_ -= std::min(askedBytes_, asked.wanted.name.size() + asked.wanted.hash.size() + asked.host.size());
   return asked;
 }
 
@@ -197,6 +210,11 @@ bool HttpParser::answerHead(const HttpHead& head, ParserEvents& events) {
                         : known      ? HttpBody{HttpBody::Kind::length, *head.contentLength}
                                      : HttpBody{HttpBody::Kind::untilClose};
   if (known && !head.chunked && *head.contentLength == 0) return true;
+  // Requests for other hosts may have come since.
+  if (!asked.host.empty() && asked.host != hostTold_) {
+    hostTold_ = asked.host;
+    tell("host", hostTold_, events);
+  }
   const std::string& hash = direction(server).extra.hash;
   if (!hash.empty()) asked.wanted.hash = hash;
   const std::string& name = direction(server).extra.name;

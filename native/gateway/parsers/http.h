@@ -43,6 +43,7 @@ class HttpParser : public ParserBase {
     bool connect = false;
     bool simple = false;
     Wanted wanted;
+    std::string host;
   };
 
   struct Direction {
@@ -67,6 +68,7 @@ class HttpParser : public ParserBase {
   bool headStep(Side side, ParserEvents& events);
   bool bodyStep(Side side, ParserEvents& events);
   bool requestHead(const HttpHead& head, ParserEvents& events);
+  [[nodiscard]] std::string tellHosts(const HttpHead& request, ParserEvents& events);
   Asked takeAsked();
   bool answerHead(const HttpHead& head, ParserEvents& events);
   void beginBody(Side side, HttpBody body, Wanted wanted, const HttpHead& head, ParserEvents& events);
@@ -77,6 +79,7 @@ class HttpParser : public ParserBase {
   std::array<Direction, 2> directions_;
   std::deque<Asked> asked_;
   size_t askedBytes_ = 0;
+  std::string hostTold_;
   bool connecting_ = false;  // the client's next bytes may belong to a tunnel
 };
 

@@ -34,6 +34,10 @@ Finding recogniseBittorrentTracker(const FlowView& flow, Discoveries& discoverie
   const size_t hash = target.find("info_hash=");
   if (hash == std::string_view::npos || hash == 0 || (target[hash - 1] != '?' && target[hash - 1] != '&'))
     return Finding::never();
+  // Anybody can put a torrent into the query of whatever they fetch.
+  std::string_view page = target.substr(0, target.find('?'));
+  page = page.substr(page.rfind('/') + 1);
+  if (!page.starts_with("announce") && !page.starts_with("scrape")) return Finding::never();
   if (const uint16_t port = portIn(target)) discoveries.learnPeer(flow.ends.initiator, port, Application::bittorrent);
   return Finding::found(Application::bittorrent, kStrong);
 }

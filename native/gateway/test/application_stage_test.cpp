@@ -40,13 +40,15 @@ TEST_CASE("another file of the same connection is allowed: the name decides, not
 TEST_CASE("each request of a connection is asked about with its own host, also where the policy has nothing else to look for") {
   const std::string ok = "HTTP/1.1 204 No Content\r\n\r\n";
   for (const std::string& second : {get("/", "www.evil.example"), get("/", "WWW.EVIL.example.:80"),
-                                    get("http://u@www.evil.example:80/x", "good.example")}) {
+                                    get("http://u@www.evil.example:80/x", "good.example"),
+                                    get("http://good.example/", "www.evil.example")}) {
     ApplicationWorld on{"hosts"};
     Connection web{on};
     CHECK(web.client(get("/", "good.example")).goesOn());
     CHECK(on.flow().mark == 7);
     CHECK(web.server(ok).goesOn());
     CHECK(web.client(get("/", "other.example")).goesOn());
+    CHECK(on.flow().mark == 0);
     CHECK(web.server(ok).goesOn());
     CHECK(web.client(second).action == Verdict::Action::reject);
   }
@@ -58,6 +60,21 @@ TEST_CASE("each request of a connection is asked about with its own host, also w
   Connection other{on, {kClient.address, 40'020}, kServer};
   CHECK(other.client(get("/", "good.example") + get("/", "www.evil.example") + get("/", "good.example")).action !=
         Verdict::Action::accept);
+}
+
+TEST_CASE("where a rule asks for the host, a connection that hides it does not go on") {
+  ApplicationWorld on{"hosts"};
+  Connection twice{on};
+  CHECK_FALSE(twice.client("GET / HTTP/1.1\r\nHost: www.evil.example\r\nHost: good.example\r\n\r\n").goesOn());
+  // A client's hello of 16 KB, of which more than is kept is padding.
+  Connection padded{on, {kClient.address, 40'030}, {kServer.address, 443}};
+  const std::string head{"\x16\x03\x01\x40\x00\x01\x00\x3f\xfc\x03\x03", 11};
+  const std::string lists{"\x00\x00\x02\x13\x01\x01\x00\x3f\x00\x00\x15\x3e\x00", 13};
+  CHECK(padded.client(head + std::string(32, 'r') + lists + std::string(1000, '\0')).goesOn());
+  Verdict verdict = Verdict::accept();
+  for (int i = 0; i < 12 && verdict.goesOn(); ++i) verdict = padded.client(std::string(1200, '\0'));
+  CHECK_FALSE(verdict.goesOn());
+  CHECK(on.audit.all("alert", "condition") == Texts{"parserError", "parserError"});
 }
 
 TEST_CASE("a denial by application names the rule, and a later connection elsewhere is not its business") {

@@ -61,6 +61,7 @@ TEST_CASE("an announcement to a tracker tells where the peer listens") {
   CHECK(learnt(discoveries, v4(1), 52'001));
   CHECK(isOpen(FlowScript::tcp().initiator("GET /announce?info_hash=%c1%d6&po").ask(recogniseBittorrentTracker)));
   CHECK(isNever(FlowScript::tcp().initiator("GET /search?q=info_hash= HTTP/1.1\r\n").ask(recogniseBittorrentTracker)));
+  CHECK(isNever(FlowScript::tcp().initiator("GET /a.exe?info_hash=%c1&port=1 HTTP/1.1\r\n").ask(recogniseBittorrentTracker)));
   CHECK(isNever(FlowScript::tcp().initiator("POST /").ask(recogniseBittorrentTracker)));
 }
 
