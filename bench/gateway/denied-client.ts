@@ -7,9 +7,10 @@ import { timed } from '../measure/processor.ts';
 import { writePolicy } from './configurations.ts';
 import { addressOf, type Design } from './network.ts';
 import { startNode } from './nodes.ts';
-import { gbitsOf, newHome, type Place } from './throughput.ts';
+import { CONNECTIONS, gbitsOf, newHome, type Place } from './throughput.ts';
 
-export const CONNECTIONS = 1000;
+/** The denied client's at a time. */
+export const RETRIES = 1000;
 /** How long the denied client waits for an answer before it tries from another port: until TCP would repeat its SYN. */
 export const PATIENCE_MS = 1000;
 
@@ -39,7 +40,7 @@ export type DeniedSample = {
 
 async function retry({ network }: Place, design: Design, seconds: number): Promise<Retries> {
   const to = `${addressOf('s1', design)}:80`;
-  const args = [to, '/part-1.bin', String(CONNECTIONS), String(PATIENCE_MS), String(seconds)];
+  const args = [to, '/part-1.bin', String(RETRIES), String(PATIENCE_MS), String(seconds)];
   const { code, stdout, stderr } = await run(network.within('c2', [toolPath('http_retry'), ...args]));
   if (code !== 0) throw new OverlayError('SYSTEM', `http_retry failed: ${stderr.trim()}.`);
   const retries = JSON.parse(stdout) as Retries;

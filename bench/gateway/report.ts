@@ -6,11 +6,11 @@ import { describeSetting, type Setting } from '../report/machine.ts';
 import { markdownTable } from '../report/markdown.ts';
 import { medianOf, medianRatio, rounded } from '../statistics.ts';
 import { CONFIGURATIONS, type Configuration, WHAT } from './configurations.ts';
-import { CONNECTIONS, type DeniedSample, HEAD_START_S, PATIENCE_MS } from './denied-client.ts';
+import { type DeniedSample, HEAD_START_S, PATIENCE_MS, RETRIES } from './denied-client.ts';
 import type { FastPassSample } from './fast-pass.ts';
 import { type LimitSample, RATES_MBIT } from './limits.ts';
 import { type CongestionControl, type Design, USUAL_CONTROL } from './network.ts';
-import { DESIGNS, type ThroughputSample } from './throughput.ts';
+import { CONNECTIONS, DESIGNS, type ThroughputSample } from './throughput.ts';
 
 export type Ratios = Readonly<Record<RatioKey, number | null>>;
 type RatioKey =
@@ -275,9 +275,9 @@ control, as nearly all servers have, and what they send is done with when it is 
 asked about super-packets of many segments; to the data path, the datagrams of a tunnel come in fewer calls:`,
     throughputTable(samples.joined),
     '## One client is denied and comes back',
-    `One client's requests are refused at their first line. It asks again at once from another port, over ${CONNECTIONS} connections at a time, and
-waits ${PATIENCE_MS} ms where nothing is said. The other one begins ${HEAD_START_S} s later and fetches files meanwhile. The cache lets nothing of the denied connections through and
-does not answer; without it, each attempt is a connection to the server that is ended with RST.`,
+    `One client's requests are refused at their first line. It asks again at once from another port, over ${RETRIES} connections at a time, and
+waits ${PATIENCE_MS} ms where nothing is said. The other one begins ${HEAD_START_S} s later and fetches files over ${CONNECTIONS} connections meanwhile. The cache lets nothing of the
+denied connections through and does not answer; without it, each attempt is a connection to the server that is ended with RST.`,
     deniedTable(samples.denied),
     '## Limits of bandwidth',
     'Half as much again is sent as may pass, in UDP packets of 1,400 bytes, by one sender and by two that share the limit; medians.',

@@ -8,7 +8,8 @@ import { type NodeReport, startNode } from './nodes.ts';
 import type { Load, Web } from './web.ts';
 
 export const DESIGNS = ['nfqueue', 'embedded'] as const satisfies readonly Design[];
-const CONNECTIONS = 100;
+/** Of a client, at a time. */
+export const CONNECTIONS = 100;
 const WARM_UP_S = 1;
 
 export type ThroughputSample = {
