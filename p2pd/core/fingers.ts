@@ -22,6 +22,8 @@ export class Fingers {
   readonly #doubtful = new Set<number>();
   /** Bits still to do in this pass, lowest first. */
   #pass: number[] = [];
+  /** Bits of this pass that nobody answered for, and that are missing: asked once more at its end, not in the next pass. */
+  readonly #unanswered = new Set<number>();
   /** Questions asked in this pass, and in the one before. */
   #asked = 0;
   #askedBefore = 0;
@@ -136,6 +138,7 @@ export class Fingers {
   #begin(): void {
     const { ctx } = this.#ring;
     this.#pass = this.bits();
+    this.#unanswered.clear();
     this.#askedBefore = this.#asked;
     this.#asked = 0;
     // The base network may have given us another contact meanwhile.
@@ -154,9 +157,16 @@ export class Fingers {
       done: (outcome) => {
         this.#asking = false;
         if ('found' in outcome) this.#found(bit, outcome.found);
+        else this.#onUnanswered(bit);
         this.#schedule();
       },
     });
+  }
+
+  #onUnanswered(bit: number): void {
+    if (this.#table.has(bit) || this.#unanswered.has(bit)) return;
+    this.#unanswered.add(bit);
+    this.#pass.push(bit);
   }
 
   #found(bit: number, found: Message<'found'>): void {
