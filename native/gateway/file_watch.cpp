@@ -1,5 +1,6 @@
 #include "gateway/file_watch.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace p2pxbone::gateway {
@@ -31,6 +32,7 @@ FileWatch::FileWatch(const Transfer& transfer, Side sender, Parts parts)
       hash_(clipped(transfer.hash)),
       size_(transfer.size),
       fileSize_(transfer.fileSize ? transfer.fileSize : transfer.size),
+      mayExceed_(transfer.mayExceed),
       offset_(transfer.offset) {}
 
 FileWatch::~FileWatch() { endStoring(); }
@@ -47,8 +49,12 @@ void FileWatch::endStoring() {
 FileFacts FileWatch::facts() const {
   FileFacts facts;
   facts.name = name_;
-  facts.size = fileSize_;
-  facts.seen = offset_ + seen_;
+  facts.atLeast = offset_ + seen_;
+  if (mayExceed_) {
+    facts.atLeast = std::max(facts.atLeast, fileSize_.value_or(0));
+  } else {
+    facts.size = fileSize_;
+  }
   facts.type = type_;
   facts.sha256 = sha256_ ? &*sha256_ : nullptr;
   facts.sender = sender_;
@@ -73,7 +79,7 @@ FileWatch::Answer FileWatch::follow() {
     withoutScan_ = decision_.scan && (parts_.scans == nullptr || parts_.bypassed);
     if (decision_.scan && !withoutScan_) {
       const bool part = offset_ != 0 || (fileSize_ && size_ && *size_ < *fileSize_);
-      scan_ = std::make_unique<FileScan>(*parts_.scans, FileScan::Object{parts_.owner, size_, part});
+      scan_ = std::make_unique<FileScan>(*parts_.scans, FileScan::Object{parts_.owner, mayExceed_ ? std::nullopt : size_, part});
     }
   }
   // What was begun for an outcome that has not come about.

@@ -82,6 +82,7 @@ class FileWatch {
   Side sender_;
   std::string name_, contentType_, hash_;
   std::optional<uint64_t> size_, fileSize_;
+  bool mayExceed_;
   uint64_t offset_ = 0;
   uint64_t seen_ = 0;
   std::optional<FileTypeProbe> probe_;

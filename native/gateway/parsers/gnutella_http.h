@@ -12,6 +12,8 @@ class GnutellaHttp final : public HttpParser {
  private:
   [[nodiscard]] Wanted wantedOf(const HttpHead& request) const override;
   void extraField(Side from, std::string_view name, std::string_view value, Wanted& file, ParserEvents& events) override;
+  // Old servents answer 200 all the same.
+  [[nodiscard]] bool mayBePart(unsigned) const override { return true; }
   [[nodiscard]] std::string_view attributePrefix() const override { return "gnutella"; }
 };
 

@@ -52,13 +52,12 @@ class HttpParser::PartTransfers final : public PartSink {
     Transfer transfer;
     transfer.name = name;
     const std::string type = utf8Of(head.contentType);
-    const std::string coding = utf8Of(head.contentEncoding);
     transfer.contentType = type;
-    transfer.contentEncoding = coding;
     transfer.hash = wanted.hash;
-    if (head.range) {
+    if (head.range && wanted.parts) {
       transfer.offset = head.range->first;
       transfer.fileSize = head.range->total;
+      transfer.mayExceed = true;
     }
     parser_.beginTransfer(side_, transfer, events_);
   }
@@ -169,6 +168,8 @@ bool HttpParser::requestHead(const HttpHead& head, ParserEvents& events) {
                         : head.contentLength.value_or(0) > 0 ? HttpBody{HttpBody::Kind::length, *head.contentLength}
                                                                : HttpBody{};
   Wanted upload = wanted;
+  asked.wanted.part = head.asksPart;
+  asked.wanted.parts = head.asksParts;
   const size_t bytes = wanted.name.size() + wanted.hash.size() + asked.host.size();
   if (askedBytes_ + bytes > kAskedBytesMax) {
     // So many unanswered requests that names are not kept any more.
@@ -228,17 +229,21 @@ void HttpParser::beginBody(Side side, HttpBody body, Wanted wanted, const HttpHe
   way.body = body;
   way.inBody = true;
   way.wanted = std::move(wanted);
+  if (!mayBePart(head.status)) way.wanted.part = way.wanted.parts = false;
   way.parts.reset();
-  if (side == client_ && isForm(head.contentType)) return;
-  const std::string boundary =
-      startsWith(head.contentType, "multipart/") ? parameterOf(head.contentType, "boundary") : std::string{};
+  // What is put is kept as it comes, whatever it looks like.
+  const bool posted = side == client_ && head.method == "POST";
+  if (posted && isForm(head.contentType)) return;
+  std::string coding = head.contentEncoding;
+  if (!head.transferCoding.empty()) coding += (coding.empty() ? "" : ", ") + head.transferCoding;
+  const std::string_view parts = posted ? "multipart/" : "multipart/byteranges";
+  const bool inParts = (posted || way.wanted.parts) && startsWith(head.contentType, parts) && coding.empty();
+  const std::string boundary = inParts ? parameterOf(head.contentType, "boundary") : std::string{};
   if (!boundary.empty()) {
     way.parts = std::make_unique<Multipart>(boundary);
     return;
   }
   const std::string name = nameWithFallback(head.disposition, way.wanted.name);
-  std::string coding = head.contentEncoding;
-  if (!head.transferCoding.empty()) coding = coding.empty() ? head.transferCoding : coding + ", " + head.transferCoding;
   Transfer transfer;
   transfer.name = name;
   if (body.kind() == HttpBody::Kind::length) transfer.size = head.contentLength;
@@ -248,9 +253,11 @@ void HttpParser::beginBody(Side side, HttpBody body, Wanted wanted, const HttpHe
   transfer.contentType = type;
   transfer.contentEncoding = coding;
   transfer.hash = way.wanted.hash;
-  if (head.contentRange) {
+  if (way.wanted.part && head.contentRange) {
     transfer.offset = head.contentRange->first;
     transfer.fileSize = head.contentRange->total;
+    const uint64_t total = transfer.fileSize.value_or(UINT64_MAX);
+    transfer.mayExceed = !transfer.size || transfer.offset > total || *transfer.size > total - transfer.offset;
   }
   beginTransfer(side, transfer, events);
 }

@@ -23,6 +23,8 @@ class HttpParser : public ParserBase {
   // What a request is about, as its protocol writes it.
   struct Wanted {
     std::string name, path, hash;
+    // Only a part of it, or several: who has not asked for them takes what comes for the whole.
+    bool part = false, parts = false;
   };
   [[nodiscard]] virtual Wanted wantedOf(const HttpHead& request) const;
   // One header field, for what a protocol has beyond HTTP. May fill in what is known about the file.
@@ -32,6 +34,8 @@ class HttpParser : public ParserBase {
   virtual void answerEnds(bool, ParserEvents&) {}
   // Of these that are kept.
   [[nodiscard]] virtual size_t answerBytes() const { return 0; }
+  // Whether an answer can be the part that was asked for (RFC 9110 §14.4).
+  [[nodiscard]] virtual bool mayBePart(unsigned status) const { return status == 206; }
   [[nodiscard]] virtual std::string_view attributePrefix() const { return "http"; }
 
   void tell(std::string_view name, std::string_view value, ParserEvents& events) const;

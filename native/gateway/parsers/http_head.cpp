@@ -15,6 +15,12 @@ bool isToken(std::string_view text) {
   return true;
 }
 
+// Several fields of one name are one list.
+void addCoding(std::string& codings, std::string_view coding) {
+  if (!codings.empty()) codings += ", ";
+  codings += coding;
+}
+
 }  // namespace
 
 HttpHeadReader::Outcome HttpHeadReader::read(Reader& reader, HttpFields& fields) {
@@ -94,16 +100,19 @@ bool HttpHeadReader::commit(HttpFields& fields) {
       if (same(coding, "chunked"))
         head_.chunked = true;
       else if (!same(coding, "identity"))
-        head_.transferCoding = coding;
+        addCoding(head_.transferCoding, coding);
     }
   } else if (same(name, "content-type")) {
     head_.contentType = value;
   } else if (same(name, "content-encoding")) {
-    if (!same(value, "identity")) head_.contentEncoding = value;
+    if (!same(value, "identity")) addCoding(head_.contentEncoding, value);
   } else if (same(name, "content-disposition")) {
     head_.disposition = value;
   } else if (same(name, "content-range")) {
     head_.contentRange = contentRangeOf(value);
+  } else if (same(name, "range")) {
+    head_.asksPart = true;
+    head_.asksParts = head_.asksParts || value.find(',') != std::string_view::npos;
   } else if (same(name, "host")) {
     // Servers refuse a request with two of them, and what stands before the server may go by either.
     if (!head_.host.empty() && head_.host != value) return false;

@@ -23,6 +23,7 @@ struct HttpHead {
   std::string transferCoding;  // other than chunked
   std::string contentType, contentEncoding, disposition;
   std::optional<ContentRange> contentRange;
+  bool asksPart = false, asksParts = false;  // of a request: one range, or several
   std::string host, upgrade;
 };
 

@@ -103,6 +103,7 @@ void MsnP2p::fileData(Side sender, uint32_t id, uint64_t offset, uint64_t total,
     transfer.name = session != nullptr ? std::string_view{session->name} : std::string_view{hintedName_};
     transfer.size = total;
     transfer.fileSize = session != nullptr ? session->size : hintedSize_.value_or(total);
+    transfer.mayExceed = true;
     transfers.begin(sender, transfer, events);
   }
   if (progress.session != id) return;

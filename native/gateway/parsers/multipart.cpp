@@ -107,11 +107,9 @@ void Multipart::headLine(PartSink& sink) {
       if (folded_ != nullptr && folded_->size() < kLineBytesMax) *folded_ += line_;
       return;
     }
-    folded_ = same(name, "content-disposition")         ? &head_.disposition
-              : same(name, "content-type")              ? &head_.contentType
-              : same(name, "content-encoding")          ? &head_.contentEncoding
-              : same(name, "content-transfer-encoding") ? &head_.contentEncoding
-                                                        : nullptr;
+    folded_ = same(name, "content-disposition") ? &head_.disposition
+              : same(name, "content-type")      ? &head_.contentType
+                                                : nullptr;
     if (folded_ != nullptr) *folded_ = trimmed(value);
     if (same(name, "content-range")) head_.range = contentRangeOf(value);
     return;

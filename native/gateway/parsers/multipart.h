@@ -21,7 +21,6 @@ struct ContentRange {
 struct PartHead {
   std::string disposition;
   std::string contentType;
-  std::string contentEncoding;
   std::optional<ContentRange> range;
 };
 

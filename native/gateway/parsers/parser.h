@@ -48,10 +48,13 @@ struct Transfer {
   // Bytes that will come now, and of the whole file; unknown if it ends with the connection.
   std::optional<uint64_t> size;
   std::optional<uint64_t> fileSize;
+  // The sizes are what the sender has said; more may come.
+  bool mayExceed = false;
   // Where in the file the first byte belongs: a resumed or partial transfer begins later than 0.
   uint64_t offset = 0;
   std::string_view contentType;
-  // As the protocol spells it ("gzip"); the data is told as it is on the wire. Empty for plain data.
+  // Those that its receiver undoes, in the order in which they were applied ("br, gzip"): the data is told as it is on the
+  // wire. Empty for plain data.
   std::string_view contentEncoding;
   std::string_view hash;
 };

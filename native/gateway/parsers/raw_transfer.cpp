@@ -28,15 +28,17 @@ bool RawTransferParser::step(Side side, ParserEvents& events) {
     transfer.offset = offset_;
     if (size_) transfer.size = *size_ - std::min(offset_, *size_);
     size_ = transfer.size;
+    transfer.mayExceed = !bounded();
     beginTransfer(side, transfer, events);
   }
-  if (!transferring(side)) return false;
-  const bool bounded = endsBySize_ && size_.value_or(0) > 0;
-  const auto mine = bounded ? bytes.first(static_cast<size_t>(std::min<uint64_t>(bytes.size(), *size_ - received_))) : bytes;
-  received_ += mine.size();
-  passData(side, mine, events);
-  if (bounded && received_ == *size_) endTransfer(side, true, events);
-  return false;
+  const auto told = bounded() ? bytes.first(static_cast<size_t>(std::min<uint64_t>(bytes.size(), *size_ - received_))) : bytes;
+  if (transferring(side)) {
+    received_ += told.size();
+    passData(side, told, events);
+    if (bounded() && received_ == *size_) endTransfer(side, true, events);
+  }
+  // A receiver may well take more than its sender has told of.
+  return told.size() < bytes.size() ? giveUp(events) : false;
 }
 
 bool RawTransferParser::resume(Side side, uint64_t, ParserEvents& events) {

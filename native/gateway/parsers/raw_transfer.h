@@ -18,6 +18,7 @@ class RawTransferParser final : public ParserBase {
   bool step(Side side, ParserEvents& events) override;
   bool resume(Side side, uint64_t bytes, ParserEvents& events) override;
   void closed(Side side, ParserEvents& events) override;
+  [[nodiscard]] bool bounded() const { return endsBySize_ && size_.value_or(0) > 0; }
 
   bool endsBySize_;
   FlowHint::Kind kind_ = FlowHint::Kind::any;

@@ -48,7 +48,7 @@ bool XmppParser::stanza(Side side, XmppStanza& stanza, ParserEvents& events) {
   file(side, stanza, events);
   inBand(side, stanza, events);
   stanza.clear();
-  return true;
+  return !finished();
 }
 
 void XmppParser::message(Side side, const XmppStanza& stanza, ParserEvents& events) {
@@ -87,6 +87,7 @@ void XmppParser::inBand(Side side, const XmppStanza& stanza, ParserEvents& event
   } else if (open == stanza.stream && stanza.inBand == XmppStanza::InBand::data) {
     const std::string bytes = base64Decoded(stanza.inBandData);
     received += bytes.size();
+    if (received > expected.value_or(UINT64_MAX)) return void(giveUp(events));
     passData(side, bytesOf(bytes), events);
   } else if (open == stanza.stream) {
     open.clear();

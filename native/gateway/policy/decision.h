@@ -32,8 +32,8 @@ struct FileFacts {
   // The last part of the path. Empty while unknown.
   std::string_view name{};
   std::optional<uint64_t> size{};
-  // Bytes of the file that have been seen: where no size was told, or a wrong one, it is at least this.
-  uint64_t seen = 0;
+  // So much it has in any case: what has been seen of it, or what its sender has told where more may come.
+  uint64_t atLeast = 0;
   std::optional<FileType> type{};
   const Sha256* sha256 = nullptr;
   Side sender = Side::responder;
@@ -88,7 +88,7 @@ struct Decision {
   // Facts of this flow, or of this file, that are still of interest. A decided flow can have some: of its files, which
   // are to be scanned or stored, and of an HTTP connection the hosts of its next requests.
   uint32_t needs = 0;
-  // A condition on the file's size may come out otherwise when so many bytes of it have been seen.
+  // A condition on the file's size may come out otherwise when it has at least so many bytes.
   uint64_t sizeOpen = UINT64_MAX;
   // With drop and reject: how long the connection cache is to refuse the connection.
   Millis denyFor = 0;

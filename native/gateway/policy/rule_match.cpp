@@ -135,7 +135,7 @@ class RuleMatcher {
   Truth operator()(const FileSizeIn& in) {
     if (facts_.file == nullptr) return maybe(kNeedsFiles);
     const FileFacts& file = *facts_.file;
-    const uint64_t least = std::max(file.size.value_or(0), file.seen);
+    const uint64_t least = std::max(file.size.value_or(0), file.atLeast);
     const uint64_t most = file.size || file.final ? least : UINT64_MAX;
     if (most < in.least || least > in.most) return Truth::no;
     if (least >= in.least && most <= in.most) return Truth::yes;

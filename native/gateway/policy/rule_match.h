@@ -32,7 +32,7 @@ struct RuleFacts {
   const FileFacts* file = nullptr;
   const ChatFacts* chat = nullptr;
 
-  // The least number of bytes seen that would settle a condition on size.
+  // The least number of bytes of the file that would settle a condition on size.
   uint64_t sizeOpen = UINT64_MAX;
   // A condition on the host, the only one that stands in the way of its rule, if any does, is about an HTTP connection:
   // its next request may be for another host.

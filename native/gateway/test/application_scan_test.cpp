@@ -71,6 +71,29 @@ TEST_CASE("an infected file is cut with RST at both ends, and the same connectio
   CHECK(on.engine.jobs() == 0);
 }
 
+TEST_CASE("a server that tells of fewer bytes than it sends does not have them scanned apart") {
+  ApplicationWorld on{"scan"};
+  Connection control{on, {kClient.address, 40000}, {kServer.address, 21}};
+  CHECK(control.server("220 some FTP server\r\n").goesOn());
+  CHECK(control.client("USER joe\r\n").goesOn());
+  CHECK(control.server("230 hello\r\n").goesOn());
+  CHECK(control.client("EPSV\r\n").goesOn());
+  CHECK(control.server("229 there (|||5000|)\r\n").goesOn());
+  CHECK(control.client("RETR thing.bin\r\n").goesOn());
+  Connection data{on, {kClient.address, 40001}, {kServer.address, 5000}};
+  CHECK(control.server("150 here it comes (4 bytes)\r\n").goesOn());
+  (void)data.server("....");
+  on.scanAll();
+  (void)data.server(kVirus.substr(0, 5));
+  on.scanAll();
+  (void)data.server(kVirus.substr(5));
+  on.scanAll();
+  (void)data.server("", kTcpFin | kTcpAck);
+  on.scanAll();
+  CHECK(on.audit.all("fileinfo", "filename").back() == "thing.bin");
+  CHECK(on.audit.all("fileinfo", "scan").back() == "infected");
+}
+
 TEST_CASE("what was asked for together with a scan is done when the scan is") {
   ApplicationWorld on{"scan-drop"};
   Connection web{on};

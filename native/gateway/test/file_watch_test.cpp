@@ -71,8 +71,8 @@ TEST_CASE("a file of unknown size is asked about again when it has grown to the 
   parts.decide = [&](const FileFacts& facts) {
     ++asked;
     Decision decision;
-    decision.decided = facts.seen >= 1000 || facts.final;
-    if (facts.seen >= 1000) decision.action = Decision::Action::drop;
+    decision.decided = facts.atLeast >= 1000 || facts.final;
+    if (facts.atLeast >= 1000) decision.action = Decision::Action::drop;
     decision.sizeOpen = 1000;
     return decision;
   };
@@ -81,6 +81,30 @@ TEST_CASE("a file of unknown size is asked about again when it has grown to the 
   CHECK(watch.data(spanOf(std::string(999, 'a')), 0) == FileWatch::Answer::goOn);
   CHECK(asked == 1);
   CHECK(watch.data(spanOf("a"), 0) == FileWatch::Answer::deny);
+}
+
+TEST_CASE("a size that its sender alone has told is the least that comes, to the policy and to the scan") {
+  std::vector<FileFacts> asked;
+  FileWatch::Parts parts;
+  parts.decide = [&](const FileFacts& facts) {
+    asked.push_back(facts);
+    Decision decision;
+    decision.decided = facts.final;
+    decision.sizeOpen = 1000;
+    return decision;
+  };
+  Transfer transfer;
+  transfer.size = 10;
+  transfer.mayExceed = true;
+  FileWatch watch(transfer, Side::responder, std::move(parts));
+  CHECK(watch.begin() == FileWatch::Answer::goOn);
+  CHECK(watch.data(spanOf(std::string(1000, 'a')), 0) == FileWatch::Answer::goOn);
+  CHECK(watch.end(true, 0) == FileWatch::Answer::goOn);
+  REQUIRE(asked.size() == 3);
+  for (const FileFacts& facts : asked) CHECK(!facts.size);
+  CHECK(asked[0].atLeast == 10);
+  CHECK(asked[1].atLeast == 1000);
+  CHECK(asked[2].final);
 }
 
 TEST_CASE("one that is denied on its way, let go, or forgotten with its flow gives its place back") {

@@ -91,10 +91,31 @@ TEST_CASE("http: a boundary after a bare line feed is one too") {
         "end initiator bytes=4 data=M\r\rZ\n");
 }
 
+TEST_CASE("http: what nobody has asked for or takes apart hides nothing of a file") {
+  const auto whole = [](std::string_view answer) {
+    return http({initiator("GET /x.exe HTTP/1.1\r\n\r\n"), responder(std::string{answer} + "\r\nContent-Length: 3\r\n\r\nMZa")});
+  };
+  const std::string file = "request initiator name=x.exe path=/x.exe\nbegin responder name=x.exe size=3";
+  const std::string end = "\nend responder bytes=3 data=MZa\n";
+  CHECK(whole("HTTP/1.1 200 OK\r\nContent-Range: bytes 1-3/4") == file + end);
+  CHECK(whole("HTTP/1.1 206 Partial\r\nContent-Range: bytes 1-3/4") == file + end);
+  CHECK(whole("HTTP/1.1 206 Partial\r\nContent-Type: multipart/byteranges; boundary=R") ==
+        file + " type=multipart/byteranges; boundary=R" + end);
+  CHECK(whole("HTTP/1.1 200 OK\r\nContent-Type: multipart/mixed; boundary=R\r\nContent-Encoding: br\r\nContent-Encoding: gzip") ==
+        file + " type=multipart/mixed; boundary=R encoding=br, gzip" + end);
+  for (const std::string field : {"Content-Range: bytes 1-3/4", "Content-Type: application/x-www-form-urlencoded",
+                                  "Content-Type: multipart/mixed; boundary=R"}) {
+    const std::string told = http({initiator("PUT /x.exe HTTP/1.1\r\n" + field + "\r\nContent-Length: 3\r\n\r\nMZb")});
+    CHECK(told.find("begin initiator name=x.exe size=3") != std::string::npos);
+    CHECK(told.find("offset") == std::string::npos);
+    CHECK(told.ends_with("end initiator bytes=3 data=MZb\n"));
+  }
+}
+
 TEST_CASE("http: ranges say where the data belongs") {
   CHECK(http({initiator("GET /f.iso HTTP/1.1\r\nRange: bytes=100-\r\n\r\n"),
               responder("HTTP/1.1 206 Partial\r\nContent-Range: bytes 100-102/5000\r\nContent-Length: 3\r\n\r\nabc"),
-              initiator("GET /g HTTP/1.1\r\n\r\n"),
+              initiator("GET /g HTTP/1.1\r\nRange: bytes=7-8,9-9\r\n\r\n"),
               responder("HTTP/1.1 206 P\r\nContent-Type: multipart/byteranges; boundary=R\r\nContent-Length: "
                         "54\r\n\r\n--R\r\nContent-Range: bytes 7-8/10\r\n\r\nxy\r\n--R--\r\n00000")}) ==
         "request initiator name=f.iso path=/f.iso\n"

@@ -3,10 +3,10 @@
 //
 // Until the end: u32 length and bytes of an image; u16 number of questions; each: u8 about (0 flow, 1 file, 2 chat); 16
 // bytes from, 16 bytes to, u16 port, u8 protocol; u8 whether the application is known, u16 its number; u8 whether the
-// host is known, text; i64 now; i32 offset of local time; of a file: text name, u8 whether and u64 size, u64 seen, u8
-// whether and u8 kind, text type, u8 whether and 32 bytes hash, u8 sender, u8 final; of a message: texts from, to,
-// text; then the answer: u8 action, u8 decided, u32 rule, u8 whether and u32 mark, u16 limit, u8 each log, scan, store,
-// dry run, u32 needs, u32 denyFor. A text has its length, u16, in front.
+// host is known, text; i64 now; i32 offset of local time; of a file: text name, u8 whether and u64 size, u64 how much it has
+// at least, u8 whether and u8 kind, text type, u8 whether and 32 bytes hash, u8 sender, u8 final; of a message: texts
+// from, to, text; then the answer: u8 action, u8 decided, u32 rule, u8 whether and u32 mark, u16 limit, u8 each log,
+// scan, store, dry run, u32 needs, u32 denyFor. A text has its length, u16, in front.
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -61,7 +61,7 @@ void readFile(ByteCursor& in, Question& question) {
   const bool sized = in.u8() != 0;
   const uint64_t size = in.be64();
   if (sized) file.size = size;
-  file.seen = in.be64();
+  file.atLeast = in.be64();
   const bool typed = in.u8() != 0;
   const auto kind = static_cast<FileKind>(in.u8());
   const std::string_view type = textIn(in);
@@ -161,10 +161,10 @@ TEST_CASE("policies answer what their text means") {
       if (sizeOpen != UINT64_MAX) {
         // Until so much has been seen, more bytes change nothing.
         CHECK(question.about == 1);
-        CHECK(sizeOpen > question.file.seen);
-        const uint64_t seen = std::exchange(question.file.seen, sizeOpen - 1);
+        CHECK(sizeOpen > question.file.atLeast);
+        const uint64_t atLeast = std::exchange(question.file.atLeast, sizeOpen - 1);
         Decision later = ask(policy, question, *scratch);
-        question.file.seen = seen;
+        question.file.atLeast = atLeast;
         CHECK(std::exchange(later.sizeOpen, UINT64_MAX) == sizeOpen);
         CHECK(later == got);
         ++sizesOpen;

@@ -119,6 +119,9 @@ TEST_CASE("irc: files and chats that are offered, and the flows that follow") {
   // The receiver's counts are no file, and the sender waits for them with the connection open.
   CHECK(told(Application::irc, {responder("MZ"), initiator(std::string_view{"\0\0\0\2", 4}), responder("xy")}, {}, context) ==
         "begin responder name=my file.exe size=4\nend responder bytes=4 data=MZxy\n");
+  // What is more than was told is not passed over.
+  CHECK(told(Application::irc, {responder("MZ"), responder("xyab"), end(Side::responder)}, {}, context) ==
+        "begin responder name=my file.exe size=4\nend responder bytes=4 data=MZxy\nparser: gave up\n");
   context.hint = {FlowHint::Kind::chat, {}, std::nullopt, 0, std::nullopt};
   CHECK(told(Application::irc, {initiator("hi\n"), responder("there\r\n")}, {}, context) ==
         "chat initiator text=hi\nchat responder text=there\n");
