@@ -34,6 +34,8 @@ export class World {
   /** Process of the overlay manager, since startOm. */
   omPid: number | undefined;
   #om: Machine | undefined;
+  /** Settles when no namespace is being made. */
+  #making: Promise<unknown> = Promise.resolve();
   #removed: Promise<void> | undefined;
 
   /** Makes its directory and nothing else, so that it can be removed from the first moment on. */
@@ -46,7 +48,7 @@ export class World {
 
   /** Makes a switch and a machine for the overlay manager. */
   async create(): Promise<void> {
-    await createNamespaces([this.switch, `${this.id}-om`]);
+    await this.#make([this.switch, `${this.id}-om`]);
     await ip(this.switch, [
       'link set lo up',
       'link add br0 type bridge stp_state 0 mcast_snooping 0',
@@ -76,7 +78,7 @@ export class World {
       throw new OverlayError('LIMIT_REACHED', `A world has at most ${MACHINES_MAX} machines.`);
     const added = Array.from({ length: count }, (_, i) => this.#machineOf(nameOf(first + i), first + i));
     this.machines.push(...added);
-    await createNamespaces(added.map((machine) => machine.namespace));
+    await this.#make(added.map((machine) => machine.namespace));
     await this.#plugIn(added);
     return added;
   }
@@ -160,7 +162,16 @@ export class World {
     return this.#removed;
   }
 
+  async #make(namespaces: readonly string[]): Promise<void> {
+    if (this.#removed !== undefined) throw new OverlayError('INTERNAL', 'The world is being removed.');
+    const made = createNamespaces(namespaces);
+    this.#making = Promise.allSettled([this.#making, made]);
+    await made;
+  }
+
   async #end(): Promise<void> {
+    // What is just being made could come into being after the last look.
+    await this.#making;
     const machines = this.#om === undefined ? this.machines : [...this.machines, this.#om];
     await Promise.all(machines.map((machine) => machine.endPrograms()));
     await removeWorld(this.id, this.directory);

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { untilTrue } from '../../cli/demo/machine.ts';
 import { namespacesWithPrefix, run } from '../../cli/demo/namespaces.ts';
 import type { Findings } from '../../cli/demo/tour.ts';
+import { World } from '../../cli/demo/world.ts';
 import { COMMAND_FILE } from '../../cli/rd-launch.ts';
 import { skip } from './topology.ts';
 
@@ -38,6 +40,27 @@ test('the demo checks itself and cleans up', { skip, timeout: 120_000 }, async (
     `5 nodes up after ${findings.upMs} ms, ideal after ${findings.idealMs} ms, checked after ${findings.checkedMs} ms; ` +
       `failover ${findings.failover.ms} ms`,
   );
+});
+
+test('a world that is removed while its first namespaces are being made leaves nothing', {
+  skip,
+  timeout: 30_000,
+}, async (context) => {
+  const slow = mkdtempSync(join(tmpdir(), 'pxw-slow-'));
+  const path = process.env['PATH'] ?? '';
+  context.after(() => {
+    process.env['PATH'] = path;
+    rmSync(slow, { recursive: true });
+  });
+  const { stdout } = await run(['sh', '-c', 'command -v ip']);
+  const script = `#!/bin/sh\n[ "$1" != -batch ] || sleep 0.3\nexec ${stdout.trim()} "$@"\n`;
+  writeFileSync(join(slow, 'ip'), script, { mode: 0o755 });
+  process.env['PATH'] = `${slow}:${path}`;
+  const world = new World({ kind: 'pxw' });
+  const made = world.create().catch(() => undefined);
+  await world.remove();
+  await made;
+  assert.deepEqual(await namespacesWithPrefix(world.id), []);
 });
 
 test('the demo cleans up when it is interrupted', { skip, timeout: 60_000 }, async () => {
