@@ -32,20 +32,19 @@ bool RawTransferParser::step(Side side, ParserEvents& events) {
     beginTransfer(side, transfer, events);
   }
   const auto told = bounded() ? bytes.first(static_cast<size_t>(std::min<uint64_t>(bytes.size(), *size_ - received_))) : bytes;
-  if (transferring(side)) {
-    received_ += told.size();
-    passData(side, told, events);
-    if (bounded() && received_ == *size_) endTransfer(side, true, events);
-  }
+  received_ += told.size();
+  passData(side, told, events);
+  if (bounded() && received_ == *size_) endTransfer(side, true, events);
   // A receiver may well take more than its sender has told of.
   return told.size() < bytes.size() ? giveUp(events) : false;
 }
 
-bool RawTransferParser::resume(Side side, uint64_t, ParserEvents& events) {
+bool RawTransferParser::resume(Side side, uint64_t bytes, ParserEvents& events) {
   if (sender_ && *sender_ != side) return true;
   begun_ = true;
   sender_ = side;
   endTransfer(side, false, events);
+  received_ += bounded() ? std::min(bytes, *size_ - received_) : bytes;
   return true;
 }
 
